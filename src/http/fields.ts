@@ -1,0 +1,33 @@
+/**
+ * Fields as plain data (RFC 9110 section 5): a `FieldMap` keeps, per lower-case name, one field line as a string
+ * or several as an array in the order received.
+ */
+
+/** Field lines by lower-case name; several lines of one name stay apart, in order. */
+export type FieldMap = Readonly<Record<string, string | readonly string[] | undefined>>
+
+/** A field map under construction. */
+export type MutableFieldMap = Record<string, string | string[] | undefined>
+
+/** The combined value of a field, lines joined by `, ` (RFC 9110 5.3); `undefined` if the field is absent. */
+export function fieldValue (fields: FieldMap, name: string): string | undefined {
+  const value = fields[name]
+  return value === undefined || typeof value === 'string' ? value : value.join(', ')
+}
+
+/**
+ * Reads raw field lines `[name, value, name, value, ...]` into a map without prototype, so that a field named
+ * `__proto__` or `constructor` is a field and nothing else.
+ */
+export function fieldsFromLines (lines: readonly string[]): MutableFieldMap {
+  const fields: MutableFieldMap = Object.create(null)
+  for (let i = 0; i + 1 < lines.length; i += 2) {
+    const name = (lines[i] as string).toLowerCase()
+    const value = lines[i + 1] as string
+    const present = fields[name]
+    if (present === undefined) fields[name] = value
+    else if (typeof present === 'string') fields[name] = [present, value]
+    else present.push(value)
+  }
+  return fields
+}
