@@ -9,6 +9,11 @@ import Type from 'typebox'
 import type { Static, StaticDecode, TProperties } from 'typebox'
 import { durationPattern, parseDuration, parseSize, sizePattern } from './units.ts'
 
+/** The farthest a Node timer reaches; one set for longer fires at once. */
+const longestTimer = '24d'
+/** Freshness lifetimes are instants, not timers: RFC 9111 1.2.2 asks for 2^31 seconds at most. */
+const longestLifetime = '24855d'
+
 function section<P extends TProperties> (description: string, properties: P) {
   return Type.Object(properties, { additionalProperties: false, default: {}, description })
 }
@@ -18,28 +23,39 @@ function item<P extends TProperties> (description: string, properties: P) {
   return Type.Object(properties, { additionalProperties: false, description })
 }
 
-function duration (description: string, value: string | number) {
+/** Bounds of a duration, as text; `least` matters where 0 would mean a timer that never rests. */
+interface DurationBounds { readonly least?: string, readonly most?: string }
+
+function durationType (options: object, { least = '0s', most = longestTimer }: DurationBounds = {}) {
   return Type.Codec(Type.Union([
     Type.Number({ minimum: 0, description: 'seconds' }),
     Type.String({ pattern: durationPattern, description: 'number and unit: ms, s, m, h, d' })
-  ], { default: value, description: `${description} Duration: seconds, or text such as \`500ms\`, \`10s\`, \`5m\`.` }))
+  ], { ...options, unit: 'duration', least, most, expected: 'a duration such as 500ms, 10s, 5m, 2h, 1d, or a number of seconds' }))
     .Decode(parseDuration).Encode(milliseconds => `${milliseconds}ms`)
 }
 
-function optionalDuration (description: string) {
-  return Type.Optional(Type.Codec(Type.Union([
-    Type.Number({ minimum: 0, description: 'seconds' }),
-    Type.String({ pattern: durationPattern, description: 'number and unit: ms, s, m, h, d' })
-  ], { description: `${description} Duration: seconds, or text such as \`500ms\`, \`10s\`, \`5m\`.` }))
-    .Decode(parseDuration).Encode(milliseconds => `${milliseconds}ms`))
+function duration (description: string, value: string | number, bounds?: DurationBounds) {
+  return durationType({ default: value, description }, bounds)
 }
 
-function size (description: string, value: string | number) {
+function optionalDuration (description: string, bounds?: DurationBounds) {
+  return Type.Optional(durationType({ description }, bounds))
+}
+
+function sizeType (options: object) {
   return Type.Codec(Type.Union([
     Type.Integer({ minimum: 0, description: 'bytes' }),
     Type.String({ pattern: sizePattern, description: 'number and unit: B, kB, MB, GB, KiB, MiB, GiB' })
-  ], { default: value, description: `${description} Size: bytes, or text such as \`64KiB\`, \`10MB\`.` }))
+  ], { ...options, unit: 'size', expected: 'a size such as 64KiB, 10MB, 1GiB, or a number of bytes' }))
     .Decode(parseSize).Encode(bytes => `${bytes}B`)
+}
+
+function size (description: string, value: string | number) {
+  return sizeType({ default: value, description })
+}
+
+function optionalSize (description: string) {
+  return Type.Optional(sizeType({ description }))
 }
 
 function flag (description: string, value: boolean) {
@@ -47,10 +63,11 @@ function flag (description: string, value: boolean) {
 }
 
 function count (description: string, value: number, bounds: { minimum: number, maximum?: number }) {
-  return Type.Integer({ default: value, description, ...bounds })
+  return Type.Integer({ default: value, description, maximum: Number.MAX_SAFE_INTEGER, ...bounds })
 }
 
 function choice<const V extends readonly string[]> (description: string, values: V, value: V[number]) {
+  // Type.Enum derives the literal types only from a tuple of literals; the generic V is one, which it cannot see.
   return Type.Enum(values as unknown as string[], { default: value, description }) as unknown as import('typebox').TUnsafe<V[number]>
 }
 
@@ -58,16 +75,37 @@ function texts (description: string, value: string[] = []) {
   return Type.Array(Type.String({ minLength: 1 }), { default: value, description })
 }
 
-const name = (description: string) => Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$', description })
-const fieldName = Type.String({ pattern: "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$", description: 'A field name (RFC 9110 5.1).' })
-const fieldValues = (description: string) => Type.Record(fieldName, Type.String({ pattern: '^[\\t\\x20-\\x7e\\x80-\\xff]*$' }), { default: {}, description })
+function prefix (description: string) {
+  return Type.Optional(Type.String({ pattern: '^(/[^*?#\\s\\\\/]+)+$', expected: 'a path such as /base, without a slash at its end', description }))
+}
+
+function hashes (description: string) {
+  const hash = Type.String({ pattern: '^sha256:[0-9a-f]{64}$', writeOnly: true, expected: 'sha256: and 64 hexadecimal digits in lower case' })
+  return Type.Array(hash, { minItems: 1, description })
+}
+
+const name = (description: string) => Type.String({
+  pattern: '^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$', expected: 'a name: 1 to 64 letters, digits, dots, dashes or underscores', description
+})
+const fieldNamePattern = "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"
+const fieldName = Type.String({ pattern: fieldNamePattern, expected: 'a field name, such as x-team', description: 'A field name (RFC 9110 5.1).' })
+const fieldValue = Type.String({
+  // Values may be credentials for the upstream: `writeOnly` keeps them out of problem reports.
+  pattern: '^[\\t\\x20-\\x7e\\x80-\\xff]*$', writeOnly: true, expected: 'a field value without control characters'
+})
+const fieldValues = (description: string) => Type.Record(fieldName, fieldValue, {
+  additionalProperties: false, propertyNames: { pattern: fieldNamePattern, expected: 'a field name, such as x-team' }, default: {}, description
+})
+const origin = (description: string) => Type.String({
+  pattern: '^https?://[^/?#@\\s]+/?$', expected: 'an origin such as http://127.0.0.1:3000, without path, query or user name', description
+})
 
 // --- listeners -----------------------------------------------------------------------------------------------
 
 const CertificateSchema = item('A certificate and the hosts it is for.', {
   hosts: texts('Server names (SNI) answered with this certificate, `*.example.com` for one label. Empty: the default certificate.'),
-  cert: Type.String({ minLength: 1, description: 'Path of the PEM file with the certificate chain. Read again on reload.' }),
-  key: Type.String({ minLength: 1, description: 'Path of the PEM file with the private key. Read again on reload.' })
+  cert: Type.String({ minLength: 1, description: 'Path of the PEM file with the certificate chain, relative to the configuration file. Read again on reload.' }),
+  key: Type.String({ minLength: 1, description: 'Path of the PEM file with the private key, relative to the configuration file. Read again on reload.' })
 })
 
 const TlsSchema = item('TLS for clients.', {
@@ -82,11 +120,11 @@ const LimitsSchema = section('Bounds on what one client may cost.', {
   bodyBytes: size('Request content; above it 413. A route may say otherwise.', '1GiB'),
   connections: count('Open client connections; the next one is closed at once.', 10_000, { minimum: 1 }),
   requestsPerConnection: count('Requests answered on one connection before it is closed, 0 for no limit.', 10_000, { minimum: 0 }),
-  headerTimeout: duration('Until the field section of a request is complete; then 408.', '10s'),
-  bodyTimeout: duration('Between two pieces of request content; then 408.', '30s'),
+  headerTimeout: duration('Until the field section of a request is complete; then 408.', '10s', { least: '1ms' }),
+  bodyTimeout: duration('Between two pieces of request content; then 408.', '30s', { least: '1ms' }),
   requestTimeout: duration('Until a request with its content is complete, 0 for no limit; then 408.', '10m'),
-  idleTimeout: duration('An idle kept-alive connection is closed after this long.', '65s'),
-  writeTimeout: duration('A client that reads nothing of a response for this long is cut off.', '60s')
+  idleTimeout: duration('An idle kept-alive connection is closed after this long.', '65s', { least: '1ms' }),
+  writeTimeout: duration('A client that reads nothing of a response for this long is cut off.', '60s', { least: '1ms' })
 })
 
 const ServerSchema = section('The listener that the world sees.', {
@@ -104,7 +142,7 @@ const AdminSchema = section('The listener for operators: health, metrics, reload
   enabled: flag('Listen at all.', true),
   host: Type.String({ default: '127.0.0.1', minLength: 1, description: 'Address to listen on. Anything but loopback needs `token`. Flag `--admin-host`.' }),
   port: count('Port to listen on, 0 for a free one. Flag `--admin-port`.', 9090, { minimum: 0, maximum: 65_535 }),
-  token: Type.Optional(Type.String({ minLength: 16, description: 'Asked as `Authorization: Bearer`. Better from the environment: `${HOLDFAST_ADMIN_TOKEN}`. `/health/*` never asks for it.' }))
+  token: Type.Optional(Type.String({ minLength: 16, writeOnly: true, description: 'Asked as `Authorization: Bearer`. Better from the environment: `HOLDFAST_ADMIN_TOKEN`. `/health/*` never asks for it.' }))
 })
 
 const LogSchema = section('Structured log lines (JSON) on standard output.', {
@@ -118,27 +156,27 @@ const LoadSheddingSchema = section('Refuse work with 503 and `Retry-After` while
   heapBytes: size('V8 heap in use.', 0),
   rssBytes: size('Resident memory of the process.', 0),
   retryAfter: duration('Value of `Retry-After`.', '10s'),
-  sampleInterval: duration('How often it is measured.', '1s')
+  sampleInterval: duration('How often it is measured.', '1s', { least: '10ms' })
 })
 
 // --- upstreams -----------------------------------------------------------------------------------------------
 
 const UpstreamSchema = section('An origin service: one or more equal targets.', {
   targets: Type.Array(Type.Union([
-    Type.String({ pattern: '^https?://[^/?#@\\s]+/?$', description: 'Origin: scheme, host and port. A path belongs into `rewrite` of a route.' }),
+    origin('Origin: scheme, host and port. A path belongs into `rewrite` of a route.'),
     item('A target with a weight.', {
-      url: Type.String({ pattern: '^https?://[^/?#@\\s]+/?$', description: 'Origin: scheme, host and port.' }),
+      url: origin('Origin: scheme, host and port.'),
       weight: count('Share of requests relative to the others.', 1, { minimum: 1, maximum: 1000 })
     })
-  ]), { minItems: 1, maxItems: 256, description: 'Where requests go.' }),
+  ], { expected: 'an origin such as http://127.0.0.1:3000, or url and weight' }), { minItems: 1, maxItems: 256, description: 'Where requests go.' }),
   balance: choice('How a target is chosen.', ['round-robin', 'least-connections'], 'round-robin'),
-  host: Type.String({ default: 'upstream', pattern: '^(upstream|client|[A-Za-z0-9._\\[\\]:-]+)$', description: '`Host` sent: `upstream` (authority of the chosen target), `client` (what the client asked for), or a fixed value.' }),
+  host: Type.String({ default: 'upstream', pattern: '^(upstream|client|[A-Za-z0-9._\\[\\]:-]+)$', expected: '`upstream`, `client`, or a host such as example.com', description: '`Host` sent: `upstream` (authority of the chosen target), `client` (what the client asked for), or a fixed value.' }),
   connections: count('Open connections to each target.', 128, { minimum: 1, maximum: 65_535 }),
   queue: count('Requests that may wait for a connection, over all targets; above it 503.', 1024, { minimum: 0 }),
-  keepAliveTimeout: duration('An idle connection is closed after this long, or earlier if the target says so.', '30s'),
+  keepAliveTimeout: duration('An idle connection is closed after this long, or earlier if the target says so.', '30s', { least: '1ms' }),
   timeouts: section('Deadlines. Time in the queue counts.', {
-    connect: duration('Until a connection is made, TLS included; then 504.', '5s'),
-    firstByte: duration('From sending the request until the response head has come; then 504.', '60s'),
+    connect: duration('Until a connection is made, TLS included; then 504.', '5s', { least: '1ms' }),
+    firstByte: duration('From sending the request until the response head has come; then 504.', '60s', { least: '1ms' }),
     betweenBytes: duration('Between two pieces of a response body, 0 for no limit (server-sent events); then the response is cut.', '60s'),
     total: duration('Whole exchange, from queue to last byte, 0 for no limit.', 0)
   }),
@@ -148,9 +186,9 @@ const UpstreamSchema = section('An origin service: one or more equal targets.', 
   health: section('Taking a failing target out for a while. The last one standing is always tried.', {
     failures: count('Failures in a row (no connection, no valid response, timeout) that take a target out, 0 for never.', 5, { minimum: 0 }),
     cooldown: duration('How long it stays out before one request tries it again.', '10s'),
-    path: Type.Optional(Type.String({ pattern: '^/', description: 'Asked regularly if set; anything but 2xx or 3xx counts as a failure.' })),
-    interval: duration('How often `path` is asked.', '10s'),
-    timeout: duration('How long an answer to `path` may take.', '2s')
+    path: Type.Optional(Type.String({ pattern: '^/[!-~]*$', expected: 'a path such as /health', description: 'Asked regularly if set; anything but 2xx or 3xx counts as a failure.' })),
+    interval: duration('How often `path` is asked.', '10s', { least: '10ms' }),
+    timeout: duration('How long an answer to `path` may take.', '2s', { least: '1ms' })
   }),
   maxResponseHeaderBytes: size('Field section of a response; above it 502.', '64KiB'),
   tls: section('TLS to the targets.', {
@@ -166,7 +204,7 @@ const UpstreamSchema = section('An origin service: one or more equal targets.', 
 
 const CacheSchema = section('The stored responses of this process.', {
   enabled: flag('Store anything at all.', true),
-  name: Type.String({ default: 'holdfast', pattern: '^[A-Za-z*][A-Za-z0-9!#$%&\'*+.^_`|~:/-]{0,63}$', description: 'Name of this cache in `Cache-Status` (RFC 9211) and pseudonym in `Via`.' }),
+  name: Type.String({ default: 'holdfast', expected: 'a token: a letter, then up to 63 letters, digits, dots, dashes', pattern: '^[A-Za-z*][A-Za-z0-9!#$%&\'*+.^_`|~:/-]{0,63}$', description: 'Name of this cache in `Cache-Status` (RFC 9211) and pseudonym in `Via`.' }),
   maxBytes: size('All stored responses together: content, fields, keys and index.', '256MiB'),
   maxEntries: count('Stored responses.', 1_000_000, { minimum: 1 }),
   maxResponseBytes: size('Content of one stored response; larger ones pass through.', '16MiB'),
@@ -175,49 +213,46 @@ const CacheSchema = section('The stored responses of this process.', {
 
 const CacheTtlRuleSchema = item('A lifetime for responses that say nothing of one themselves.', {
   status: Type.Array(Type.Integer({ minimum: 200, maximum: 599 }), { minItems: 1, description: 'Status codes it is for.' }),
-  ttl: duration('Freshness lifetime.', '0s')
+  ttl: duration('Freshness lifetime.', '0s', { most: longestLifetime })
 })
 
 const RouteCacheSchema = section('What the cache may do on this route.', {
   enabled: flag('Store and reuse. Off: every request is forwarded (`fwd=bypass`).', true),
   ttl: Type.Array(CacheTtlRuleSchema, { default: [], description: 'Lifetimes for responses with neither `Cache-Control` lifetime nor `Expires`; the first rule that names the status counts.' }),
   heuristic: flag('Give a response without explicit lifetime 10 % of the time since `Last-Modified` (RFC 9111 4.2.2).', true),
-  heuristicMax: duration('Longest lifetime given that way.', '1d'),
+  heuristicMax: duration('Longest lifetime given that way.', '1d', { most: longestLifetime }),
   requestDirectives: choice('`Cache-Control` and `Pragma` of requests: `honor` (RFC 9111 5.2.1), or `ignore`, so that no client can force traffic to the origin.', ['honor', 'ignore'], 'honor'),
   setCookie: choice('Responses with `Set-Cookie`: `bypass` does not store them; `store` does, as RFC 9111 7.3 allows; `strip` removes the field for all and stores.', ['bypass', 'store', 'strip'], 'bypass'),
-  maxResponseBytes: Type.Optional(Type.Codec(Type.Union([
-    Type.Integer({ minimum: 0, description: 'bytes' }),
-    Type.String({ pattern: sizePattern, description: 'number and unit: B, kB, MB, GB, KiB, MiB, GiB' })
-  ], { description: 'Content of one stored response on this route; default is `cache.maxResponseBytes`.' })).Decode(parseSize).Encode(bytes => `${bytes}B`))
+  maxResponseBytes: optionalSize('Content of one stored response on this route; default is `cache.maxResponseBytes`.')
 })
 
 // --- routes --------------------------------------------------------------------------------------------------
 
-const MatchSchema = section('Which requests the route is for. The most specific route wins: exact host before wildcard before any; exact path before longer prefix before pattern before shorter prefix; named methods before any.', {
-  host: Type.Optional(Type.Union([Type.String({ minLength: 1 }), Type.Array(Type.String({ minLength: 1 }), { minItems: 1 })], { description: 'Host without port, `*.example.com` for one or more labels. Absent: any host.' })),
-  path: Type.String({ default: '/*', pattern: '^/', description: '`/exact`; `/prefix/*` (also matches `/prefix`); or segments with `:name` for one segment, such as `/users/:id/avatar` or `/users/:id/*`.' }),
-  methods: Type.Optional(Type.Array(Type.String({ pattern: '^[A-Z][A-Z-]*$' }), { minItems: 1, description: 'Request methods. Absent: all.' }))
+const MatchSchema = section('Which requests the route is for. The most specific route wins: exact host before wildcard before any; then the path, segment by segment: plain text before `:name` before `/*`; then named methods before any.', {
+  host: Type.Optional(Type.Union([Type.String({ minLength: 1 }), Type.Array(Type.String({ minLength: 1 }), { minItems: 1 })], { expected: 'a host such as example.com or *.example.com, or a list of them', description: 'Host without port, `*.example.com` for one or more labels. Absent: any host.' })),
+  path: Type.String({ default: '/*', pattern: '^/', expected: 'a path that begins with /', description: '`/exact`; `/prefix/*` (also matches `/prefix`); or segments with `:name` for one segment, such as `/users/:id/avatar` or `/users/:id/*`.' }),
+  methods: Type.Optional(Type.Array(Type.String({ pattern: '^[A-Z][A-Z-]*$', expected: 'a request method in capitals, such as GET' }), { minItems: 1, description: 'Request methods. Absent: all. `GET` does not imply `HEAD`.' }))
 })
 
 const RateLimitSchema = item('Requests allowed per client address.', {
   max: count('Requests in a window; above it 429 with `Retry-After`.', 100, { minimum: 1 }),
-  window: duration('Length of the window.', '1m'),
+  window: duration('Length of the window.', '1m', { least: '1ms' }),
   clients: count('Client addresses remembered; the least recently seen goes first.', 10_000, { minimum: 1 })
 })
 
 const AuthSchema = item('Who may use the route. One credential that fits is enough.', {
   apiKeys: Type.Optional(item('A key in a field.', {
-    field: Type.String({ default: 'x-api-key', minLength: 1, description: 'Field that carries the key.' }),
-    keys: Type.Array(Type.String({ pattern: '^sha256:[0-9a-f]{64}$' }), { minItems: 1, description: 'SHA-256 of each key, as `sha256:<hex>`.' })
+    field: Type.String({ default: 'x-api-key', pattern: fieldNamePattern, expected: 'a field name, such as x-api-key', description: 'Field that carries the key.' }),
+    keys: hashes('SHA-256 of each key, as `sha256:<hex>`.')
   })),
   bearer: Type.Optional(item('An opaque token in `Authorization: Bearer`.', {
-    tokens: Type.Array(Type.String({ pattern: '^sha256:[0-9a-f]{64}$' }), { minItems: 1, description: 'SHA-256 of each token, as `sha256:<hex>`.' })
+    tokens: hashes('SHA-256 of each token, as `sha256:<hex>`.')
   }))
 })
 
 const RewriteSchema = section('What changes on the way to the upstream, before the cache key is made.', {
-  stripPrefix: Type.Optional(Type.String({ pattern: '^/[^*:?#]*$', description: 'Removed from the front of the path where it is there.' })),
-  addPrefix: Type.Optional(Type.String({ pattern: '^/[^*:?#]*$', description: 'Put before the path, after stripping.' })),
+  stripPrefix: prefix('Removed from the front of the path where it is there, whole segments only.'),
+  addPrefix: prefix('Put before the path, after stripping.'),
   setFields: fieldValues('Request fields set to a value.'),
   removeFields: Type.Array(fieldName, { default: [], description: 'Request fields not forwarded.' })
 })
@@ -236,10 +271,7 @@ const RouteSchema = item('A kind of request and what happens to it.', {
   auth: Type.Optional(AuthSchema),
   rewrite: RewriteSchema,
   response: ResponseSchema,
-  bodyBytes: Type.Optional(Type.Codec(Type.Union([
-    Type.Integer({ minimum: 0, description: 'bytes' }),
-    Type.String({ pattern: sizePattern, description: 'number and unit: B, kB, MB, GB, KiB, MiB, GiB' })
-  ], { description: 'Request content on this route; above it 413. Default is `server.limits.bodyBytes`.' })).Decode(parseSize).Encode(bytes => `${bytes}B`)),
+  bodyBytes: optionalSize('Request content on this route; above it 413. Default is `server.limits.bodyBytes`.'),
   betweenBytes: optionalDuration('Replaces `timeouts.betweenBytes` of the upstream; 0 for streams that may be silent for long, such as server-sent events.')
 })
 
@@ -249,7 +281,7 @@ export const ConfigSchema = Type.Object({
   log: LogSchema,
   loadShedding: LoadSheddingSchema,
   cache: CacheSchema,
-  upstreams: Type.Record(Type.String(), UpstreamSchema, { minProperties: 1, propertyNames: { pattern: '^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$' }, description: 'Origin services by name.' }),
+  upstreams: Type.Record(Type.String(), UpstreamSchema, { minProperties: 1, propertyNames: { pattern: '^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$', expected: 'a name: 1 to 64 letters, digits, dots, dashes or underscores' }, description: 'Origin services by name. `--upstream` sets the targets of the one named `default`.' }),
   routes: Type.Array(RouteSchema, { minItems: 1, maxItems: 10_000, description: 'What is proxied. A request that fits none is 404.' })
 }, { additionalProperties: false, title: 'Holdfast configuration' })
 
