@@ -94,7 +94,8 @@ const fieldValue = Type.String({
   pattern: '^[\\t\\x20-\\x7e\\x80-\\xff]*$', writeOnly: true, expected: 'a field value without control characters'
 })
 const fieldValues = (description: string) => Type.Record(fieldName, fieldValue, {
-  additionalProperties: false, propertyNames: { pattern: fieldNamePattern, expected: 'a field name, such as x-team' }, default: {}, description
+  // Not `additionalProperties: false`, over which Value.Default stumbles when a name does not fit the pattern.
+  propertyNames: { pattern: fieldNamePattern, expected: 'a field name, such as x-team' }, default: {}, description
 })
 const origin = (description: string) => Type.String({
   pattern: '^https?://[^/?#@\\s]+/?$', expected: 'an origin such as http://127.0.0.1:3000, without path, query or user name', description

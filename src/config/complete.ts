@@ -1,0 +1,30 @@
+/** Defaults put in where an option is absent. */
+import { isPlain } from './plain.ts'
+import { hasType, memberSchema } from './validate.ts'
+import type { SchemaNode } from './validate.ts'
+
+/**
+ * A copy of `value` with the defaults of `schema`, inside lists and named entries too. What does not fit is kept as
+ * it is, for validation to tell. (TypeBox's own defaults do not reach into unions that are not valid yet.)
+ */
+export function completed (schema: SchemaNode, value: unknown): unknown {
+  if (value === undefined) return schema.default === undefined ? undefined : completed(schema, structuredClone(schema.default))
+  if (schema.anyOf !== undefined) {
+    const branch = schema.anyOf.find(branch => hasType(branch.type, value))
+    return branch === undefined ? value : completed(branch, value)
+  }
+  if (Array.isArray(value)) return value.map(item => schema.items === undefined ? item : completed(schema.items, item))
+  if (!isPlain(value) || schema.type !== 'object') return value
+
+  const copy: Record<string, unknown> = {}
+  for (const [name, member] of Object.entries(value)) {
+    const inner = memberSchema(schema, name)
+    copy[name] = inner === undefined ? member : completed(inner, member)
+  }
+  for (const [name, inner] of Object.entries(schema.properties ?? {})) {
+    if (copy[name] !== undefined || Object.hasOwn(copy, name)) continue
+    const standard = completed(inner, undefined)
+    if (standard !== undefined) copy[name] = standard
+  }
+  return copy
+}

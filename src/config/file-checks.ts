@@ -1,0 +1,73 @@
+/** Certificates and keys named in a configuration: they exist, can be read, and belong together. */
+import { createPrivateKey, X509Certificate } from 'node:crypto'
+import type { KeyObject } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import { dirname, resolve } from 'node:path'
+import { pointerTo } from './problems.ts'
+import type { ConfigProblem } from './problems.ts'
+import type { Config } from './schema.ts'
+
+type Report = (problem: ConfigProblem) => void
+interface Pair { readonly cert?: string, readonly key?: string }
+
+/** The same configuration with its paths made absolute: they are relative to the file that names them. */
+export function resolvePaths (config: Config, file: string): Config {
+  const from = dirname(resolve(file))
+  const absolute = <T extends Pair & { readonly ca?: string }>(paths: T): T => ({
+    ...paths,
+    ...paths.ca !== undefined && { ca: resolve(from, paths.ca) },
+    ...paths.cert !== undefined && { cert: resolve(from, paths.cert) },
+    ...paths.key !== undefined && { key: resolve(from, paths.key) }
+  })
+  const { tls, ...server } = config.server
+  return {
+    ...config,
+    server: tls === undefined ? server : { ...server, tls: { ...tls, certificates: tls.certificates.map(absolute) } },
+    upstreams: Object.fromEntries(Object.entries(config.upstreams).map(([name, upstream]) => [name, { ...upstream, tls: absolute(upstream.tls) }]))
+  }
+}
+
+/** Reads every file named; reports those that cannot be used. Never throws. */
+export async function checkFiles (config: Config, report: Report): Promise<void> {
+  for (const [index, pair] of (config.server.tls?.certificates ?? []).entries()) {
+    await checkPair(pair, `/server/tls/certificates/${index}`, report)
+  }
+  for (const [name, { tls }] of Object.entries(config.upstreams)) {
+    const place = `${pointerTo('/upstreams', name)}/tls`
+    if (tls.ca !== undefined) await checkFile(tls.ca, `${place}/ca`, 'certificates', parseCertificate, report)
+    await checkPair(tls, place, report)
+  }
+}
+
+async function checkPair (pair: Pair, place: string, report: Report): Promise<void> {
+  const cert = pair.cert === undefined ? null : await checkFile(pair.cert, `${place}/cert`, 'a certificate', parseCertificate, report)
+  const key = pair.key === undefined ? null : await checkFile(pair.key, `${place}/key`, 'a private key', parseKey, report)
+  if (cert !== null && key !== null && !cert.checkPrivateKey(key)) {
+    report({ path: `${place}/key`, rule: 'matching-key', value: pair.key, message: 'is not the private key of the certificate beside it' })
+  }
+}
+
+async function checkFile<T> (file: string, path: string, what: string, parse: (pem: Buffer) => T, report: Report): Promise<T | null> {
+  let pem: Buffer
+  try {
+    pem = await readFile(file)
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException // readFile rejects with nothing else
+    report({ path, rule: 'readable-file', value: file, message: `cannot be read: ${code === 'ENOENT' ? 'there is no such file' : code}` })
+    return null
+  }
+  try {
+    return parse(pem)
+  } catch {
+    report({ path, rule: 'pem', value: file, message: `must be a PEM file with ${what}` })
+    return null
+  }
+}
+
+function parseCertificate (pem: Buffer): X509Certificate {
+  return new X509Certificate(pem)
+}
+
+function parseKey (pem: Buffer): KeyObject {
+  return createPrivateKey(pem)
+}

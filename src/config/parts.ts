@@ -1,0 +1,55 @@
+/** The parts of a configuration, each decoded by itself, so that one that is wrong hides nothing about the others. */
+import type { TSchema } from 'typebox'
+import Value from 'typebox/value'
+import { completed } from './complete.ts'
+import { isPlain } from './plain.ts'
+import type { Plain } from './plain.ts'
+import { pointerTo } from './problems.ts'
+import { ConfigSchema } from './schema.ts'
+import type { Config } from './schema.ts'
+import type { ConfigParts } from './semantic-checks.ts'
+import { fits, schemaNode } from './validate.ts'
+
+/**
+ * Decodes each part of a completed tree without the options at the pointers in `wrong`; a part that is of no use
+ * without them is `null`.
+ */
+export function partsOf (tree: Plain, wrong: readonly string[]): ConfigParts {
+  const { properties } = ConfigSchema
+  const upstreamSchema = properties.upstreams.patternProperties['^.*$'] as unknown as TSchema
+  const part = (schema: TSchema, value: unknown, place: string) => decodeWithout(schema, value, wrong.filter(path => path.startsWith(`${place}/`)).map(path => path.slice(place.length)))
+  const upstreams = isPlain(tree.upstreams) ? Object.entries(tree.upstreams) : []
+  const routes: unknown[] = Array.isArray(tree.routes) ? tree.routes : []
+  return {
+    server: part(properties.server, tree.server, '/server') as Config['server'] | null,
+    admin: part(properties.admin, tree.admin, '/admin') as Config['admin'] | null,
+    // The default would be held against the size of responses in place of what was meant.
+    cache: wrong.includes('/cache/maxBytes') ? null : part(properties.cache, tree.cache, '/cache') as Config['cache'] | null,
+    upstreams: new Map(upstreams.map(([name, upstream]) => [name, part(upstreamSchema, upstream, pointerTo('/upstreams', name)) as Config['upstreams'][string] | null])),
+    routes: routes.map((route, index) => part(properties.routes.items, route, `/routes/${index}`) as Config['routes'][number] | null)
+  }
+}
+
+function decodeWithout (schema: TSchema, value: unknown, wrong: readonly string[]): unknown {
+  const node = schemaNode(schema)
+  // Where an option cannot be without the wrong one inside it, it goes as a whole.
+  for (const places of [wrong, wrong.map(path => path.split('/', 2).join('/'))]) {
+    const pruned = places.length === 0 ? value : completed(node, without(value, places))
+    // Decoding may work in place.
+    if (fits(node, pruned)) return Value.Decode(schema, structuredClone(pruned))
+  }
+  return null
+}
+
+/** A copy without the members at the pointers. A list goes as a whole: the places of its other entries would shift. */
+function without (value: unknown, wrong: readonly string[]): unknown {
+  if (!isPlain(value)) return value
+  const copy: Plain = {}
+  for (const [name, member] of Object.entries(value)) {
+    const place = pointerTo('', name)
+    const inside = wrong.filter(path => path.startsWith(`${place}/`)).map(path => path.slice(place.length))
+    if (wrong.includes(place) || (inside.length > 0 && !isPlain(member))) continue
+    copy[name] = inside.length === 0 ? member : without(member, inside)
+  }
+  return copy
+}

@@ -1,0 +1,143 @@
+/** Rules about routes: what they match, where they lead, and what they change on the way. */
+import { METHODS } from 'node:http'
+import { parseHostPattern, parsePathPattern } from '../routing/pattern.ts'
+import type { PathPattern } from '../routing/pattern.ts'
+import { didYouMean, nearest, pointerTo } from './problems.ts'
+import type { RouteConfig } from './schema.ts'
+import type { ConfigParts, Report } from './semantic-checks.ts'
+
+export function checkRoutes ({ routes, upstreams, cache }: ConfigParts, report: Report): void {
+  const names = new Map<string, number>()
+  const matches = new Map<string, string>()
+
+  for (const [index, route] of routes.entries()) {
+    if (route === null) continue
+    const place = `/routes/${index}`
+
+    const first = names.get(route.name)
+    if (first === undefined) names.set(route.name, index)
+    else report({ path: `${place}/name`, rule: 'unique-name', value: route.name, message: `must differ from the name of route ${first}` })
+
+    checkUpstreamName(route, place, upstreams.keys(), report)
+    checkMethods(route, place, report)
+    checkRewrite(route, place, report)
+    if (route.auth !== undefined && route.auth.apiKeys === undefined && route.auth.bearer === undefined) {
+      report({ path: `${place}/auth`, rule: 'credentials', message: 'must have apiKeys or bearer: without a credential nobody could use the route' })
+    }
+    checkFields(route.rewrite, `${place}/rewrite`, requestFraming, report)
+    checkFields(route.response, `${place}/response`, responseFraming, report)
+    if (cache !== null && (route.cache.maxResponseBytes ?? 0) > cache.maxBytes) {
+      report({ path: `${place}/cache/maxResponseBytes`, rule: 'fits-cache', message: 'must not be more than cache.maxBytes: such a response could never be stored' })
+    }
+    if (checkPatterns(route, place, report)) checkUnique(route, place, matches, report)
+  }
+}
+
+function checkUpstreamName (route: RouteConfig, place: string, known: Iterable<string>, report: Report): void {
+  const names = [...known]
+  if (names.includes(route.upstream)) return
+  const suggestion = nearest(route.upstream, names)
+  report({
+    path: `${place}/upstream`,
+    rule: 'known-upstream',
+    value: route.upstream,
+    message: `names no entry of upstreams${didYouMean(suggestion)}`,
+    ...suggestion !== undefined && { suggestion }
+  })
+}
+
+function checkMethods (route: RouteConfig, place: string, report: Report): void {
+  for (const [index, method] of (route.match.methods ?? []).entries()) {
+    const path = `${place}/match/methods/${index}`
+    if (method === 'CONNECT') report({ path, rule: 'method', value: method, message: 'CONNECT asks for a tunnel, which is never made' })
+    else if (!METHODS.includes(method)) {
+      const suggestion = nearest(method, METHODS)
+      report({ path, rule: 'method', value: method, message: `is no method that this server can receive${didYouMean(suggestion)}`, ...suggestion !== undefined && { suggestion } })
+    }
+  }
+}
+
+/** Whether all patterns of the route are valid. */
+function checkPatterns (route: RouteConfig, place: string, report: Report): boolean {
+  let valid = true
+  const path = parsePathPattern(route.match.path)
+  if (!path.ok) refuse('path', route.match.path, 'path-pattern', `the path ${path.reason}`)
+  else if (path.pattern.segments.some(segment => segment.kind === 'static' && /^\.\.?$/.test(segment.text))) {
+    refuse('path', route.match.path, 'path-pattern', 'the path has . or .. as a segment, which no request has after it was normalised')
+  }
+
+  const { host } = route.match
+  for (const [index, text] of hostsOf(route).entries()) {
+    const parsed = parseHostPattern(text)
+    if (!parsed.ok) refuse(typeof host === 'string' ? 'host' : `host/${index}`, text, 'host-pattern', `the host ${parsed.reason}`)
+  }
+  return valid
+
+  function refuse (option: string, value: string, rule: string, message: string): void {
+    valid = false
+    report({ path: `${place}/match/${option}`, rule, value, message })
+  }
+}
+
+/** Two routes for the same requests: the second could never be reached. `:id` and `:name` match alike. */
+function checkUnique (route: RouteConfig, place: string, matches: Map<string, string>, report: Report): void {
+  const shape = route.match.path.replace(/\/:[^/]*/g, '/:')
+  for (const host of hostsOf(route, '')) {
+    for (const method of route.match.methods ?? ['']) {
+      const key = JSON.stringify([host.toLowerCase(), shape, method])
+      const first = matches.get(key)
+      if (first === undefined) matches.set(key, route.name)
+      else return report({ path: `${place}/match`, rule: 'unique-match', message: `matches the same requests as ${first === route.name ? 'itself, because a host or method is given twice' : `route "${first}"`}` })
+    }
+  }
+}
+
+function hostsOf (route: RouteConfig, absent?: string): readonly string[] {
+  const { host } = route.match
+  if (host === undefined) return absent === undefined ? [] : [absent]
+  return typeof host === 'string' ? [host] : host
+}
+
+function checkRewrite (route: RouteConfig, place: string, report: Report): void {
+  const { stripPrefix, addPrefix } = route.rewrite
+  for (const [option, prefix] of [['stripPrefix', stripPrefix], ['addPrefix', addPrefix]] as const) {
+    if (prefix?.split('/').some(segment => segment === '.' || segment === '..') === true) {
+      report({ path: `${place}/rewrite/${option}`, rule: 'path-prefix', value: prefix, message: 'must not have . or .. as a segment' })
+    }
+  }
+  const path = parsePathPattern(route.match.path)
+  if (stripPrefix !== undefined && path.ok && !mayBeginWith(path.pattern, stripPrefix)) {
+    report({ path: `${place}/rewrite/stripPrefix`, rule: 'strip-prefix', value: stripPrefix, message: `no path that matches ${route.match.path} begins with it` })
+  }
+}
+
+function mayBeginWith ({ segments, rest }: PathPattern, prefix: string): boolean {
+  const parts = prefix.slice(1).split('/')
+  if (parts.length > segments.length && !rest) return false
+  return parts.every((part, index) => {
+    const segment = segments[index]
+    return segment === undefined || segment.kind === 'param' || segment.text === part
+  })
+}
+
+/** Fields that say where a message ends or belong to one connection (RFC 9110 7.6.1): only the proxy sets them. */
+const framing = ['connection', 'content-length', 'keep-alive', 'proxy-connection', 'te', 'trailer', 'transfer-encoding', 'upgrade']
+const requestFraming = new Set([...framing, 'expect', 'host'])
+const responseFraming = new Set(framing)
+
+function checkFields (changes: { readonly setFields: Record<string, string>, readonly removeFields: readonly string[] }, place: string, refused: ReadonlySet<string>, report: Report): void {
+  const seen = new Set<string>()
+  for (const field of Object.keys(changes.setFields)) {
+    const path = pointerTo(`${place}/setFields`, field)
+    if (seen.has(field.toLowerCase())) report({ path, rule: 'unique-field', message: 'is given twice; letter case does not tell fields apart' })
+    seen.add(field.toLowerCase())
+    checkField(field, path)
+  }
+  for (const [index, field] of changes.removeFields.entries()) checkField(field, `${place}/removeFields/${index}`)
+
+  function checkField (field: string, path: string): void {
+    if (!refused.has(field.toLowerCase())) return
+    const hint = field.toLowerCase() === 'host' ? '; see `host` of the upstream' : ''
+    report({ path, rule: 'framing-field', message: `the field ${field} is the proxy's own to set${hint}` })
+  }
+}
