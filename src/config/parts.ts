@@ -4,11 +4,14 @@ import Value from 'typebox/value'
 import { completed } from './complete.ts'
 import { isPlain } from './plain.ts'
 import type { Plain } from './plain.ts'
-import { pointerTo } from './problems.ts'
+import { parentOf, pointerTo } from './problems.ts'
 import { ConfigSchema } from './schema.ts'
 import type { Config } from './schema.ts'
 import type { ConfigParts } from './semantic-checks.ts'
-import { fits, schemaNode } from './validate.ts'
+import { schemaNode, validate } from './validate.ts'
+
+/** Sections within sections of the schema. */
+const deepest = 8
 
 /**
  * Decodes each part of a completed tree without the options at the pointers in `wrong`; a part that is of no use
@@ -32,24 +35,29 @@ export function partsOf (tree: Plain, wrong: readonly string[]): ConfigParts {
 
 function decodeWithout (schema: TSchema, value: unknown, wrong: readonly string[]): unknown {
   const node = schemaNode(schema)
-  // Where an option cannot be without the wrong one inside it, it goes as a whole.
-  for (const places of [wrong, wrong.map(path => path.split('/', 2).join('/'))]) {
-    const pruned = places.length === 0 ? value : completed(node, without(value, places))
+  const places = new Set(wrong)
+  // Where a section cannot be without the option, the section goes, and so on outwards.
+  for (let depth = 0; depth < deepest; depth++) {
+    const pruned = places.size === 0 ? value : completed(node, without(value, places))
+    const missing: string[] = []
+    validate(node, pruned, '', ({ path }) => missing.push(parentOf(path)))
     // Decoding may work in place.
-    if (fits(node, pruned)) return Value.Decode(schema, structuredClone(pruned))
+    if (missing.length === 0) return Value.Decode(schema, structuredClone(pruned))
+    if (missing.includes('')) return null
+    for (const path of missing) places.add(path)
   }
   return null
 }
 
 /** A copy without the members at the pointers. A list goes as a whole: the places of its other entries would shift. */
-function without (value: unknown, wrong: readonly string[]): unknown {
+function without (value: unknown, wrong: ReadonlySet<string>): unknown {
   if (!isPlain(value)) return value
   const copy: Plain = {}
   for (const [name, member] of Object.entries(value)) {
     const place = pointerTo('', name)
-    const inside = wrong.filter(path => path.startsWith(`${place}/`)).map(path => path.slice(place.length))
-    if (wrong.includes(place) || (inside.length > 0 && !isPlain(member))) continue
-    copy[name] = inside.length === 0 ? member : without(member, inside)
+    const inside = [...wrong].filter(path => path.startsWith(`${place}/`)).map(path => path.slice(place.length))
+    if (wrong.has(place) || (inside.length > 0 && !isPlain(member))) continue
+    copy[name] = inside.length === 0 ? member : without(member, new Set(inside))
   }
   return copy
 }

@@ -66,6 +66,8 @@ export function nearest (word: string, candidates: Iterable<string>): string | u
   let best = Math.max(2, Math.floor(lower.length / 3)) + 1
   let found: string | undefined
   for (const candidate of candidates) {
+    const [short, long] = [lower, candidate.toLowerCase()].toSorted((a, b) => a.length - b.length) as [string, string]
+    if (short.length > 2 && long.startsWith(short)) return candidate
     const apart = distance(lower, candidate.toLowerCase())
     if (apart < best && apart < candidate.length) [best, found] = [apart, candidate]
   }
