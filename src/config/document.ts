@@ -2,7 +2,7 @@
  * Reads the text of a configuration file (YAML 1.2; JSON is part of it) into plain data, with the line of every
  * place. Environment variables are put into scalars after parsing, so that no value can become structure.
  */
-import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument } from 'yaml'
+import { isAlias, isMap, isNode, isScalar, isSeq, LineCounter, parseDocument } from 'yaml'
 import type { Document, Node, Pair, YAMLError } from 'yaml'
 import { substitute } from './environment.ts'
 import type { Environment } from './environment.ts'
@@ -10,7 +10,7 @@ import { pointerTo } from './problems.ts'
 import type { ConfigProblem } from './problems.ts'
 
 export interface ConfigDocument {
-  /** Plain data; places with problems hold what was written. */
+  /** Plain data; places with problems hold what was written. `undefined` where reading on made no sense. */
   readonly value: unknown
   /** Line of each place, by JSON pointer. */
   readonly lines: ReadonlyMap<string, number>
@@ -28,7 +28,7 @@ const mostSyntaxProblems = 10
 /** Never throws: what is wrong stands in `problems`. */
 export function readDocument (text: string, env: Environment): ConfigDocument {
   const lineCounter = new LineCounter()
-  const document = parseDocument(text, { lineCounter, prettyErrors: false, stringKeys: true, merge: false, logLevel: 'silent' })
+  const document = parseDocument(text, { lineCounter, prettyErrors: false, stringKeys: true, merge: false, logLevel: 'error' })
   const faults = [...document.errors, ...document.warnings]
   if (faults.length > 0) {
     return { value: undefined, lines: new Map(), written: new Map(), problems: syntaxProblems(faults, lineCounter) }
@@ -41,6 +41,7 @@ class Reader {
   readonly #lineCounter: LineCounter
   readonly #env: Environment
   readonly #lines = new Map<string, number>()
+  readonly #anchors = new Map<string, Node>()
   readonly #written = new Map<string, string>()
   readonly #problems: ConfigProblem[] = []
   #nodes = 0
@@ -53,24 +54,25 @@ class Reader {
 
   read (): ConfigDocument {
     const value = this.#read(this.#document.contents, '', 0)
-    return { value, lines: this.#lines, written: this.#written, problems: this.#problems }
+    return { value: this.#nodes === Infinity ? undefined : value, lines: this.#lines, written: this.#written, problems: this.#problems }
   }
 
   #read (node: unknown, path: string, depth: number): unknown {
     this.#nodes++
+    if (!this.#lines.has(path)) this.#note(path, node)
     if (this.#nodes > mostNodes || depth > deepestNesting) {
       // Said once: an alias within itself would otherwise say it without end.
       if (this.#nodes !== Infinity) this.#report(path, 'size', depth > deepestNesting ? `must not be nested deeper than ${deepestNesting} levels` : `must not have more than ${mostNodes} values, aliases included`)
       this.#nodes = Infinity
       return null
     }
-    if (!this.#lines.has(path)) this.#note(path, node)
 
     if (isAlias(node)) {
-      const target = node.resolve(this.#document)
+      const target = this.#anchors.get(node.source)
       if (target === undefined) return this.#report(path, 'yaml', `has an alias *${node.source} without an anchor before it`)
       return this.#read(target, path, depth + 1)
     }
+    if (isNode(node) && node.anchor !== undefined) this.#anchors.set(node.anchor, node)
     if (isMap(node)) return this.#readMap(node.items, path, depth)
     if (isSeq(node)) return node.items.map((item, index) => this.#read(item, pointerTo(path, index), depth + 1))
     if (isScalar(node)) return typeof node.value === 'string' ? this.#readText(node.value, path) : node.value

@@ -22,8 +22,7 @@ export function formatJsonSchema (): string {
   const { type, ...rest } = convertObject(schemaNode(ConfigSchema))
   // The file may leave `upstreams` and `routes` to `--upstream`.
   delete rest.required
-  const properties = { $schema: { type: 'string', description: 'Where this schema is, for editors.' }, ...rest.properties as Json }
-  const schema = { $schema: 'https://json-schema.org/draft/2020-12/schema', type, ...rest, properties, $defs: { substitution } }
+  const schema = { $schema: 'https://json-schema.org/draft/2020-12/schema', type, ...rest, $defs: { substitution } }
   return JSON.stringify(schema, null, 2) + '\n'
 }
 

@@ -1,7 +1,6 @@
 /** The parts of a configuration, each decoded by itself, so that one that is wrong hides nothing about the others. */
 import type { TSchema } from 'typebox'
-import Value from 'typebox/value'
-import { completed } from './complete.ts'
+import { completed, decoded } from './complete.ts'
 import { isPlain } from './plain.ts'
 import type { Plain } from './plain.ts'
 import { parentOf, pointerTo } from './problems.ts'
@@ -20,7 +19,8 @@ const deepest = 8
 export function partsOf (tree: Plain, wrong: readonly string[]): ConfigParts {
   const { properties } = ConfigSchema
   const upstreamSchema = properties.upstreams.patternProperties['^.*$'] as unknown as TSchema
-  const part = (schema: TSchema, value: unknown, place: string) => decodeWithout(schema, value, wrong.filter(path => path.startsWith(`${place}/`)).map(path => path.slice(place.length)))
+  const part = (schema: TSchema, value: unknown, place: string, standIns: Plain = {}) =>
+    decodeWithout(schema, value, wrong.filter(path => path.startsWith(`${place}/`)).map(path => path.slice(place.length)), standIns)
   const upstreams = isPlain(tree.upstreams) ? Object.entries(tree.upstreams) : []
   const routes: unknown[] = Array.isArray(tree.routes) ? tree.routes : []
   return {
@@ -29,20 +29,20 @@ export function partsOf (tree: Plain, wrong: readonly string[]): ConfigParts {
     // The default would be held against the size of responses in place of what was meant.
     cache: wrong.includes('/cache/maxBytes') ? null : part(properties.cache, tree.cache, '/cache') as Config['cache'] | null,
     upstreams: new Map(upstreams.map(([name, upstream]) => [name, part(upstreamSchema, upstream, pointerTo('/upstreams', name)) as Config['upstreams'][string] | null])),
-    routes: routes.map((route, index) => part(properties.routes.items, route, `/routes/${index}`) as Config['routes'][number] | null)
+    // Nothing is said of the stand-ins themselves, as their absence is already told.
+    routes: routes.map((route, index) => part(properties.routes.items, route, `/routes/${index}`, { name: `unnamed-route-${index}`, upstream: 'unnamed-upstream' }) as Config['routes'][number] | null)
   }
 }
 
-function decodeWithout (schema: TSchema, value: unknown, wrong: readonly string[]): unknown {
+function decodeWithout (schema: TSchema, value: unknown, wrong: readonly string[], standIns: Plain): unknown {
   const node = schemaNode(schema)
   const places = new Set(wrong)
   // Where a section cannot be without the option, the section goes, and so on outwards.
   for (let depth = 0; depth < deepest; depth++) {
-    const pruned = places.size === 0 ? value : completed(node, without(value, places))
+    const pruned = places.size === 0 ? value : completed(node, without(value, places, standIns))
     const missing: string[] = []
     validate(node, pruned, '', ({ path }) => missing.push(parentOf(path)))
-    // Decoding may work in place.
-    if (missing.length === 0) return Value.Decode(schema, structuredClone(pruned))
+    if (missing.length === 0) return decoded(node, pruned)
     if (missing.includes('')) return null
     for (const path of missing) places.add(path)
   }
@@ -50,9 +50,9 @@ function decodeWithout (schema: TSchema, value: unknown, wrong: readonly string[
 }
 
 /** A copy without the members at the pointers. A list goes as a whole: the places of its other entries would shift. */
-function without (value: unknown, wrong: ReadonlySet<string>): unknown {
+function without (value: unknown, wrong: ReadonlySet<string>, standIns: Plain = {}): unknown {
   if (!isPlain(value)) return value
-  const copy: Plain = {}
+  const copy: Plain = { ...standIns }
   for (const [name, member] of Object.entries(value)) {
     const place = pointerTo('', name)
     const inside = [...wrong].filter(path => path.startsWith(`${place}/`)).map(path => path.slice(place.length))

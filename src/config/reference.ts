@@ -15,6 +15,8 @@ says everything that is wrong with one, with line and rule, and prints the route
 # yaml-language-server: $schema=./holdfast.schema.json
 \`\`\`
 
+In JSON the option \`$schema\` does the same.
+
 An option without value is as if it were not written. Unknown options are errors. Paths of files are relative to the configuration file.
 
 ## Units
@@ -71,7 +73,7 @@ interface Row { readonly path: string, readonly schema: SchemaNode, readonly req
 /** The text of `docs/configuration.md`. */
 export function formatReference (): string {
   const top = schemaNode(ConfigSchema)
-  const sections = Object.entries(top.properties ?? {}).map(([name, schema]) => {
+  const sections = Object.entries(top.properties ?? {}).filter(([name]) => name !== '$schema').map(([name, schema]) => {
     const rows = [...rowsOf(schema, name, true)].map(formatRow)
     const heading = ['Option', 'Type', 'Default', 'Bounds', 'Effect']
     return [`### ${name}`, '', schema.description ?? '', '', formatLine(heading), formatLine(heading.map(() => '---')), ...rows].join('\n')

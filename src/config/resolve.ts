@@ -1,6 +1,5 @@
 /** From plain data to a complete configuration, or to everything that is wrong with it. */
-import Value from 'typebox/value'
-import { completed } from './complete.ts'
+import { completed, decoded } from './complete.ts'
 import { partsOf } from './parts.ts'
 import type { ConfigProblem } from './problems.ts'
 import { isPlain } from './plain.ts'
@@ -28,8 +27,8 @@ export function resolveTree (tree: unknown, reported: ReadonlySet<string> = new 
     })
   }
   if (problems.length > 0 || reported.size > 0) return { ok: false, problems }
-  // Decoding works in place, and defaults of the schema may be part of the tree.
-  return { ok: true, config: Value.Decode(ConfigSchema, structuredClone(complete)) }
+  // It fits the schema, of which `Config` is the decoded type.
+  return { ok: true, config: decoded(schemaNode(ConfigSchema), complete) as Config }
 }
 
 function isWithin (path: string, ancestor: string): boolean {

@@ -2,11 +2,13 @@
 import { METHODS } from 'node:http'
 import { parseHostPattern, parsePathPattern } from '../routing/pattern.ts'
 import type { PathPattern } from '../routing/pattern.ts'
+import { spellingFault } from './path-spelling.ts'
 import { didYouMean, nearest, pointerTo } from './problems.ts'
 import type { RouteConfig } from './schema.ts'
 import type { ConfigParts, Report } from './semantic-checks.ts'
 
-export function checkRoutes ({ routes, upstreams, cache }: ConfigParts, report: Report): void {
+export function checkRoutes ({ routes, upstreams, cache, server }: ConfigParts, report: Report): void {
+  const mergeSlashes = server?.mergeSlashes ?? true
   const names = new Map<string, number>()
   const matches = new Map<string, string>()
 
@@ -20,7 +22,7 @@ export function checkRoutes ({ routes, upstreams, cache }: ConfigParts, report: 
 
     checkUpstreamName(route, place, upstreams.keys(), report)
     checkMethods(route, place, report)
-    checkRewrite(route, place, report)
+    checkRewrite(route, place, mergeSlashes, report)
     if (route.auth !== undefined && route.auth.apiKeys === undefined && route.auth.bearer === undefined) {
       report({ path: `${place}/auth`, rule: 'credentials', message: 'must have apiKeys or bearer: without a credential nobody could use the route' })
     }
@@ -29,7 +31,7 @@ export function checkRoutes ({ routes, upstreams, cache }: ConfigParts, report: 
     if (cache !== null && (route.cache.maxResponseBytes ?? 0) > cache.maxBytes) {
       report({ path: `${place}/cache/maxResponseBytes`, rule: 'fits-cache', message: 'must not be more than cache.maxBytes: such a response could never be stored' })
     }
-    if (checkPatterns(route, place, report)) checkUnique(route, place, matches, report)
+    if (checkPatterns(route, place, mergeSlashes, report)) checkUnique(route, place, matches, report)
   }
 }
 
@@ -58,12 +60,13 @@ function checkMethods (route: RouteConfig, place: string, report: Report): void 
 }
 
 /** Whether all patterns of the route are valid. */
-function checkPatterns (route: RouteConfig, place: string, report: Report): boolean {
+function checkPatterns (route: RouteConfig, place: string, mergeSlashes: boolean, report: Report): boolean {
   let valid = true
   const path = parsePathPattern(route.match.path)
   if (!path.ok) refuse('path', route.match.path, 'path-pattern', `the path ${path.reason}`)
-  else if (path.pattern.segments.some(segment => segment.kind === 'static' && /^\.\.?$/.test(segment.text))) {
-    refuse('path', route.match.path, 'path-pattern', 'the path has . or .. as a segment, which no request has after it was normalised')
+  else {
+    const fault = spellingFault(route.match.path, mergeSlashes)
+    if (fault !== null) refuse('path', route.match.path, 'path-pattern', `the path ${fault}`)
   }
 
   const { host } = route.match
@@ -98,12 +101,11 @@ function hostsOf (route: RouteConfig, absent?: string): readonly string[] {
   return typeof host === 'string' ? [host] : host
 }
 
-function checkRewrite (route: RouteConfig, place: string, report: Report): void {
+function checkRewrite (route: RouteConfig, place: string, mergeSlashes: boolean, report: Report): void {
   const { stripPrefix, addPrefix } = route.rewrite
   for (const [option, prefix] of [['stripPrefix', stripPrefix], ['addPrefix', addPrefix]] as const) {
-    if (prefix?.split('/').some(segment => segment === '.' || segment === '..') === true) {
-      report({ path: `${place}/rewrite/${option}`, rule: 'path-prefix', value: prefix, message: 'must not have . or .. as a segment' })
-    }
+    const fault = prefix === undefined ? null : spellingFault(prefix, mergeSlashes)
+    if (fault !== null) report({ path: `${place}/rewrite/${option}`, rule: 'path-prefix', value: prefix, message: fault })
   }
   const path = parsePathPattern(route.match.path)
   if (stripPrefix !== undefined && path.ok && !mayBeginWith(path.pattern, stripPrefix)) {

@@ -277,6 +277,7 @@ const RouteSchema = item('A kind of request and what happens to it.', {
 })
 
 export const ConfigSchema = Type.Object({
+  $schema: Type.Optional(Type.String({ description: 'Where `holdfast.schema.json` is, for editors. Without effect.' })),
   server: ServerSchema,
   admin: AdminSchema,
   log: LogSchema,

@@ -55,7 +55,7 @@ export function validate (schema: SchemaNode, value: unknown, path: string, repo
   if (Array.isArray(value)) return validateList(schema, value, path, report)
   if (typeof value === 'string') {
     if (value.length < (schema.minLength ?? 0)) fault('min-length', schema.minLength === 1 ? 'must not be empty' : `must have at least ${schema.minLength} characters`)
-    else if (schema.pattern !== undefined && !new RegExp(schema.pattern, 'u').test(value)) fault('pattern', `must be ${schema.expected ?? `text that matches ${schema.pattern}`}`)
+    else if (schema.pattern !== undefined && !compiled(schema.pattern).test(value)) fault('pattern', `must be ${schema.expected ?? `text that matches ${schema.pattern}`}`)
   }
   if (typeof value === 'number') {
     if (value < (schema.minimum ?? -Infinity)) fault('minimum', `must be at least ${schema.minimum}`)
@@ -91,7 +91,7 @@ function validateObject (schema: SchemaNode, value: Plain, path: string, report:
       const suggestion = nearest(name, Object.keys(known))
       // The value is not shown: it may be a secret under a misspelt name.
       report({ path: place, rule: 'unknown-option', message: `unknown option${didYouMean(suggestion)}`, ...suggestion !== undefined && { suggestion } })
-    } else if (nameSchema?.pattern !== undefined && !new RegExp(nameSchema.pattern, 'u').test(name)) {
+    } else if (nameSchema?.pattern !== undefined && !compiled(nameSchema.pattern).test(name)) {
       report({ path: place, rule: 'name', message: `must be called by ${nameSchema.expected}`, value: name })
     } else {
       const inner = memberSchema(schema, name)
@@ -119,6 +119,15 @@ function validateEnum (words: readonly string[], value: unknown, path: string, r
   const suggestion = typeof value === 'string' ? nearest(value, words) : undefined
   const message = `must be one of ${words.join(', ')}${didYouMean(suggestion)}`
   report({ path, rule: 'enum', message, ...shown({}, value), ...suggestion !== undefined && { suggestion } })
+}
+
+/** The schema has a few dozen patterns, a file thousands of values. */
+const patterns = new Map<string, RegExp>()
+
+function compiled (pattern: string): RegExp {
+  let expression = patterns.get(pattern)
+  if (expression === undefined) patterns.set(pattern, expression = new RegExp(pattern, 'u'))
+  return expression
 }
 
 /** The branch of the value's own type speaks, where there is one and it has something to say; else the union. */

@@ -3,6 +3,8 @@
  * a path is normalised before it comes here (see `src/http/target.ts`), a host is in lower case.
  */
 
+import { isIPv6 } from 'node:net'
+
 export type PathSegment =
   | { readonly kind: 'static', readonly text: string }
   | { readonly kind: 'param', readonly name: string }
@@ -54,7 +56,11 @@ const label = /^[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?$/
 /** Reads `example.com`, `*.example.com`, `192.0.2.1` or `[::1]`; the reason completes "the host …". */
 export function parseHostPattern (host: string): PatternResult<HostPattern> {
   const lower = host.toLowerCase()
-  if (/^\[[0-9a-f:.]+\]$/.test(lower)) return { ok: true, pattern: { name: lower, wildcard: false } }
+  if (/^\[.*\]$/.test(lower)) {
+    if (!isIPv6(lower.slice(1, -1)) || lower.includes('%')) return refused('is not a valid IPv6 address')
+    // Requests have the one spelling of RFC 5952, which the URL parser knows.
+    return { ok: true, pattern: { name: new URL(`http://${lower}`).hostname, wildcard: false } }
+  }
   if (lower === '*') return refused('* is the same as no host at all: leave `host` out')
   if (/[^\x21-\x7e]/.test(lower)) return refused('must be written in ASCII (xn--… for an international name)')
   if (/:\d*$/.test(lower)) return refused('must be written without a port')
