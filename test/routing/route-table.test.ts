@@ -26,7 +26,7 @@ t.test('the most specific route wins, whatever the order in the configuration', 
   const routes = [
     '* */*', 'GET */*', '* */users/*', '* */users/:id', '* */users/new', '* */users/:id/avatar', '* */users/42/*', '* */users/:id/*',
     'DELETE */users/:id', '* */slash/', '* */', '* example.com/*', 'POST example.com/only-post', '* *.example.com/*', '* *.eu.example.com/*',
-    '* deep.eu.example.com/a', '* [::1]/*'
+    '* deep.eu.example.com/a', '* [0:0::1]/*'
   ]
   const rows: Array<[title: string, host: string, path: string, method: string, expected: string | null]> = [
     ['any path', 'x', '/whatever', 'PUT', '* */*'],
@@ -57,7 +57,7 @@ t.test('the most specific route wins, whatever the order in the configuration', 
     ['an exact host with that path', 'deep.eu.example.com', '/a', 'GET', '* deep.eu.example.com/a'],
     ['an empty label is no label', '.example.com', '/', 'GET', '* */'],
     ['a name that ends alike is another name', 'badexample.com', '/', 'GET', '* */'],
-    ['an IPv6 address', '[::1]', '/', 'GET', '* [::1]/*'],
+    ['an IPv6 address', '[::1]', '/', 'GET', '* [0:0::1]/*'],
     ['the asterisk form belongs to /* (RFC 9112 3.2.4)', 'x', '*', 'OPTIONS', '* */*'],
     ['an empty path is no path', 'x', '', 'GET', null]
   ]
@@ -167,7 +167,7 @@ t.test('patterns that are not understood are refused with a reason', async (t) =
 
 t.test('hosts that are not understood are refused with a reason', async (t) => {
   for (const [host, reason] of [
-    ['*', /leave/], ['a:80', /port/], ['a:', /port/], ['[::1]:80', /port/], ['a.*.b', /first label/], ['*a.b', /first label/], ['é.example', /xn--/],
+    ['*', /leave/], ['a:80', /port/], ['a:', /port/], ['[::1]:80', /port/], ['[1]', /IPv6/], ['[::1%a]', /IPv6/], ['a.*.b', /first label/], ['*a.b', /first label/], ['é.example', /xn--/],
     ['a b', /ASCII/], ['a..b', /valid/], ['a.', /valid/], ['-a', /valid/], ['a/b', /valid/], ['*.', /valid/], ['x'.repeat(64), /valid/]
   ] as const) {
     const result = parseHostPattern(host)
