@@ -1,0 +1,67 @@
+/** Answers that the proxy makes itself, and what happens to errors that nobody expected. */
+import fp from 'fastify-plugin'
+import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
+import { createErrorBody } from '../src/errors/error-body.ts'
+
+/** How much of refused request content is read before the connection is given up, so that the client sees the answer. */
+const lingerBytes = 256 * 1024
+const lingerMs = 2000
+
+/**
+ * Sends an error of the proxy's own: a stable code, and a body in JSON or HTML as the client prefers.
+ * Nothing of the cause or of upstream addresses is in it.
+ */
+export function sendError (request: FastifyRequest, reply: FastifyReply, statusCode: number, code: string, message?: string): void {
+  if (request.forwarding !== null) request.forwarding.errorCode = code
+  request.errorCode = code
+  const error = createErrorBody({ statusCode, code, requestId: request.id, ...(message === undefined ? {} : { message }) }, request.headers.accept)
+  reply.code(statusCode).header('content-type', error.contentType).header('cache-control', 'no-store')
+  closeAfterUnreadContent(request, reply)
+  reply.send(request.method === 'HEAD' ? undefined : error.body)
+}
+
+/**
+ * A reply that leaves request content unread must not let the rest of it be taken for the next request
+ * (CVE-2025-4366 is that mistake elsewhere): read a bounded rest, then close.
+ */
+export function closeAfterUnreadContent (request: FastifyRequest, reply: FastifyReply): void {
+  const { raw } = request
+  if (raw.httpVersionMajor === 2 || raw.complete) return
+  const length = raw.headers['content-length']
+  if ((length === undefined || length === '0') && raw.headers['transfer-encoding'] === undefined) return
+  reply.header('connection', 'close')
+  let restBytes = 0
+  const { socket } = raw
+  const timer = setTimeout(() => { socket.destroy() }, lingerMs)
+  timer.unref()
+  raw.on('data', (chunk: Buffer) => {
+    restBytes += chunk.length
+    if (restBytes > lingerBytes) socket.destroySoon()
+  })
+  raw.once('close', () => { clearTimeout(timer) })
+}
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Stable code of the error answered, or empty. */
+    errorCode: string
+  }
+}
+
+export default fp(async function errors (app) {
+  app.decorateRequest('errorCode', '')
+
+  app.setErrorHandler((error: FastifyError, request, reply) => {
+    const statusCode = error.statusCode ?? 500
+    if (statusCode >= 400 && statusCode < 500) {
+      request.log.info({ err: { code: error.code, message: error.message }, reqId: request.id }, 'request refused')
+      return sendError(request, reply, statusCode, clientCodes[statusCode] ?? 'bad_request', error.message)
+    }
+    request.log.error({ err: error, reqId: request.id }, 'unexpected error')
+    sendError(request, reply, 500, 'internal_error')
+  })
+}, { name: 'errors', fastify: '5.x' })
+
+const clientCodes: Readonly<Record<number, string>> = {
+  401: 'unauthorized', 403: 'forbidden', 404: 'route_not_found', 408: 'request_timeout', 413: 'payload_too_large', 429: 'rate_limited', 431: 'too_many_fields'
+}

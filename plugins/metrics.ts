@@ -1,0 +1,140 @@
+/**
+ * Prometheus metrics (`fastify-metrics`). Its own per-request hooks are off: they cost more than a hit. What is counted
+ * per request is counted once, when the response is done, on label children that are kept.
+ *
+ * Label values come from the configuration or from a fixed list, never from traffic.
+ */
+import fp from 'fastify-plugin'
+import fastifyMetrics from 'fastify-metrics'
+import type { Counter, Histogram, Registry } from '@prometheus-io/client'
+import { outcomeLabel } from '../src/cache/status.ts'
+import type { HoldfastControl } from '../src/control.ts'
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** Metrics of this proxy, for the admin listener or an application's own endpoint. */
+    proxyMetrics: Registry
+  }
+}
+
+export interface MetricsOptions {
+  readonly stats: HoldfastControl['stats']
+  /** Also what Node says of the process: memory, event loop, garbage collection. */
+  readonly processMetrics: boolean
+}
+
+const knownMethods: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'TRACE'])
+
+/** Seconds: from a hit to a slow backend. */
+const buckets = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
+
+/** Child counters kept; beyond it (a reload may rename routes without end) they are looked up again. */
+const maxChildren = 20_000
+
+export default fp<MetricsOptions>(async function metrics (app, options) {
+  let client: unknown = null
+  await app.register(async inner => {
+    if (!inner.hasDecorator('metrics')) {
+      await inner.register(fastifyMetrics as never, { endpoint: null, defaultMetrics: { enabled: false }, routeMetrics: { enabled: false } })
+    }
+    client = (inner as unknown as { metrics: { client: unknown } }).metrics.client
+  })
+  const prometheus = client as typeof import('@prometheus-io/client')
+  const registry = new prometheus.Registry() as Registry
+  const registers = [registry]
+  if (options.processMetrics) prometheus.collectDefaultMetrics({ register: registry as never })
+  app.decorate('proxyMetrics', registry)
+
+  const requests: Counter<string> = new prometheus.Counter({
+    name: 'holdfast_http_requests_total', help: 'Requests answered.', labelNames: ['route', 'method', 'status_class', 'cache'], registers
+  })
+  const durations: Histogram<string> = new prometheus.Histogram({
+    name: 'holdfast_http_request_duration_seconds', help: 'From the request head to the end of the response.', labelNames: ['route', 'method', 'status_class', 'cache'], buckets, registers
+  })
+  const upstreamDurations: Histogram<string> = new prometheus.Histogram({
+    name: 'holdfast_upstream_duration_seconds', help: 'Upstream exchanges, from queue to last byte.', labelNames: ['upstream'], buckets, registers
+  })
+
+  const children = new Map<string, { readonly count: { inc: () => void }, readonly duration: { observe: (seconds: number) => void } }>()
+  app.addHook('onResponse', (request, reply, done) => {
+    const { forwarding } = request
+    const route = forwarding?.routeName ?? '(none)'
+    const method = knownMethods.has(request.method) ? request.method : 'other'
+    const statusClass = reply.statusCode < 200 ? '1xx' : statusClasses[Math.floor(reply.statusCode / 100)] as string
+    const cache = outcomeLabel(request.cacheOutcome)
+    const key = `${route} ${method} ${statusClass} ${cache}`
+    let child = children.get(key)
+    if (child === undefined) {
+      const labels = { route, method, status_class: statusClass, cache }
+      child = { count: requests.labels(labels), duration: durations.labels(labels) }
+      if (children.size >= maxChildren) children.clear()
+      children.set(key, child)
+    }
+    child.count.inc()
+    child.duration.observe(reply.elapsedTime / 1000)
+    if (forwarding !== null && forwarding.upstreamStartedAt > 0) {
+      const endedAt = forwarding.upstreamEndedAt || performance.now()
+      upstreamDurations.labels({ upstream: forwarding.upstreamName }).observe((endedAt - forwarding.upstreamStartedAt) / 1000)
+    }
+    done()
+  })
+
+  gauge('holdfast_cache_bytes', 'Bytes of stored responses.', () => options.stats().cache.bytes)
+  gauge('holdfast_cache_max_bytes', 'Bound on the bytes of stored responses.', () => options.stats().cache.maxBytes)
+  gauge('holdfast_cache_entries', 'Stored responses.', () => options.stats().cache.entries)
+  gauge('holdfast_cache_recording_bytes', 'Bytes of responses on their way into the store.', () => options.stats().cache.recordingBytes)
+  counter('holdfast_cache_hits_total', 'Requests answered without asking the upstream.', [], add => { add({}, options.stats().cache.hits) })
+  counter('holdfast_cache_misses_total', 'Requests that no stored response could answer.', [], add => { add({}, options.stats().cache.misses) })
+  counter('holdfast_cache_stale_total', 'Requests answered with a stale response.', [], add => { add({}, options.stats().cache.stale) })
+  counter('holdfast_cache_evictions_total', 'Stored responses that left for lack of room.', [], add => { add({}, options.stats().cache.evictions) })
+  counter('holdfast_cache_failures_total', 'Calls of the store that failed.', [], add => { add({}, options.stats().cache.failures) })
+  counter('holdfast_upstream_requests_total', 'Exchanges begun with an upstream.', ['upstream'], add => {
+    for (const [upstream, stats] of Object.entries(options.stats().upstreams)) add({ upstream }, stats.requests)
+  })
+  counter('holdfast_upstream_retries_total', 'Second attempts.', ['upstream'], add => {
+    for (const [upstream, stats] of Object.entries(options.stats().upstreams)) add({ upstream }, stats.retries)
+  })
+  counter('holdfast_upstream_errors_total', 'Exchanges that failed, by code.', ['upstream', 'code'], add => {
+    for (const [upstream, stats] of Object.entries(options.stats().upstreams)) {
+      for (const [code, count] of Object.entries(stats.errors)) add({ upstream, code }, count)
+    }
+  })
+  gaugeOf('holdfast_upstream_open_sockets', 'Open connections to an upstream.', stats => stats.targets.reduce((sum, target) => sum + target.openSockets, 0))
+  gaugeOf('holdfast_upstream_queued', 'Requests that wait for a connection.', stats => stats.queued)
+  gaugeOf('holdfast_upstream_healthy_targets', 'Targets that are not taken out.', stats => stats.targets.filter(target => target.healthy).length)
+
+  type Add = (labels: Record<string, string>, value: number) => void
+
+  function gauge (name: string, help: string, read: () => number): void {
+    const made = new prometheus.Gauge({ name, help, registers, collect: () => { made.set(read()) } })
+  }
+
+  function gaugeOf (name: string, help: string, read: (stats: ReturnType<MetricsOptions['stats']>['upstreams'][string]) => number): void {
+    const made = new prometheus.Gauge({
+      name,
+      help,
+      labelNames: ['upstream'],
+      registers,
+      collect: () => {
+        made.reset()
+        for (const [upstream, stats] of Object.entries(options.stats().upstreams)) made.set({ upstream }, read(stats))
+      }
+    })
+  }
+
+  /** A counter kept elsewhere, copied when it is asked for. */
+  function counter (name: string, help: string, labelNames: string[], copy: (add: Add) => void): void {
+    const made = new prometheus.Counter({
+      name,
+      help,
+      labelNames,
+      registers,
+      collect: () => {
+        made.reset()
+        copy((labels, value) => { made.inc(labels, value) })
+      }
+    })
+  }
+}, { name: 'metrics', fastify: '5.x', dependencies: ['request-context', 'cache'] })
+
+const statusClasses = ['', '1xx', '2xx', '3xx', '4xx', '5xx']

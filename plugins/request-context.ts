@@ -1,0 +1,133 @@
+/**
+ * Where every request begins: its target is normalised once, its route is found, and `request.forwarding` is made.
+ * All that comes later (filters, cache key, upstream) uses the bytes fixed here.
+ */
+import fp from 'fastify-plugin'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { clientOf } from '../src/forward/forwarded.ts'
+import { normaliseTarget, type RequestTarget, type TargetRefusal } from '../src/http/target.ts'
+import type { Forwarding } from '../src/proxy/forwarding.ts'
+import type { Runtime } from '../src/proxy/runtime.ts'
+import { sendError } from './errors.ts'
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** What the proxy knows of this request; `null` until its route is known. */
+    forwarding: Forwarding | null
+  }
+}
+
+export interface RequestContextOptions {
+  /** The runtime of this moment; each request keeps the one it began with. */
+  readonly runtime: () => Runtime
+  /** Path prefix the proxy is registered under, without a slash at the end; empty at the root. */
+  readonly prefix: string
+}
+
+export default fp<RequestContextOptions>(async function requestContext (app, options) {
+  const { prefix } = options
+  app.decorateRequest('forwarding', null)
+
+  app.addHook('onRequest', (request, reply, done) => {
+    const runtime = options.runtime()
+    const raw = request.raw
+    reply.header('x-request-id', request.id)
+    const decision = normaliseTarget({
+      method: request.method,
+      // Set by Fastify where `rewriteUrl` is in use, as in the standalone server.
+      target: (raw as { originalUrl?: string }).originalUrl ?? raw.url as string,
+      hostLines: hostLines(request),
+      httpVersion: raw.httpVersionMajor === 2 ? '2.0' : raw.httpVersionMinor === 0 ? '1.0' : '1.1',
+      scheme: schemeOf(request, runtime),
+      mergeSlashes: runtime.config.server.mergeSlashes
+    })
+    if (!decision.ok) return refuse(request, reply, decision.reason)
+
+    const { target } = decision
+    if (target.form === 'asterisk') return answerServerOptions(reply)
+    // What the application behind sees of the target is what is matched, keyed and forwarded.
+    raw.url = target.path + target.query
+
+    const path = withoutPrefix(target.path, prefix)
+    if (path === null) return refuse(request, reply, 'outside-prefix')
+
+    const route = runtime.table.match(target.host, path, request.method)
+    if (route === null) return sendError(request, reply, 404, 'route_not_found')
+
+    request.forwarding = {
+      runtime,
+      route,
+      routeName: route.name,
+      upstreamName: route.upstream.name,
+      prefix,
+      target,
+      path,
+      query: target.query,
+      clientAddress: clientOf(raw.socket.remoteAddress ?? '', request.headers, runtime.trust).address,
+      hasContent: hasContent(request),
+      lookup: null,
+      content: null,
+      upstreamStartedAt: 0,
+      upstreamEndedAt: 0,
+      upstreamTarget: '',
+      errorCode: ''
+    }
+    done()
+  })
+}, { name: 'request-context', fastify: '5.x' })
+
+function refuse (request: FastifyRequest, reply: FastifyReply, reason: TargetRefusal | 'outside-prefix'): void {
+  // The reason goes into the log and the message; the code stays one word that clients can rely on.
+  sendError(request, reply, 400, 'bad_target', `The request target or Host was refused: ${reason}.`)
+}
+
+/** `OPTIONS *` is about this server, not about a resource behind it (RFC 9110 9.3.7). */
+function answerServerOptions (reply: FastifyReply): void {
+  reply.code(204).header('allow', 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE').send()
+}
+
+/** All `Host` lines as received: Node keeps only the first, and two of them are an attack (RFC 9112 3.2). */
+function hostLines (request: FastifyRequest): readonly string[] {
+  const { raw } = request
+  if (raw.httpVersionMajor === 2) {
+    const authority = request.headers[':authority'] ?? request.headers.host
+    return authority === undefined ? [] : [String(authority)]
+  }
+  const lines = raw.rawHeaders
+  let found: string[] | null = null
+  for (let i = 0; i < lines.length; i += 2) {
+    const name = lines[i] as string
+    if (name.length === 4 && (name === 'Host' || name === 'host' || name.toLowerCase() === 'host')) {
+      if (found === null) found = [lines[i + 1] as string]
+      else found.push(lines[i + 1] as string)
+    }
+  }
+  return found ?? []
+}
+
+function schemeOf (request: FastifyRequest, runtime: Runtime): 'http' | 'https' {
+  const { socket } = request.raw
+  const own = (socket as { encrypted?: boolean }).encrypted === true ? 'https' : 'http'
+  if (!runtime.trust.isTrusted(socket.remoteAddress ?? '')) return own
+  const { scheme } = clientOf(socket.remoteAddress ?? '', request.headers, runtime.trust)
+  return scheme === 'https' || scheme === 'http' ? scheme : own
+}
+
+/** A request has content when its framing says so (RFC 9112 6.3); HTTP/2 has no framing fields. */
+function hasContent (request: FastifyRequest): boolean {
+  const { headers, raw } = request
+  if (headers['transfer-encoding'] !== undefined) return true
+  const length = headers['content-length']
+  if (length !== undefined) return length !== '0'
+  return raw.httpVersionMajor === 2 && !(raw as unknown as { stream: { endAfterHeaders: boolean } }).stream.endAfterHeaders
+}
+
+/** The path below the prefix, or null when normalising led out of it. */
+function withoutPrefix (path: string, prefix: string): string | null {
+  if (prefix === '') return path
+  if (!path.startsWith(prefix)) return null
+  if (path.length === prefix.length) return '/'
+  return path[prefix.length] === '/' ? path.slice(prefix.length) : null
+}
+
+export type { RequestTarget }

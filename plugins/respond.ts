@@ -1,0 +1,110 @@
+/**
+ * Writes responses that came from the cache or the upstream.
+ *
+ * The quick way: the reply is hijacked and head and content are handed to Node as they are, without Fastify's
+ * serialisation, header objects or streams in between. When an application has registered `onSend` hooks, or the client
+ * speaks HTTP/2, the response goes through `reply.send`, so that the hooks run on hits as well.
+ */
+import { pipeline, Readable } from 'node:stream'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+
+/** What a response consists of; `lines` is `[name, value, ...]` and is not changed. */
+export interface OutgoingResponse {
+  readonly statusCode: number
+  /** Lines that were made once, when the response was stored or received. */
+  readonly lines: readonly string[]
+  /** Lines made for this response: `age`, `cache-status`. */
+  readonly ownLines: readonly string[]
+  /** One-byte text, bytes, a stream, or null for none. */
+  readonly body: string | Buffer | Readable | null
+}
+
+const sendHooks = Symbol('holdfast.sendHooks')
+
+/** Called once the application is ready: does anybody want to see responses before they leave? */
+export function noteSendHooks (app: FastifyInstance): void {
+  const symbol = hooksSymbolOf(app)
+  const hooks = symbol === undefined ? undefined : (app as unknown as Record<symbol, { onSend?: unknown[] } | undefined>)[symbol]
+  // Not knowing is taken for yes: slower, and never a hook that silently did not run.
+  ;(app as unknown as Record<symbol, boolean>)[sendHooks] = hooks?.onSend === undefined || hooks.onSend.length > 0
+}
+
+/** Fastify keeps the hooks of an instance under a symbol it does not export. */
+function hooksSymbolOf (app: FastifyInstance): symbol | undefined {
+  for (let level: object | null = app; level !== null; level = Object.getPrototypeOf(level) as object | null) {
+    const symbol = Object.getOwnPropertySymbols(level).find(candidate => candidate.description === 'fastify.hooks')
+    if (symbol !== undefined) return symbol
+  }
+  return undefined
+}
+
+export function respond (request: FastifyRequest, reply: FastifyReply, response: OutgoingResponse): void {
+  const hooked = (reply.server as unknown as Record<symbol, boolean | undefined>)[sendHooks] !== false
+  if (hooked || request.raw.httpVersionMajor !== 1) return respondThroughFastify(request, reply, response)
+
+  const { statusCode, body } = response
+  const head = response.lines.concat(response.ownLines)
+  // What filters have put on the reply so far, such as rate limit fields and the request id.
+  const preset = reply.getHeaders()
+  for (const name in preset) {
+    const value = preset[name]
+    if (value === undefined) continue
+    if (Array.isArray(value)) for (const one of value) head.push(name, one)
+    else head.push(name, String(value))
+  }
+
+  const { raw } = reply
+  reply.hijack()
+  raw.writeHead(statusCode, head)
+  if (body === null || request.method === 'HEAD') {
+    if (body instanceof Readable) discard(body)
+    raw.end()
+  } else if (body instanceof Readable) {
+    // `pipeline` and not `pipe`: an upstream that breaks off must break the client's connection visibly.
+    pipeline(body, raw, error => {
+      if (error !== null && error !== undefined && request.raw.httpVersionMinor === 0) raw.socket?.resetAndDestroy()
+    })
+  } else {
+    raw.end(body, 'latin1')
+  }
+}
+
+function respondThroughFastify (request: FastifyRequest, reply: FastifyReply, response: OutgoingResponse): void {
+  const { statusCode, body } = response
+  reply.code(statusCode)
+  addLines(reply, response.lines)
+  addLines(reply, response.ownLines)
+  if (body === null || request.method === 'HEAD') {
+    if (body instanceof Readable) discard(body)
+    reply.send()
+  } else if (typeof body === 'string') {
+    sendBytes(reply, Buffer.from(body, 'latin1'))
+  } else if (Buffer.isBuffer(body)) {
+    sendBytes(reply, body)
+  } else {
+    reply.send(body)
+  }
+}
+
+/** Fastify invents a content type for a Buffer without one, and not for a stream. */
+function sendBytes (reply: FastifyReply, bytes: Buffer): void {
+  if (reply.hasHeader('content-type')) reply.send(bytes)
+  else reply.send(Readable.from([bytes], { objectMode: false }))
+}
+
+function addLines (reply: FastifyReply, lines: readonly string[]): void {
+  const together = new Map<string, string[]>()
+  for (let i = 0; i + 1 < lines.length; i += 2) {
+    const name = lines[i] as string
+    const values = together.get(name)
+    if (values === undefined) together.set(name, [lines[i + 1] as string])
+    else values.push(lines[i + 1] as string)
+  }
+  for (const [name, values] of together) reply.header(name, values.length === 1 ? values[0] : values)
+}
+
+/** A body nobody will see (the answer to HEAD) is read to its end, so that its connection can be used again. */
+function discard (body: Readable): void {
+  body.on('error', () => {})
+  body.resume()
+}

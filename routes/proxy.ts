@@ -1,0 +1,45 @@
+/**
+ * The whole life of a proxied request, in the order in which it happens.
+ *
+ * There is one Fastify route and a route table of our own behind it: the table matches the normalised bytes that are
+ * also keyed and forwarded (Fastify's router matches decoded ones), and a reload can replace it as one value while
+ * requests in flight keep theirs. Before these hooks, in the same phase, `plugins/request-context.ts` has fixed target
+ * and route, and hooks of plugins registered earlier have run.
+ */
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+
+type Done = (error?: Error) => void
+
+export default async function proxyRoutes (app: FastifyInstance): Promise<void> {
+  // Content passes through unread; only a filter that asks for it would parse it.
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser('*', (_request, _payload, done) => { done(null) })
+
+  app.route({
+    method: app.supportedMethods,
+    url: '/*',
+    exposeHeadRoute: false,
+    onRequest: [
+      limitRate,             // 429, before any work is spent
+      authenticate           // 401, before the cache may answer
+    ],
+    preParsing: app.passUnparsed,
+    preHandler: [
+      app.rewriteRequest,    // fixes the upstream target, hence the cache key
+      app.answerFromCache    // sends the reply on a hit: the story ends here
+    ],
+    handler: app.forward     // miss or validation: ask upstream, record the answer while it streams to the client
+  })
+}
+
+function limitRate (this: FastifyInstance, request: FastifyRequest, reply: FastifyReply, done: Done): void {
+  const limit = request.forwarding?.route.rateLimit ?? null
+  if (limit === null) done()
+  else limit.call(this, request, reply, done)
+}
+
+function authenticate (this: FastifyInstance, request: FastifyRequest, reply: FastifyReply, done: Done): void {
+  const verify = request.forwarding?.route.authenticate ?? null
+  if (verify === null) done()
+  else verify.call(this, request, reply, done)
+}

@@ -1,0 +1,93 @@
+/** Every plugin, then every route, in order: the order is the behaviour of the proxy. */
+import type { FastifyInstance } from 'fastify'
+import accessLog from '../plugins/access-log.ts'
+import auth from '../plugins/auth.ts'
+import cache from '../plugins/cache.ts'
+import errors from '../plugins/errors.ts'
+import forward from '../plugins/forward.ts'
+import loadShedding from '../plugins/load-shedding.ts'
+import metrics from '../plugins/metrics.ts'
+import rateLimit from '../plugins/rate-limit.ts'
+import requestContext from '../plugins/request-context.ts'
+import { noteSendHooks } from '../plugins/respond.ts'
+import rewrite from '../plugins/rewrite.ts'
+import proxyRoutes from '../routes/proxy.ts'
+import { createHttpCache } from './cache/http-cache.ts'
+import { createMemoryStore } from './cache/memory-store.ts'
+import type { CacheStore } from './cache/store.ts'
+import { resolveConfig } from './config/load.ts'
+import type { Config, ConfigInput, RouteConfig } from './config/schema.ts'
+import type { HoldfastControl } from './control.ts'
+import { createPseudonym } from './forward/via.ts'
+import { createControl } from './proxy/control.ts'
+import type { RouteFilters } from './proxy/proxy-route.ts'
+import { createRuntime, type Runtime } from './proxy/runtime.ts'
+
+/** What has a default may be left out. */
+type Partially<T> = T extends readonly unknown[] ? T : T extends object ? { [K in keyof T]?: Partially<T[K]> } : T
+
+export interface HoldfastOptions {
+  /** The configuration as an operator writes it; or an already resolved one, from `resolveConfig` or `loadConfig`. */
+  readonly config: Partially<ConfigInput> | Resolved
+  /** Replaces the memory store. */
+  readonly store?: CacheStore
+  /** Current time in epoch milliseconds, for tests. */
+  readonly now?: () => number
+  /** Count what Node says of the process among the metrics. */
+  readonly processMetrics?: boolean
+  /** Receives the running proxy's controls, also where encapsulation hides `app.holdfast`. */
+  readonly onControl?: (control: HoldfastControl, metrics: FastifyInstance['proxyMetrics']) => void
+}
+
+/** Tells a resolved configuration (milliseconds, bytes) from a written one (seconds, sizes). */
+export interface Resolved { readonly resolved: Config }
+
+/** The proxy as a Fastify plugin. Encapsulated: it may be registered several times, under different prefixes. */
+export async function holdfast (app: FastifyInstance, options: HoldfastOptions): Promise<void> {
+  const config = 'resolved' in options.config ? (options.config as Resolved).resolved : resolveConfig(options.config)
+  const now = options.now ?? Date.now
+  const store = options.store ?? createMemoryStore({
+    maxBytes: config.cache.enabled ? config.cache.maxBytes : 0,
+    maxEntries: config.cache.maxEntries,
+    maxVariants: config.cache.maxVariants
+  })
+  const httpCache = createHttpCache({ store, onFailure: error => { app.log.warn({ err: error, code: 'store_failed' }, 'the store failed') } })
+
+  await app.register(errors)
+  await app.register(loadShedding, { config: config.loadShedding })
+  await app.register(rateLimit)
+  await app.register(auth)
+
+  const makeFilters = (route: RouteConfig): RouteFilters => ({
+    rateLimit: route.rateLimit === undefined ? null : app.createRouteRateLimit(route.rateLimit),
+    authenticate: route.auth === undefined ? null : app.createRouteAuthentication(route.auth)
+  })
+  let runtime: Runtime = createRuntime(config, null, makeFilters, { log: app.log })
+  const control = createControl({
+    cache: httpCache,
+    current: () => runtime,
+    replace: next => { runtime = next },
+    build: (next, previous) => createRuntime(next, previous, makeFilters, { log: app.log }),
+    log: app.log
+  })
+  app.decorate('holdfast', control)
+
+  await app.register(requestContext, { runtime: () => runtime, prefix: app.prefix })
+  await app.register(rewrite)
+  await app.register(cache, { cache: httpCache, identifier: config.cache.name, now })
+  await app.register(forward, { cache: httpCache, identifier: config.cache.name, pseudonym: createPseudonym(config.cache.name), now })
+  await app.register(metrics, { stats: control.stats, processMetrics: options.processMetrics ?? false })
+  if (config.log.access) await app.register(accessLog)
+  options.onControl?.(control, app.proxyMetrics)
+
+  app.addHook('onReady', done => {
+    noteSendHooks(app)
+    done()
+  })
+  app.addHook('onClose', async () => {
+    // Exchanges that no client waits for any more are not waited for either.
+    await Promise.all([...runtime.upstreams.values()].map(upstream => upstream.destroy()))
+    httpCache.clear()
+  })
+  await app.register(proxyRoutes)
+}

@@ -1,0 +1,43 @@
+/** The words in which the cache gives its reasons: the same in tests, logs, metrics and `Cache-Status`. */
+
+export interface ReasonText {
+  /** What happened, for people. */
+  readonly sentence: string
+  /** Where the rule stands. */
+  readonly source: string
+}
+
+export const reasons = {
+  method: { sentence: 'The method is not one whose responses are stored.', source: 'RFC 9111 section 3' },
+  'request-content': { sentence: 'The request has content, which is no part of the cache key.', source: 'RFC 9110 section 9.3.1' },
+  'cache-off': { sentence: 'The configuration turns the cache off here.', source: 'routes[].cache.enabled' },
+  'request-no-store': { sentence: 'The request asks not to store anything of it.', source: 'RFC 9111 section 5.2.1.5' },
+  'request-no-cache': { sentence: 'The request asks for validation.', source: 'RFC 9111 section 5.2.1.4' },
+  'request-max-age': { sentence: 'The stored response is older than the request accepts.', source: 'RFC 9111 section 5.2.1.1' },
+  'request-min-fresh': { sentence: 'The stored response is not fresh for as long as the request wants.', source: 'RFC 9111 section 5.2.1.3' },
+  'request-max-stale': { sentence: 'The request accepts a response that is this stale.', source: 'RFC 9111 section 5.2.1.2' },
+  'only-if-cached': { sentence: 'The request wants a stored response and there is none that fits.', source: 'RFC 9111 section 5.2.1.7' },
+  range: { sentence: 'A range was asked for, which is forwarded.', source: 'RFC 9110 section 14.2' },
+  precondition: { sentence: 'The precondition can only be evaluated by the origin server.', source: 'RFC 9110 section 13.1' },
+  status: { sentence: 'A response with this status is not stored.', source: 'RFC 9111 section 3' },
+  'must-understand': { sentence: 'The response may only be stored by a cache that knows its status code.', source: 'RFC 9111 section 5.2.2.3' },
+  'no-store': { sentence: 'The response forbids storing.', source: 'RFC 9111 section 5.2.2.5' },
+  malformed: { sentence: 'Cache-Control cannot be understood, so nothing is inferred from it.', source: 'RFC 9111 section 4.2.1' },
+  private: { sentence: 'The response is for one user.', source: 'RFC 9111 section 5.2.2.7' },
+  authorization: { sentence: 'The request was authenticated and the response does not allow sharing.', source: 'RFC 9111 section 3.5' },
+  'vary-star': { sentence: 'The response depends on more than fields of the request.', source: 'RFC 9111 section 4.1' },
+  'vary-generated': { sentence: 'The response depends on a field that the proxy itself sets for each request.', source: 'RFC 9111 section 4.1' },
+  'set-cookie': { sentence: 'The response sets a cookie, and the route does not store such responses.', source: 'routes[].cache.setCookie; RFC 9111 section 7.3' },
+  'no-lifetime': { sentence: 'The response has neither a lifetime nor a validator.', source: 'RFC 9111 section 3' },
+  'too-large': { sentence: 'The content is larger than the cache stores.', source: 'cache.maxResponseBytes' },
+  'no-room': { sentence: 'Too much is being recorded at this moment.', source: 'cache.maxBytes' },
+  incomplete: { sentence: 'The content was cut short.', source: 'RFC 9111 section 3.3' },
+  superseded: { sentence: 'The stored responses were invalidated while this one was under way.', source: 'RFC 9111 section 4.4' },
+  'store-failed': { sentence: 'The store failed; the response passed through.', source: 'design: the cache fails open' },
+  stale: { sentence: 'The stored response is stale.', source: 'RFC 9111 section 4.2' },
+  'no-cache': { sentence: 'The stored response may only be used after validation.', source: 'RFC 9111 section 5.2.2.4' },
+  'stale-if-error': { sentence: 'The upstream failed and a stale response may stand in.', source: 'RFC 5861 section 4' },
+  validated: { sentence: 'The origin server confirmed the stored response.', source: 'RFC 9111 section 4.3.3' }
+} as const satisfies Readonly<Record<string, ReasonText>>
+
+export type ReasonWord = keyof typeof reasons

@@ -1,0 +1,47 @@
+/**
+ * Remembers what was removed lately, so that a response asked for before a removal is not stored after it.
+ *
+ * Bounded: of removals too old to be remembered it is only known when the latest of them was, and a response asked for
+ * before that is taken as affected. Forgetting costs a stored response, never correctness.
+ */
+
+/** Keys remembered; more than can be removed while one response is under way, short of an attack. */
+const maxKeys = 10_000
+
+export interface RemovalLog {
+  /** This moment in the order of removals. */
+  moment (): number
+  note (key: string): void
+  noteAll (): void
+  /** Whether the key was, or may have been, removed after the moment. */
+  happenedSince (key: string, moment: number): boolean
+}
+
+export function createRemovalLog (): RemovalLog {
+  const removedAt = new Map<string, number>()
+  let count = 0
+  /** Every key counts as removed at this moment. */
+  let floor = 0
+
+  return {
+    moment: () => count,
+
+    note (key) {
+      removedAt.delete(key)
+      removedAt.set(key, ++count)
+      if (removedAt.size <= maxKeys) return
+      for (const [oldest, at] of removedAt) {
+        removedAt.delete(oldest)
+        floor = at
+        break
+      }
+    },
+
+    noteAll () {
+      removedAt.clear()
+      floor = ++count
+    },
+
+    happenedSince: (key, moment) => floor > moment || (removedAt.get(key) ?? 0) > moment
+  }
+}

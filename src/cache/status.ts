@@ -1,0 +1,44 @@
+/** How the cache handled a request, and how that is told in `Cache-Status` (RFC 9211). */
+import type { ReasonWord } from './reasons.ts'
+
+/** Why a request was forwarded (RFC 9211 section 2.2). */
+export type ForwardReason = 'bypass' | 'method' | 'uri-miss' | 'vary-miss' | 'request' | 'stale'
+
+export interface CacheOutcome {
+  /** A stored response answered without asking the upstream. */
+  readonly hit: boolean
+  readonly fwd: ForwardReason | null
+  /** Status that the upstream answered, null if none came. */
+  readonly fwdStatus: number | null
+  /** The response is being stored. */
+  readonly stored: boolean
+  /** Remaining freshness lifetime in whole seconds, negative when stale; null if unknown. */
+  readonly ttl: number | null
+  readonly detail: ReasonWord | null
+}
+
+export const nothingForwarded = { fwd: null, fwdStatus: null, stored: false } as const
+
+/** One member of `Cache-Status`. The configured name is a token by its schema; everything else is ours. */
+export function formatCacheStatus (identifier: string, outcome: CacheOutcome): string {
+  let text = identifier
+  if (outcome.hit) text += '; hit'
+  if (outcome.fwd !== null) text += `; fwd=${outcome.fwd}`
+  if (outcome.fwdStatus !== null) text += `; fwd-status=${outcome.fwdStatus}`
+  if (outcome.stored) text += '; stored'
+  if (outcome.ttl !== null) text += `; ttl=${outcome.ttl}`
+  if (outcome.detail !== null) text += `; detail=${outcome.detail}`
+  return text
+}
+
+export type OutcomeLabel = 'hit' | 'stale' | 'revalidated' | 'miss' | 'bypass' | 'none'
+
+/** The outcome as one of few words, for metrics and logs. */
+export function outcomeLabel (outcome: CacheOutcome | null): OutcomeLabel {
+  if (outcome === null) return 'none'
+  if (outcome.detail === 'validated') return 'revalidated'
+  if (outcome.detail === 'stale-if-error' || (outcome.hit && outcome.ttl !== null && outcome.ttl < 0)) return 'stale'
+  if (outcome.hit) return 'hit'
+  if (outcome.fwd === null) return 'none'
+  return outcome.fwd === 'bypass' || outcome.fwd === 'method' ? 'bypass' : 'miss'
+}

@@ -1,0 +1,46 @@
+/** What the cache asks of a store. The memory store fulfils it; an application may pass its own. */
+import type { StoredResponse } from './stored-response.ts'
+
+/** A stored response with its content, and its head made ready to be written. */
+export interface StoredEntry {
+  /** Primary cache key (RFC 9111 section 2). */
+  readonly key: string
+  /** The cache scope of the route that stored it: a fingerprint of the rules it was stored under. */
+  readonly scope: string
+  readonly response: StoredResponse
+  /** Field lines `[name, value, ...]` as sent on a hit, without what is made per response (`Age`, `Cache-Status`). */
+  readonly lines: readonly string[]
+  /** The lines of a 304 made from this response (RFC 9110 15.4.5). */
+  readonly notModifiedLines: readonly string[]
+  /** Content: small ones as a one-byte (latin1) string, so that head and content leave in one write. */
+  readonly body: Buffer | string
+  /** What this entry counts against the bound, in bytes. */
+  readonly sizeBytes: number
+}
+
+export interface StoreStatistics {
+  readonly bytes: number
+  readonly maxBytes: number
+  readonly entries: number
+  readonly maxEntries: number
+  /** Stored responses that had to leave for lack of room. */
+  readonly evictions: number
+}
+
+/** Synchronous, because the hit path is. What throws here is a miss to the client (design: the cache fails open). */
+export interface CacheStore {
+  /** All stored responses under a primary key, newest last; an empty list if there are none. Not to be changed. */
+  variants (key: string): readonly StoredEntry[]
+  /** Tells the store that an entry answered a request. */
+  touch (entry: StoredEntry): void
+  /** Stores an entry in place of `replaces`; false when it does not fit the bounds. */
+  put (entry: StoredEntry, replaces: StoredEntry | null): boolean
+  /** Removes one entry. */
+  remove (entry: StoredEntry): void
+  /** Removes all under a primary key and returns how many there were. */
+  removeKey (key: string): number
+  /** Removes what the predicate names, a bounded batch per turn of the event loop; returns how many. */
+  removeWhere (predicate: (entry: StoredEntry) => boolean): Promise<number>
+  clear (): void
+  statistics (): StoreStatistics
+}

@@ -1,0 +1,82 @@
+/** Whether a response is stored (RFC 9111 section 3). */
+import type { RouteCacheConfig } from '../config/schema.ts'
+import type { CacheControl } from '../http/cache-control.ts'
+import type { FieldMap } from '../http/fields.ts'
+import { freshnessLifetime, isHeuristicallyCacheable, type Lifetime } from './freshness.ts'
+import { varyNames } from './key.ts'
+import type { ReasonWord } from './reasons.ts'
+
+export interface StorableExchange {
+  readonly method: string
+  readonly requestFields: FieldMap
+  readonly requestControl: CacheControl
+  /** The request was let in by a credential, be it in `Authorization` or elsewhere. */
+  readonly authenticated: boolean
+  readonly hasContent: boolean
+  readonly statusCode: number
+  /** End-to-end response fields. */
+  readonly fields: FieldMap
+  readonly control: CacheControl
+  readonly rules: RouteCacheConfig
+  /** Epoch milliseconds. */
+  readonly receivedAt: number
+}
+
+export type StoringDecision =
+  | { readonly store: true, readonly lifetime: Lifetime, readonly vary: readonly string[] }
+  | { readonly store: false, readonly reason: ReasonWord }
+
+/**
+ * Final status codes whose caching requirements are known here: all that RFC 9110 defines, but those that are only
+ * understood together with ranges or validation. Others are stored by their explicit lifetime alone.
+ */
+const understood: ReadonlySet<number> = new Set([
+  200, 201, 202, 203, 204, 205, 300, 301, 302, 303, 305, 307, 308,
+  400, 401, 402, 403, 404, 405, 406, 407, 408, 409, 410, 411, 412, 413, 414, 415, 416, 417, 421, 422, 426,
+  500, 501, 502, 503, 504, 505
+])
+
+/** Request fields that the proxy writes anew for each request: a response that varies by them fits nobody else. */
+const generated: ReadonlySet<string> = new Set(['x-forwarded-for', 'x-forwarded-port', 'x-real-ip', 'forwarded', 'via', 'x-request-id', 'traceparent', 'tracestate'])
+
+/**
+ * Clauses are checked in the order of the RFC; the first one that forbids storing is the reason. Reads no clock, changes
+ * nothing, never throws.
+ */
+export function decideStoring (exchange: StorableExchange): StoringDecision {
+  const { statusCode, fields, control, rules } = exchange
+
+  if (exchange.method !== 'GET') return no('method')
+  if (exchange.hasContent) return no('request-content')
+  if (statusCode < 200 || statusCode === 206 || statusCode === 304) return no('status')
+  if (control.mustUnderstand && !understood.has(statusCode)) return no('must-understand')
+  if (rules.requestDirectives === 'honor' && exchange.requestControl.noStore) return no('request-no-store')
+  // 5.2.2.3: a cache that knows the status code ignores the no-store beside must-understand.
+  if (control.noStore && !control.mustUnderstand) return no('no-store')
+  if (control.malformed) return no('malformed')
+  if (control.private === true) return no('private')
+
+  // 3.5: these directives are the origin server's permission to share what an authenticated request got.
+  const mayShare = control.public || control.mustRevalidate || control.sMaxage !== undefined
+  if ((exchange.authenticated || exchange.requestFields['authorization'] !== undefined) && !mayShare) return no('authorization')
+
+  const vary = varyNames(fields)
+  if (vary === '*') return no('vary-star')
+  if (vary.some(name => generated.has(name))) return no('vary-generated')
+  if (fields['set-cookie'] !== undefined && rules.setCookie === 'bypass') return no('set-cookie')
+
+  const lifetime = freshnessLifetime(exchange)
+  const explicit = lifetime.source === 's-maxage' || lifetime.source === 'max-age' || lifetime.source === 'expires' || lifetime.source === 'rule'
+  if (!explicit && !control.public && !isHeuristicallyCacheable(statusCode)) return no('no-lifetime')
+
+  // What can neither be used nor validated later is not worth its room.
+  const hasValidator = fields['etag'] !== undefined || fields['last-modified'] !== undefined
+  const usableStale = control.staleIfError !== undefined || control.staleWhileRevalidate !== undefined
+  if (!hasValidator && (control.noCache === true || (lifetime.seconds <= 0 && !usableStale))) return no('no-lifetime')
+
+  return { store: true, lifetime, vary }
+}
+
+function no (reason: ReasonWord): StoringDecision {
+  return { store: false, reason }
+}

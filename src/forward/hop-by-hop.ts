@@ -1,0 +1,41 @@
+/** Fields that end at this hop (RFC 9110 section 7.6.1), in both directions. */
+import { fieldValue, type FieldMap, type MutableFieldMap } from '../http/fields.ts'
+
+const hopByHop: ReadonlySet<string> = new Set([
+  'connection', 'keep-alive', 'proxy-connection', 'te', 'trailer', 'transfer-encoding', 'upgrade', 'http2-settings',
+  'proxy-authenticate', 'proxy-authorization', 'proxy-authentication-info'
+])
+
+/** Fields that a `Connection` field cannot take away, because the message would mean something else without them. */
+const essential: ReadonlySet<string> = new Set([
+  'host', 'content-length', 'content-type', 'content-encoding', 'content-range', 'cache-control', 'set-cookie', 'vary', 'date', 'age', 'expires', 'etag'
+])
+
+/** Whether a field is for this connection only; `nominated` are the names in `Connection`. */
+export function isHopByHop (name: string, nominated: ReadonlySet<string> | null): boolean {
+  return hopByHop.has(name) || (nominated !== null && nominated.has(name))
+}
+
+/**
+ * Names that `Connection` nominates, or null. Ones that no sender may nominate are left out: "a sender MUST NOT send a
+ * connection option corresponding to a field that is intended for all recipients of the content", Cache-Control above all.
+ */
+export function nominatedFields (fields: FieldMap): ReadonlySet<string> | null {
+  const value = fieldValue(fields, 'connection')
+  if (value === undefined || value === 'keep-alive' || value === 'close') return null
+  const names = new Set<string>()
+  for (const member of value.split(',')) {
+    const name = member.trim().toLowerCase()
+    if (name !== '' && !essential.has(name)) names.add(name)
+  }
+  return names
+}
+
+/** The end-to-end fields of raw field lines `[name, value, ...]`, repeated lines kept apart and in order. */
+export function endToEndFields (all: MutableFieldMap): MutableFieldMap {
+  const nominated = nominatedFields(all)
+  for (const name of Object.keys(all)) {
+    if (isHopByHop(name, nominated)) delete all[name]
+  }
+  return all
+}

@@ -1,0 +1,75 @@
+/** Reload, readiness and numbers of a running proxy. */
+import type { HttpCache } from '../cache/http-cache.ts'
+import type { Config } from '../config/schema.ts'
+import type { HoldfastControl } from '../control.ts'
+import { retiredUpstreams, type Runtime } from './runtime.ts'
+
+export interface ControlInput {
+  readonly cache: HttpCache
+  readonly current: () => Runtime
+  readonly replace: (runtime: Runtime) => void
+  readonly build: (config: Config, previous: Runtime) => Runtime
+  readonly log: { info (details: object, message: string): void, error (details: object, message: string): void }
+}
+
+/** Settled when the process or the plugin starts; a reload names them and leaves them as they are. */
+const fixedSections = ['admin', 'cache', 'loadShedding', 'log'] as const
+const fixedServerOptions = ['host', 'port', 'limits', 'workers', 'drainTimeout'] as const
+
+export function createControl (input: ControlInput): HoldfastControl {
+  const { cache } = input
+
+  return {
+    get config () { return input.current().config },
+
+    async reload (config) {
+      const before = input.current()
+      const after = input.build(config, before)
+      input.replace(after)
+      for (const upstream of retiredUpstreams(before, after)) {
+        upstream.close().catch((error: unknown) => { input.log.error({ err: error, upstream: upstream.name }, 'closing a replaced upstream failed') })
+      }
+      await cache.retainScopes(new Set(after.routes.map(route => route.cacheScope)))
+      return { changed: changedParts(before.config, config), needsRestart: fixedParts(before.config, config) }
+    },
+
+    isReady () {
+      const upstreams = [...input.current().upstreams.values()]
+      const ready = upstreams.some(upstream => upstream.isHealthy())
+      return { ready, reasons: ready ? [] : ['no healthy upstream'] }
+    },
+
+    stats () {
+      return {
+        cache: cache.statistics(),
+        upstreams: Object.fromEntries([...input.current().upstreams].map(([name, upstream]) => [name, upstream.stats()]))
+      }
+    }
+  }
+}
+
+function changedParts (before: Config, after: Config): string[] {
+  const changed: string[] = []
+  const names = new Set([...Object.keys(before.upstreams), ...Object.keys(after.upstreams)])
+  for (const name of names) if (differs(before.upstreams[name], after.upstreams[name])) changed.push(`upstreams/${name}`)
+  const routesBefore = new Map(before.routes.map(route => [route.name, route]))
+  const routesAfter = new Map(after.routes.map(route => [route.name, route]))
+  for (const name of new Set([...routesBefore.keys(), ...routesAfter.keys()])) {
+    if (differs(routesBefore.get(name), routesAfter.get(name))) changed.push(`routes/${name}`)
+  }
+  for (const option of ['trustedProxies', 'mergeSlashes', 'tls'] as const) {
+    if (differs(before.server[option], after.server[option])) changed.push(`server/${option}`)
+  }
+  return changed
+}
+
+function fixedParts (before: Config, after: Config): string[] {
+  return [
+    ...fixedSections.filter(section => differs(before[section], after[section])),
+    ...fixedServerOptions.filter(option => differs(before.server[option], after.server[option])).map(option => `server/${option}`)
+  ]
+}
+
+function differs (a: unknown, b: unknown): boolean {
+  return JSON.stringify(a) !== JSON.stringify(b)
+}

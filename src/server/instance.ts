@@ -1,0 +1,111 @@
+/** One proxy process: both listeners, reload, and the way down. */
+import type { AddressInfo } from 'node:net'
+import type { FastifyInstance } from 'fastify'
+import { createAdminApp } from '../admin-app.ts'
+import { formatRouteTable } from '../cli/routes-table.ts'
+import { warningsFor } from '../config/load.ts'
+import { formatProblem } from '../config/problems.ts'
+import type { Config } from '../config/schema.ts'
+import type { ReloadResult } from '../../routes/admin.ts'
+import { createProxyListener, type ProxyListener } from './listener.ts'
+import type { ProcessLog } from './logger.ts'
+import { createTlsContexts } from './tls.ts'
+
+export interface Instance {
+  readonly proxyUrl: string
+  readonly adminUrl: string | null
+  readonly listener: ProxyListener
+  reload (): Promise<ReloadResult>
+  reasonsNotReady (): readonly string[]
+  /** Stops taking requests, lets those in flight finish within the drain limit, closes everything. */
+  drain (): Promise<void>
+}
+
+export interface InstanceInput {
+  readonly config: Config
+  readonly log: ProcessLog
+  /** Reads the configuration again. */
+  readonly read: () => Promise<Config>
+  /** Serve the admin listener in this process. */
+  readonly admin: boolean
+}
+
+export async function startInstance (input: InstanceInput): Promise<Instance> {
+  const { config, log: { logger } } = input
+  const tls = config.server.tls === undefined ? null : createTlsContexts(config.server.tls)
+  const listener = await createProxyListener({ config, logger, tls })
+  const { app, control, metrics } = listener
+  let state: 'starting' | 'serving' | 'draining' = 'starting'
+  for (const warning of warningsFor(config)) logger.warn({ code: 'config_warning', path: warning.path }, formatProblem(warning))
+
+  function reasonsNotReady (): readonly string[] {
+    return state === 'serving' ? control.isReady().reasons : [state]
+  }
+
+  async function reload (): Promise<ReloadResult> {
+    const next = await input.read()
+    // The new certificates first: when they cannot be used, nothing else has changed yet.
+    if (tls !== null && next.server.tls !== undefined) tls.reload(next.server.tls)
+    const result = await control.reload(next)
+    logger.info({ ...result }, 'configuration reloaded')
+    return result
+  }
+
+  // While draining every response says that the connection ends with it.
+  app.server.on('request', (_request: unknown, response: { shouldKeepAlive?: boolean }) => {
+    if (state === 'draining') response.shouldKeepAlive = false
+  })
+
+  let admin: FastifyInstance | null = null
+  try {
+    if (input.admin && config.admin.enabled) {
+      admin = await createAdminApp({
+        logger,
+        token: config.admin.token,
+        reasonsNotReady,
+        metrics: () => metrics.metrics(),
+        metricsContentType: metrics.contentType,
+        routeTable: () => formatRouteTable(control.config),
+        statistics: () => control.stats(),
+        reload
+      })
+      await admin.listen({ host: config.admin.host, port: config.admin.port })
+    }
+    await app.listen({ host: config.server.host, port: config.server.port })
+  } catch (error) {
+    await Promise.all([app.close(), admin?.close()])
+    throw error
+  }
+
+  const proxyUrl = urlOf(app, tls === null ? 'http' : 'https')
+  const adminUrl = admin === null ? null : urlOf(admin, 'http')
+  announce(logger, 'proxy', proxyUrl)
+  if (adminUrl !== null) announce(logger, 'admin', adminUrl)
+  state = 'serving'
+
+  async function drain (): Promise<void> {
+    state = 'draining'
+    logger.info({ limitMs: config.server.drainTimeout }, 'draining')
+    const cut = setTimeout(() => {
+      logger.warn({ code: 'drain_timeout' }, 'requests were cut off at the drain limit')
+      app.server.closeAllConnections?.()
+    }, config.server.drainTimeout)
+    await app.close()
+    clearTimeout(cut)
+    await admin?.close()
+    logger.info('stopped')
+  }
+
+  return { proxyUrl, adminUrl, listener, reload, reasonsNotReady, drain }
+}
+
+function urlOf (app: FastifyInstance, scheme: string): string {
+  const { address, port, family } = app.server.address() as AddressInfo
+  const host = address === '0.0.0.0' || address === '::' ? '127.0.0.1' : family === 'IPv6' ? `[${address}]` : address
+  return `${scheme}://${host}:${port}`
+}
+
+function announce (logger: { info (details: object, message: string): void }, role: string, url: string): void {
+  const { hostname, port } = new URL(url)
+  logger.info({ role, host: hostname, port: Number(port), url }, 'listening')
+}

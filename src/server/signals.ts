@@ -1,0 +1,49 @@
+/** How a process ends: drained on a signal, at once on a second one, and never half-dead after an error nobody caught. */
+import type { ProcessLog } from './logger.ts'
+
+export interface SignalActions {
+  readonly log: ProcessLog
+  readonly drain: () => Promise<void>
+  readonly reload: () => Promise<unknown>
+  /** Signals that another process acts on. */
+  readonly ignored?: readonly NodeJS.Signals[]
+}
+
+export function endWithSignals ({ log, drain, reload, ignored = [] }: SignalActions): void {
+  let ending = false
+  const end = (signal: string): void => {
+    if (ending) {
+      log.logger.warn({ signal }, 'second signal, exiting at once')
+      log.flush()
+      process.exit(1)
+    }
+    ending = true
+    log.logger.info({ signal }, 'shutting down')
+    drain().then(() => exit(0), (error: unknown) => {
+      log.logger.error({ err: error }, 'shutting down failed')
+      exit(1)
+    })
+  }
+  const exit = (code: number): void => {
+    log.flush()
+    process.exit(code)
+  }
+  const actions: Partial<Record<NodeJS.Signals, () => void>> = {
+    SIGTERM: () => { end('SIGTERM') },
+    SIGINT: () => { end('SIGINT') },
+    SIGHUP: () => {
+      reload().catch((error: unknown) => { log.logger.error({ err: error, code: 'reload_failed' }, 'the configuration was not reloaded; nothing changed') })
+    }
+  }
+  for (const [signal, act] of Object.entries(actions)) process.on(signal, ignored.includes(signal as NodeJS.Signals) ? () => {} : act)
+}
+
+export function endWithErrors (log: ProcessLog): void {
+  const end = (error: unknown, kind: string): void => {
+    log.logger.fatal({ err: error, kind }, 'uncaught error')
+    log.flush()
+    process.exit(1)
+  }
+  process.on('uncaughtException', error => { end(error, 'uncaughtException') })
+  process.on('unhandledRejection', reason => { end(reason, 'unhandledRejection') })
+}
