@@ -68,5 +68,4 @@ export default fp<CachePluginOptions>(async function cache (app, options) {
     if (lookup.action === 'unsatisfiable') return sendError(request, reply, 504, 'not_in_cache')
     done()
   })
-
 }, { name: 'cache', fastify: '5.x', dependencies: ['request-context', 'errors'] })

@@ -1,6 +1,7 @@
 /** Answers that the proxy makes itself, and what happens to errors that nobody expected. */
 import fp from 'fastify-plugin'
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
+import { formatCacheStatus, nothingForwarded, type CacheOutcome } from '../src/cache/status.ts'
 import { createErrorBody } from '../src/errors/error-body.ts'
 
 /** How much of refused request content is read before the connection is given up, so that the client sees the answer. */
@@ -16,6 +17,7 @@ export function sendError (request: FastifyRequest, reply: FastifyReply, statusC
   request.errorCode = code
   const error = createErrorBody({ statusCode, code, requestId: request.id, ...(message === undefined ? {} : { message }) }, request.headers.accept)
   reply.code(statusCode).header('content-type', error.contentType).header('cache-control', 'no-store')
+  reply.header('cache-status', formatCacheStatus(reply.server.cacheIdentifier, request.cacheOutcome ?? nothingLookedUp))
   closeAfterUnreadContent(request, reply)
   reply.send(request.method === 'HEAD' ? undefined : error.body)
 }
@@ -42,13 +44,26 @@ export function closeAfterUnreadContent (request: FastifyRequest, reply: Fastify
 }
 
 declare module 'fastify' {
+  interface FastifyInstance {
+    /** Name of this cache in `Cache-Status`. */
+    cacheIdentifier: string
+  }
   interface FastifyRequest {
     /** Stable code of the error answered, or empty. */
     errorCode: string
   }
 }
 
-export default fp(async function errors (app) {
+export interface ErrorsOptions {
+  /** Name of this cache in `Cache-Status`. */
+  readonly identifier: string
+}
+
+/** The request was answered before the cache was asked. */
+const nothingLookedUp: CacheOutcome = { ...nothingForwarded, hit: false, ttl: null, detail: null }
+
+export default fp<ErrorsOptions>(async function errors (app, options) {
+  app.decorate('cacheIdentifier', options.identifier)
   app.decorateRequest('errorCode', '')
 
   app.setErrorHandler((error: FastifyError, request, reply) => {

@@ -99,13 +99,12 @@ export default fp<ForwardOptions>(async function forward (app, options) {
       // Not reply-from's retries: they ignore what a proxy must know (see docs/forwarding.md).
       retryDelay: () => null,
       rewriteRequestHeaders: () => ({ [exchangeKey]: exchange }) as never,
-      onResponse: (_request, _reply, from) => {
+      onResponse: () => {
         const { body } = exchange.response as NonNullable<typeof exchange.response>
         body.once('close', () => {
           forwarding.upstreamEndedAt = performance.now()
           reply.raw.off('close', onGone)
         })
-        void from
         received(request, reply, forwarding, exchange, conditional !== null, requestedAt)
       },
       onError: (_reply, { error }) => {
@@ -165,11 +164,15 @@ export default fp<ForwardOptions>(async function forward (app, options) {
   /** There is no response from the upstream. */
   function failed (request: FastifyRequest, reply: FastifyReply, forwarding: Forwarding, error: Error): void {
     const cause = error instanceof UpstreamError ? error : error.cause
-    if (!(cause instanceof UpstreamError)) return void reply.send(error)
+    if (!(cause instanceof UpstreamError)) {
+      reply.send(error)
+      return
+    }
     if (cause.code === 'cancelled' && reply.raw.destroyed) {
       forwarding.errorCode = 'cancelled'
       request.errorCode = 'cancelled'
-      return void reply.hijack()
+      reply.hijack()
+      return
     }
     if (cause.cause instanceof ContentTooLarge || forwarding.content?.errored instanceof ContentTooLarge) return sendError(request, reply, 413, 'payload_too_large')
 
@@ -242,7 +245,10 @@ function passInformation (request: FastifyRequest, raw: ServerResponse, statusCo
 
 /** TRACE or OPTIONS that must not be forwarded (RFC 9110 7.6.2). */
 function answerHere (request: FastifyRequest, reply: FastifyReply): void {
-  if (request.method === 'OPTIONS') return void reply.code(204).header('allow', 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS').send()
+  if (request.method === 'OPTIONS') {
+    reply.code(204).header('allow', 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS').send()
+    return
+  }
   // TRACE would send back what the client wrote, credentials included (RFC 9110 9.3.8 lets them be left out).
   const secret = new Set(['authorization', 'cookie', 'proxy-authorization', 'x-api-key'])
   let text = `TRACE ${request.url} HTTP/${request.raw.httpVersion}\r\n`

@@ -53,7 +53,7 @@ export async function holdfast (app: FastifyInstance, options: HoldfastOptions):
   })
   const httpCache = createHttpCache({ store, onFailure: error => { app.log.warn({ err: error, code: 'store_failed' }, 'the store failed') } })
 
-  await app.register(errors)
+  await app.register(errors, { identifier: config.cache.name })
   await app.register(loadShedding, { config: config.loadShedding })
   await app.register(rateLimit)
   await app.register(auth)

@@ -30,11 +30,9 @@ export function createRemovalLog (): RemovalLog {
       removedAt.delete(key)
       removedAt.set(key, ++count)
       if (removedAt.size <= maxKeys) return
-      for (const [oldest, at] of removedAt) {
-        removedAt.delete(oldest)
-        floor = at
-        break
-      }
+      const [oldest, at] = removedAt.entries().next().value as [string, number]
+      removedAt.delete(oldest)
+      floor = at
     },
 
     noteAll () {

@@ -96,7 +96,10 @@ function writeZeros (response: ServerResponse, bytes: number): void {
     while (left > 0) {
       const size = Math.min(left, piece.length)
       left -= size
-      if (!response.write(size === piece.length ? piece : piece.subarray(0, size))) return void response.once('drain', write)
+      if (!response.write(size === piece.length ? piece : piece.subarray(0, size))) {
+        response.once('drain', write)
+        return
+      }
     }
     response.end()
   }
