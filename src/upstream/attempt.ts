@@ -14,8 +14,8 @@ export interface AttemptInput {
   readonly connection: Connection
   /** Milliseconds left until the response head must have come, 0 for no limit. */
   readonly firstByteMs: number
-  /** The connection has nothing on it any more. */
-  readonly onReleased: () => void
+  /** The connection has nothing on it any more; `broken` when the exchange did not end well. */
+  readonly onReleased: (broken: boolean) => void
   readonly onResponse: (response: UpstreamResponse) => void
   /** Before the head; `reused` tells whether the failed socket had served before. */
   readonly onFailed: (error: UpstreamError, reused: boolean) => void
@@ -53,7 +53,7 @@ export function startAttempt (input: AttemptInput): Attempt {
     if (over) return
     over = true
     if (timer !== null) clearTimeout(timer)
-    input.onReleased()
+    input.onReleased(error !== null)
     if (body === null) {
       input.onFailed(error as UpstreamError, reused)
     } else if (error === null) {

@@ -13,9 +13,10 @@ export interface Target {
   current: number
   inFlight (): number
   hasRoom (): boolean
-  /** A connection with nothing on it; only when there is room. */
-  acquire (): Connection
-  release (connection: Connection): void
+  /** A connection with nothing on it; only when there is room. `fresh`: one that has not been used yet. */
+  acquire (fresh: boolean): Connection
+  /** Takes a connection back; a broken one is not used again. */
+  release (connection: Connection, broken: boolean): void
   isOut (now: number): boolean
   /** Counts a failure to get a valid response; enough in a row take the target out. */
   failed (now: number): void
@@ -37,6 +38,12 @@ export function createTarget (url: string, weight: number, config: UpstreamConfi
   let failures = 0
   let outUntil = 0
 
+  /** undici would connect again at once after an exchange that was broken off, for nobody. */
+  function drop (connection: Connection): void {
+    all.delete(connection)
+    if (!connection.client.destroyed) connection.client.destroy().catch(() => {})
+  }
+
   return {
     origin,
     authority: host,
@@ -45,15 +52,17 @@ export function createTarget (url: string, weight: number, config: UpstreamConfi
     current: 0,
     inFlight: () => all.size - idle.length,
     hasRoom: () => idle.length > 0 || all.size < config.connections,
-    acquire () {
+    acquire (fresh) {
       const warm = idle.pop()
-      if (warm !== undefined) return warm
+      if (warm !== undefined && !fresh) return warm
+      // A target that closed one idle connection has probably closed the others too.
+      if (warm !== undefined) drop(warm)
       const connection = factory.create()
       all.add(connection)
       return connection
     },
-    release (connection) {
-      if (connection.client.destroyed || connection.client.closed) all.delete(connection)
+    release (connection, broken) {
+      if (broken || connection.client.destroyed || connection.client.closed) drop(connection)
       else idle.push(connection)
     },
     isOut: now => outUntil > now,

@@ -81,7 +81,7 @@ export function createUpstream (name: string, config: UpstreamConfig, dependenci
     if (target === null) return false
     leaveLine(fetch)
     target.trying(now())
-    const connection = target.acquire()
+    const connection = target.acquire(fetch.retried)
     const waitedMs = now() - fetch.startedAt
     fetch.attempt = startAttempt({
       exchange: fetch.exchange,
@@ -89,9 +89,9 @@ export function createUpstream (name: string, config: UpstreamConfig, dependenci
       target,
       connection,
       firstByteMs: timeouts.firstByte === 0 ? 0 : Math.max(1, timeouts.firstByte - waitedMs),
-      onReleased () {
+      onReleased (broken) {
         fetch.attempt = null
-        target.release(connection)
+        target.release(connection, broken)
         if (fetch.settled) finish(fetch)
         next()
       },
