@@ -15,21 +15,24 @@ export default async function proxyRoutes (app: FastifyInstance): Promise<void> 
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', (_request, _payload, done) => { done(null) })
 
-  app.route({
-    method: app.supportedMethods,
-    url: '/*',
-    exposeHeadRoute: false,
-    onRequest: [
-      limitRate,             // 429, before any work is spent
-      authenticate           // 401, before the cache may answer
-    ],
-    preParsing: app.passUnparsed,
-    preHandler: [
-      app.rewriteRequest,    // fixes the upstream target, hence the cache key
-      app.answerFromCache    // sends the reply on a hit: the story ends here
-    ],
-    handler: app.forward     // miss or validation: ask upstream, record the answer while it streams to the client
-  })
+  // Below a prefix, `/*` alone would not match the prefix itself.
+  for (const url of ['/', '/*']) {
+    app.route({
+      method: [...app.supportedMethods],
+      url,
+      exposeHeadRoute: false,
+      onRequest: [
+        limitRate,             // 429, before any work is spent
+        authenticate           // 401, before the cache may answer
+      ],
+      preParsing: app.passUnparsed,
+      preHandler: [
+        app.rewriteRequest,    // fixes the upstream target, hence the cache key
+        app.answerFromCache    // sends the reply on a hit: the story ends here
+      ],
+      handler: app.forward     // miss or validation: ask upstream, record the answer while it streams to the client
+    })
+  }
 }
 
 function limitRate (this: FastifyInstance, request: FastifyRequest, reply: FastifyReply, done: Done): void {

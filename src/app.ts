@@ -24,7 +24,7 @@ import type { RouteFilters } from './proxy/proxy-route.ts'
 import { createRuntime, type Runtime } from './proxy/runtime.ts'
 
 /** What has a default may be left out. */
-type Partially<T> = T extends readonly unknown[] ? T : T extends object ? { [K in keyof T]?: Partially<T[K]> } : T
+type Partially<T> = T extends ReadonlyArray<infer E> ? ReadonlyArray<Partially<E>> : T extends object ? { [K in keyof T]?: Partially<T[K]> } : T
 
 export interface HoldfastOptions {
   /** The configuration as an operator writes it; or an already resolved one, from `resolveConfig` or `loadConfig`. */

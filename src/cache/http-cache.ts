@@ -302,7 +302,7 @@ export function createHttpCache (options: HttpCacheOptions) {
 
   function clear (): void {
     removals.noteAll()
-    store.clear()
+    safely(undefined, () => { store.clear() })
   }
 
   return { lookup, record, freshen, onUpstreamFailure, invalidate, retainScopes, statistics, clear }

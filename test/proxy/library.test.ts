@@ -1,0 +1,104 @@
+import Fastify from 'fastify'
+import t from 'tap'
+import { holdfast, type HoldfastControl, type HoldfastOptions } from '../../src/index.ts'
+import { until } from '../fixtures/proxy.ts'
+import { response, startRawOrigin } from '../fixtures/raw-origin.ts'
+
+const config = (url: string, extra: { cache?: { heuristic: boolean } } = {}): HoldfastOptions['config'] => ({ upstreams: { default: { targets: [url] } }, routes: [{ name: 'all', upstream: 'default', ...extra }] })
+const fresh = ['Cache-Control: max-age=60']
+
+t.test('registers twice in one application under prefixes, with caches of their own', async t => {
+  const a = await startRawOrigin(t, ({ text }) => response(`a ${text.split(' ')[1]}`, fresh))
+  const b = await startRawOrigin(t, ({ text }) => response(`b ${text.split(' ')[1]}`, fresh))
+  const app = Fastify()
+  app.get('/own', async () => 'own')
+  await app.register(holdfast, { prefix: '/a', config: config(a.url) })
+  await app.register(holdfast, { prefix: '/b', config: config(b.url) })
+  t.teardown(() => app.close())
+
+  for (const outcome of [/fwd=uri-miss/, /; hit/]) {
+    for (const name of ['a', 'b']) {
+      const answer = await app.inject(`/${name}/page`)
+      t.equal(answer.body, `${name} /page`)
+      t.match(answer.headers['cache-status'], outcome)
+    }
+  }
+  t.equal((await app.inject('/own')).body, 'own')
+  t.equal((await app.inject('/a')).body, 'a /')
+})
+
+t.test('a path cannot leave the prefix', async t => {
+  const origin = await startRawOrigin(t, () => response())
+  const app = Fastify()
+  await app.register(holdfast, { prefix: '/shop', config: config(origin.url) })
+  t.teardown(() => app.close())
+
+  for (const url of ['/shop/%2e%2e/admin', '/shop/..%2fadmin', '/shop/../admin']) {
+    t.ok([400, 404].includes((await app.inject(url)).statusCode), url)
+  }
+  t.equal(origin.requests.length, 0)
+})
+
+t.test('onSend hooks of the application run on hits as well', async t => {
+  const origin = await startRawOrigin(t, () => response('body', fresh))
+  const app = Fastify()
+  app.addHook('onSend', async (_request, reply) => { reply.header('x-app', 'seen') })
+  await app.register(holdfast, { config: config(origin.url) })
+  t.teardown(() => app.close())
+
+  await app.inject('/')
+  const hit = await app.inject('/')
+
+  t.match(hit.headers['cache-status'], '; hit')
+  t.equal(hit.headers['x-app'], 'seen')
+  t.equal(hit.body, 'body')
+  t.equal(hit.headers['content-type'], undefined, 'none is invented')
+})
+
+t.test('closes everything it opened', async t => {
+  const origin = await startRawOrigin(t, () => response('body', fresh))
+  const timersBefore = process.getActiveResourcesInfo().filter(name => name === 'Timeout').length
+  const app = Fastify()
+  await app.register(holdfast, { config: config(origin.url) })
+  await app.inject('/1')
+  await app.inject('/2')
+
+  await app.close()
+  while (origin.open > 0) await new Promise(resolve => { setImmediate(resolve) })
+
+  t.equal(origin.open, 0, 'no connection to the upstream')
+  t.ok(process.getActiveResourcesInfo().filter(name => name === 'Timeout').length <= timersBefore, 'no timer that keeps the process alive')
+})
+
+t.test('reload swaps routes, keeps what is stored, and refuses what cannot be used', async t => {
+  const held: Array<() => void> = []
+  const origin = await startRawOrigin(t, ({ socket, text }) => {
+    if (text.startsWith('GET /slow')) {
+      held.push(() => { socket.write(response('slow')) })
+      return
+    }
+    socket.write(response('first', fresh))
+  })
+  const other = await startRawOrigin(t, () => response('second', fresh))
+  const app = Fastify()
+  let control: HoldfastControl | null = null
+  await app.register(holdfast, { config: config(origin.url), onControl: made => { control = made } })
+  t.teardown(() => app.close())
+  await app.inject('/kept')
+  const slow = app.inject('/slow')
+  await until(() => held.length > 0)
+  const running = control as unknown as HoldfastControl
+
+  const { resolveConfig } = await import('../../src/index.ts')
+  const changed = await running.reload(resolveConfig(config(other.url)))
+
+  t.same(changed.changed, ['upstreams/default'])
+  t.match((await app.inject('/kept')).headers['cache-status'], '; hit', 'stored responses survive')
+  t.equal((await app.inject('/new')).body, 'second', 'new requests go to the new upstream')
+  held[0]?.()
+  t.equal((await slow).body, 'slow', 'the request in flight finishes on the old one')
+
+  await running.reload(resolveConfig(config(other.url, { cache: { heuristic: false } })))
+  t.match((await app.inject('/kept')).headers['cache-status'], 'uri-miss', 'other cache rules: stored anew')
+  t.throws(() => resolveConfig({ routes: [] }), { code: 'invalid_configuration' })
+})
