@@ -1,5 +1,5 @@
 /** The admin listener: health for everybody who reaches it, the rest for holders of the token, where there is one. */
-import Fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastify'
+import Fastify, { LogController, type FastifyInstance, type FastifyServerOptions } from 'fastify'
 import { createHash, timingSafeEqual } from 'node:crypto'
 import adminRoutes, { type AdminRoutesOptions } from '../routes/admin.ts'
 import healthRoutes, { type HealthRoutesOptions } from '../routes/health.ts'
@@ -12,7 +12,7 @@ export interface AdminAppOptions extends AdminRoutesOptions, HealthRoutesOptions
 export async function createAdminApp (options: AdminAppOptions): Promise<FastifyInstance> {
   const app = Fastify({
     ...(options.logger === undefined ? { logger: false } : { loggerInstance: options.logger }),
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     forceCloseConnections: true,
     connectionTimeout: 30_000,
     bodyLimit: 64 * 1024,

@@ -25,8 +25,12 @@ if (!parsed.ok) {
 
 async function run (given: Arguments): Promise<void> {
   switch (given.command) {
-    case 'help': return void process.stdout.write(usage)
-    case 'version': return void process.stdout.write(`${version()}\n`)
+    case 'help':
+      process.stdout.write(usage)
+      return
+    case 'version':
+      process.stdout.write(`${version()}\n`)
+      return
     case 'check':
       process.exitCode = await runCheck(given, process.stdout)
       return

@@ -28,7 +28,10 @@ function answer (socket: Duplex, status: number, code: string, gone = false): vo
   socket.on('error', () => {})
   // Behind a response that has begun, another status line would be taken for its content.
   const begun = (socket as Duplex & { _httpMessage?: { headersSent?: boolean } | null })._httpMessage?.headersSent === true
-  if (gone || begun || !socket.writable) return void socket.destroy()
+  if (gone || begun || !socket.writable) {
+    socket.destroy()
+    return
+  }
   const body = JSON.stringify({ error: { code, status } })
   socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`, () => { socket.destroy() })
 }

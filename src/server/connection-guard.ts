@@ -26,9 +26,15 @@ export function guardConnections (server: Server, limits: LimitsConfig): void {
     const { request, response } = exchange
     const unread = socket.writableLength > 0
     const incomplete = !request.complete && !response.headersSent
-    if (unread && limits.writeTimeout > 0 && exchange.silentMs >= limits.writeTimeout) return void socket.destroy()
+    if (unread && limits.writeTimeout > 0 && exchange.silentMs >= limits.writeTimeout) {
+      socket.destroy()
+      return
+    }
     if (!unread && !request.complete && limits.bodyTimeout > 0 && exchange.silentMs >= limits.bodyTimeout) {
-      if (!incomplete) return void socket.destroy()
+      if (!incomplete) {
+        socket.destroy()
+        return
+      }
       const body = '{"error":{"code":"request_timeout","status":408}}'
       socket.end(`HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: ${body.length}\r\n\r\n${body}`, () => { socket.destroy() })
       return

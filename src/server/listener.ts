@@ -1,5 +1,5 @@
 /** The listener that the world sees: Fastify over `node:http`, `node:https` or `node:http2`, with every limit set. */
-import Fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastify'
+import Fastify, { LogController, type FastifyInstance, type FastifyServerOptions } from 'fastify'
 import http, { METHODS, type IncomingMessage, type ServerResponse } from 'node:http'
 import http2 from 'node:http2'
 import https from 'node:https'
@@ -46,7 +46,7 @@ export async function createProxyListener (input: ProxyListenerInput): Promise<P
 
   const app = Fastify({
     ...(input.logger === undefined ? { logger: false } : { loggerInstance: input.logger }),
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     // A child logger per request costs more than the rest of a hit; our lines name the request themselves.
     childLoggerFactory: (logger: never) => logger,
     genReqId: createRequestIds() as never,
