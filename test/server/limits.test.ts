@@ -1,0 +1,116 @@
+/** What a client may cost: every limit of the listener, through raw sockets. */
+import t from 'tap'
+import { get, openSocket, startProxy, talk, until } from '../fixtures/proxy.ts'
+import { response, startRawOrigin } from '../fixtures/raw-origin.ts'
+
+const status = (text: string): number => Number(/HTTP\/1\.1 ([2-5]\d{2})/.exec(text)?.[1])
+
+t.test('a field section that drips in is cut off (CVE class slowloris)', async t => {
+  const origin = await startRawOrigin(t, () => response())
+  const proxy = await startProxy(t, origin.url, { server: { limits: { headerTimeout: '300ms' } } })
+
+  const answer = await talk(proxy.port, 'GET / HTTP/1.1\r\nHost: a\r\nX-Slow: ')
+
+  t.equal(status(answer), 408)
+  t.equal(origin.requests.length, 0)
+})
+
+t.test('content that stops arriving is cut off, and the upstream let go', async t => {
+  const origin = await startRawOrigin(t, () => {})
+  const proxy = await startProxy(t, origin.url, { server: { limits: { bodyTimeout: '150ms' } } })
+
+  const answer = await talk(proxy.port, 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc')
+
+  t.equal(status(answer), 408)
+  await until(() => origin.open === 0)
+})
+
+t.test('waiting for a slow upstream is not cut off by the limits on clients', async t => {
+  const origin = await startRawOrigin(t, ({ socket }) => { setTimeout(() => { socket.write(response('late')) }, 500) })
+  const proxy = await startProxy(t, origin.url, { server: { limits: { bodyTimeout: '100ms', writeTimeout: '100ms' } } })
+
+  t.match(await talk(proxy.port, get('/')), /late$/)
+  t.match(await talk(proxy.port, 'POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 1\r\n\r\nx'), /late$/)
+})
+
+t.test('a client that reads nothing is cut off, and the upstream let go', async t => {
+  const origin = await startRawOrigin(t, ({ socket }) => {
+    socket.write('HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n')
+    const piece = Buffer.alloc(1_000_000)
+    const write = (): void => { while (!socket.destroyed && socket.write(piece)) continue; socket.once('drain', write) }
+    write()
+  })
+  const proxy = await startProxy(t, origin.url, { server: { limits: { writeTimeout: '300ms' } } })
+
+  const client = openSocket(proxy.port)
+  client.on('error', () => {})
+  client.pause()
+  client.write(get('/'))
+  await until(() => origin.requests.length === 1)
+  await until(() => origin.open === 0)
+
+  t.equal(origin.open, 0)
+  client.destroy()
+})
+
+t.test('too many fields, too long ones, and content without end are refused', async t => {
+  const origin = await startRawOrigin(t, () => response())
+  const proxy = await startProxy(t, origin.url, { server: { limits: { headerCount: 20, headerBytes: '4KiB' } } })
+
+  t.equal(status(await talk(proxy.port, get('/', Array.from({ length: 18 }, (_, i) => `X-${i}: 1`)))), 200)
+  t.equal(status(await talk(proxy.port, get('/', Array.from({ length: 19 }, (_, i) => `X-${i}: 1`)))), 431)
+  t.equal(status(await talk(proxy.port, get('/', Array.from({ length: 200 }, (_, i) => `X-${i}: 1`)))), 431)
+  t.equal(status(await talk(proxy.port, get('/', [`X-Long: ${'x'.repeat(5000)}`]))), 431)
+  t.equal(status(await talk(proxy.port, get(`/${'x'.repeat(5000)}`))), 431)
+  t.equal(origin.requests.length, 1)
+})
+
+t.test('connections over the ceiling are closed, and requests per connection counted', async t => {
+  const origin = await startRawOrigin(t, () => response())
+  const proxy = await startProxy(t, origin.url, { server: { limits: { connections: 3, requestsPerConnection: 2 } } })
+  const idle = Array.from({ length: 3 }, () => openSocket(proxy.port))
+  await until(() => idle.every(socket => !socket.connecting))
+  await new Promise(resolve => { setImmediate(resolve) })
+
+  t.equal(await talk(proxy.port, get('/')), '', 'no answer')
+  for (const socket of idle) socket.destroy()
+  let answer = ''
+  while (answer === '') answer = await talk(proxy.port, get('/'))
+  t.equal(status(answer), 200)
+
+  const three = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(3)
+  const answers = await talk(proxy.port, three)
+  t.equal(answers.split('HTTP/1.1 200').length - 1, 2)
+  t.match(answers, /connection: close/i)
+})
+
+t.test('what is no request gets an answer and the end', async t => {
+  const origin = await startRawOrigin(t, () => response())
+  const proxy = await startProxy(t, origin.url)
+
+  for (const [octets, code] of [
+    ['hello\r\n\r\n', 400], ['GET / HTTP/1.1\r\nHost: a\r\nX Y: z\r\n\r\n', 400], ['\x16\x03\x01\x02\x00\x01\x00', 400],
+    ['POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nx', 400],
+    ['POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n', 400],
+    ['CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n', 501], ['GET / HTTP/1.1\r\nHost: a\r\nExpect: miracles\r\n\r\n', 417],
+    ['GET * HTTP/1.1\r\nHost: a\r\n\r\n', 400], ['GET ftp://a/ HTTP/1.1\r\nHost: a\r\n\r\n', 400], ['GET http://u@a/ HTTP/1.1\r\nHost: a\r\n\r\n', 400]
+  ] as const) t.equal(status(await talk(proxy.port, Buffer.from(octets, 'latin1'), /\}$/)), code, octets.slice(0, 30))
+  t.equal(status(await talk(proxy.port, 'OPTIONS * HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n')), 204)
+  t.equal(origin.requests.length, 0)
+})
+
+t.test('while overloaded, misses are 503 with Retry-After and hits are served', async t => {
+  const origin = await startRawOrigin(t, () => response('x', ['Cache-Control: max-age=60']))
+  const proxy = await startProxy(t, origin.url, { loadShedding: { rssBytes: 1, sampleInterval: '10ms', retryAfter: '7s' } })
+  // Until the first sample nothing is known, and nothing refused.
+  let refused = ''
+  let stored = false
+  while (!/503/.test(refused)) {
+    if (!stored) stored = status(await talk(proxy.port, get('/stored'))) === 200
+    refused = await talk(proxy.port, get(`/${Math.random()}`))
+  }
+
+  t.match(refused, /HTTP\/1\.1 503[^]*retry-after: 7\r\n[^]*overloaded/i)
+  t.ok(stored)
+  t.match(await talk(proxy.port, get('/stored')), /; hit/)
+})

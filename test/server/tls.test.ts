@@ -1,0 +1,160 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import http2 from 'node:http2'
+import https from 'node:https'
+import { tmpdir } from 'node:os'
+import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import { connect as connectTls } from 'node:tls'
+import { generate } from 'selfsigned'
+import t, { type Test } from 'tap'
+import { resolveConfig } from '../../src/config/load.ts'
+import { createProxyListener } from '../../src/server/listener.ts'
+import { createTlsContexts } from '../../src/server/tls.ts'
+import { get, startProxy, talk } from '../fixtures/proxy.ts'
+import { response, startRawOrigin } from '../fixtures/raw-origin.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'holdfast-tls-'))
+t.teardown(() => { rmSync(folder, { recursive: true, force: true }) })
+
+async function certificate (name: string, host: string): Promise<{ cert: string, key: string }> {
+  const made = await generate([{ name: 'commonName', value: host }], { extensions: [{ name: 'subjectAltName', altNames: [{ type: 2, value: host }, { type: 7, ip: '127.0.0.1' }] }] } as never)
+  const files = { cert: join(folder, `${name}.pem`), key: join(folder, `${name}.key`) }
+  writeFileSync(files.cert, made.cert)
+  writeFileSync(files.key, made.private)
+  return files
+}
+
+async function startTlsProxy (t: Test, origin: string) {
+  const one = await certificate('one', 'one.test')
+  const two = await certificate('two', 'two.test')
+  const config = resolveConfig({
+    server: { tls: { certificates: [one, { ...two, hosts: ['two.test', '*.two.test'] }] } },
+    admin: { enabled: false },
+    upstreams: { default: { targets: [origin] } },
+    routes: [{ name: 'default', upstream: 'default' }]
+  })
+  const tls = createTlsContexts(config.server.tls as NonNullable<typeof config.server.tls>)
+  const listener = await createProxyListener({ config, logger: undefined, tls })
+  await listener.app.listen({ host: '127.0.0.1', port: 0 })
+  const sessions: http2.ClientHttp2Session[] = []
+  t.teardown(async () => {
+    for (const session of sessions) session.destroy()
+    await listener.app.close()
+  })
+  const { port } = listener.app.server.address() as AddressInfo
+  return {
+    port,
+    tls,
+    config,
+    names: (servername: string): Promise<string> => new Promise((resolve, reject) => {
+      const socket = connectTls({ port, host: '127.0.0.1', servername, rejectUnauthorized: false }, () => {
+        resolve(String(socket.getPeerCertificate().subject.CN))
+        socket.destroy()
+      }).on('error', reject)
+    }),
+    session () {
+      const session = http2.connect(`https://127.0.0.1:${port}`, { rejectUnauthorized: false })
+      session.on('error', () => {})
+      sessions.push(session)
+      return session
+    }
+  }
+}
+
+interface Answer { readonly headers: Record<string, string | string[] | undefined>, readonly body: string }
+
+function ask (session: http2.ClientHttp2Session, headers: http2.OutgoingHttpHeaders, content?: string): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const stream = session.request({ ':authority': 'one.test', ...headers })
+    let seen: Record<string, string | string[] | undefined> = {}
+    let body = ''
+    stream.on('response', fields => { seen = fields as typeof seen })
+    stream.on('data', (chunk: Buffer) => { body += chunk.toString() })
+    stream.on('end', () => { resolve({ headers: seen, body }) })
+    stream.on('error', reject)
+    stream.end(content)
+  })
+}
+
+t.test('the certificate fits the server name, and a reload swaps it; a broken one changes nothing', async t => {
+  const origin = await startRawOrigin(t, () => response())
+  const proxy = await startTlsProxy(t, origin.url)
+  const tlsConfig = proxy.config.server.tls as NonNullable<typeof proxy.config.server.tls>
+
+  t.equal(await proxy.names('one.test'), 'one.test')
+  t.equal(await proxy.names('two.test'), 'two.test')
+  t.equal(await proxy.names('a.two.test'), 'two.test')
+  t.equal(await proxy.names('unknown.test'), 'one.test')
+
+  await certificate('one', 'new.test')
+  proxy.tls.reload(tlsConfig)
+  t.equal(await proxy.names('unknown.test'), 'new.test')
+
+  writeFileSync(join(folder, 'one.pem'), 'broken')
+  t.throws(() => { proxy.tls.reload(tlsConfig) })
+  t.equal(await proxy.names('unknown.test'), 'new.test')
+})
+
+t.test('HTTP/2 gets hits, repeated fields and passes content on', async t => {
+  const origin = await startRawOrigin(t, ({ text }) => response(text.startsWith('POST') ? 'posted' : 'body', ['Cache-Control: max-age=60', ...(text.startsWith('GET /cookies') ? ['Set-Cookie: a=1', 'Set-Cookie: b=2'] : ['Content-Type: text/plain'])]))
+  const proxy = await startTlsProxy(t, origin.url)
+  const session = proxy.session()
+
+  t.match((await ask(session, { ':path': '/' })).headers['cache-status'], 'uri-miss')
+  const hit = await ask(session, { ':path': '/' })
+  t.match(hit.headers['cache-status'], '; hit')
+  t.equal(hit.body, 'body')
+  t.match(origin.requests[0], 'x-forwarded-proto: https')
+  t.match(origin.requests[0], 'x-forwarded-host: one.test')
+  t.same((await ask(session, { ':path': '/cookies' })).headers['set-cookie'], ['a=1', 'b=2'])
+  t.equal((await ask(session, { ':path': '/post', ':method': 'POST' }, 'content')).body, 'posted')
+  t.equal((await ask(session, { ':path': '/%zz' })).headers[':status'], 400)
+  const head = await ask(session, { ':path': '/', ':method': 'HEAD' })
+  t.equal(head.headers['content-length'], '4')
+})
+
+t.test('HTTP/1.1 over TLS works beside it', async t => {
+  const origin = await startRawOrigin(t, () => response('secure'))
+  const proxy = await startTlsProxy(t, origin.url)
+
+  const body = await new Promise(resolve => {
+    https.get({ port: proxy.port, host: '127.0.0.1', rejectUnauthorized: false, agent: false, headers: { host: 'one.test' } }, answer => {
+      let text = ''
+      answer.on('data', chunk => { text += chunk }).on('end', () => { resolve(text) })
+    })
+  })
+  t.equal(body, 'secure')
+})
+
+t.test('streams that a client resets do no harm', async t => {
+  const origin = await startRawOrigin(t, () => {})
+  const proxy = await startTlsProxy(t, origin.url)
+  const session = proxy.session()
+  for (let i = 0; i < 50; i++) {
+    const stream = session.request({ ':path': `/${i}`, ':authority': 'one.test' })
+    stream.on('error', () => {})
+    setImmediate(() => { stream.close(http2.constants.NGHTTP2_CANCEL) })
+  }
+  await new Promise(resolve => { setTimeout(resolve, 50) })
+  session.destroy()
+
+  t.equal(await proxy.names('two.test'), 'two.test', 'still there')
+})
+
+t.test('5: the certificate of the upstream is verified, unless it is trusted or the check is turned off by name', async t => {
+  const files = await certificate('origin', '127.0.0.1')
+  const { readFileSync } = await import('node:fs')
+  const origin = https.createServer({ cert: readFileSync(files.cert), key: readFileSync(files.key) }, (_request, answer) => { answer.end('secret') })
+  await new Promise<void>(resolve => { origin.listen(0, '127.0.0.1', resolve) })
+  t.teardown(() => { origin.closeAllConnections(); origin.close() })
+  const url = `https://127.0.0.1:${(origin.address() as AddressInfo).port}`
+
+  const strict = await startProxy(t, url)
+  const refused = await talk(strict.port, get('/'))
+  t.match(refused, /502[^]*upstream_tls/)
+  t.notMatch(refused, 'secret')
+  const trusting = await startProxy(t, url, { upstream: { tls: { ca: files.cert } } })
+  t.match(await talk(trusting.port, get('/')), /200[^]*secret/)
+  const careless = await startProxy(t, url, { upstream: { tls: { verify: false } } })
+  t.match(await talk(careless.port, get('/')), /200[^]*secret/)
+})
