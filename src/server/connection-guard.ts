@@ -18,6 +18,12 @@ export function guardConnections (server: Server, limits: LimitsConfig): void {
   server.on('request', (request: IncomingMessage, response: ServerResponse) => {
     if (request.httpVersionMajor === 1) exchanges.set(request.socket, { request, response, silentMs: 0 })
   })
+  // A client that pipelines past the limit of requests per connection: Node answers 503 and would then wait for ever.
+  server.on('dropRequest', (_request: IncomingMessage, socket: Socket) => {
+    const last = exchanges.get(socket)?.response
+    if (last === undefined || last.writableFinished) socket.destroySoon()
+    else last.once('close', () => { socket.destroySoon() })
+  })
   server.setTimeout(tickMs, (socket: Socket) => {
     const exchange = exchanges.get(socket)
     // Before a request, and between two of them, Node's header and keep-alive timeouts count.
