@@ -51,11 +51,6 @@ export async function startInstance (input: InstanceInput): Promise<Instance> {
     return result
   }
 
-  // While draining every response says that the connection ends with it.
-  app.server.on('request', (_request: unknown, response: { shouldKeepAlive?: boolean }) => {
-    if (state === 'draining') response.shouldKeepAlive = false
-  })
-
   let admin: FastifyInstance | null = null
   try {
     if (input.admin && config.admin.enabled) {
@@ -88,8 +83,9 @@ export async function startInstance (input: InstanceInput): Promise<Instance> {
     logger.info({ limitMs: config.server.drainTimeout }, 'draining')
     const cut = setTimeout(() => {
       logger.warn({ code: 'drain_timeout' }, 'requests were cut off at the drain limit')
-      app.server.closeAllConnections?.()
+      listener.connections.destroyAll()
     }, config.server.drainTimeout)
+    listener.connections.closeGracefully()
     await app.close()
     clearTimeout(cut)
     await admin?.close()

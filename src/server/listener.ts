@@ -8,7 +8,7 @@ import { holdfast, type HoldfastOptions } from '../app.ts'
 import type { Config } from '../config/schema.ts'
 import type { HoldfastControl } from '../control.ts'
 import { createRequestIds } from '../proxy/request-id.ts'
-import { guardConnections } from './connection-guard.ts'
+import { guardConnections, type ConnectionGuard } from './connection-guard.ts'
 import { answerClientErrors } from './client-errors.ts'
 import type { TlsContexts } from './tls.ts'
 
@@ -16,6 +16,7 @@ export interface ProxyListener {
   readonly app: FastifyInstance
   readonly control: HoldfastControl
   readonly metrics: FastifyInstance['proxyMetrics']
+  readonly connections: ConnectionGuard
 }
 
 export interface ProxyListenerInput {
@@ -44,6 +45,7 @@ export async function createProxyListener (input: ProxyListenerInput): Promise<P
     rejectNonStandardBodyWrites: false
   }
 
+  let connections: ConnectionGuard | null = null
   const app = Fastify({
     ...(input.logger === undefined ? { logger: false } : { loggerInstance: input.logger }),
     logController: new LogController({ disableRequestLogging: true }),
@@ -78,7 +80,7 @@ export async function createProxyListener (input: ProxyListenerInput): Promise<P
       plain.requestTimeout = limits.requestTimeout
       plain.keepAliveTimeout = limits.idleTimeout
       answerClientErrors(plain)
-      guardConnections(plain, limits)
+      connections = guardConnections(plain, limits)
       tls?.attach(server as never)
       return server as http.Server
     }
@@ -113,5 +115,5 @@ export async function createProxyListener (input: ProxyListenerInput): Promise<P
     }
   } satisfies HoldfastOptions)
   await app.ready()
-  return { app, control: control as unknown as HoldfastControl, metrics: metrics as unknown as FastifyInstance['proxyMetrics'] }
+  return { app, control: control as unknown as HoldfastControl, metrics: metrics as unknown as FastifyInstance['proxyMetrics'], connections: connections as unknown as ConnectionGuard }
 }

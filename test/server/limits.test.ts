@@ -101,7 +101,7 @@ t.test('what is no request gets an answer and the end', async t => {
 
 t.test('while overloaded, misses are 503 with Retry-After and hits are served', async t => {
   const origin = await startRawOrigin(t, () => response('x', ['Cache-Control: max-age=60']))
-  const proxy = await startProxy(t, origin.url, { loadShedding: { rssBytes: 1, sampleInterval: '10ms', retryAfter: '7s' } })
+  const proxy = await startProxy(t, origin.url, { loadShedding: { rssBytes: 1, sampleInterval: '700ms', retryAfter: '7s' } })
   // Until the first sample nothing is known, and nothing refused.
   let refused = ''
   let stored = false
