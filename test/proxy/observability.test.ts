@@ -1,0 +1,84 @@
+import { Writable } from 'node:stream'
+import pino from 'pino'
+import t, { type Test } from 'tap'
+import { resolveConfig } from '../../src/config/load.ts'
+import { createProxyListener } from '../../src/server/listener.ts'
+import { get, openSocket, startProxy, talk, until } from '../fixtures/proxy.ts'
+import { response, startRawOrigin } from '../fixtures/raw-origin.ts'
+import type { AddressInfo } from 'node:net'
+
+t.test('random URLs, hosts and methods make no new series', async t => {
+  const origin = await startRawOrigin(t, () => response('x', ['Cache-Control: max-age=60']))
+  const proxy = await startProxy(t, origin.url)
+  const methods = ['GET', 'M-SEARCH', 'PROPFIND', 'PURGE', 'POST']
+  const send = (i: number): Promise<string> => talk(proxy.port, get(`/${i}?${i}`).replace('GET', methods[i % methods.length] as string).replace('proxy.test', `h${i}.test`))
+  const series = async (): Promise<number> => (await proxy.metrics.metrics()).split('\n').filter(line => line.startsWith('holdfast_')).length
+  for (let i = 0; i < 20; i++) await send(i)
+  const before = await series()
+
+  for (let i = 20; i < 320; i++) await send(i)
+
+  t.equal(await series(), before)
+  t.match(await proxy.metrics.metrics(), /holdfast_http_requests_total\{route="default",method="other",status_class="2xx",cache="bypass"\} \d+/)
+})
+
+t.test('outcomes and upstream errors are counted', async t => {
+  const origin = await startRawOrigin(t, ({ text, socket }) => {
+    if (!text.startsWith('GET /broken')) return response('x', ['Cache-Control: max-age=60'])
+    socket.destroy()
+    return undefined
+  })
+  const proxy = await startProxy(t, origin.url)
+  for (const path of ['/a', '/a', '/a', '/broken']) await talk(proxy.port, get(path))
+  await talk(proxy.port, 'GET /bad%zz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n')
+
+  const text = await proxy.metrics.metrics()
+  for (const line of [
+    'holdfast_cache_hits_total 2', 'holdfast_cache_misses_total 2', 'holdfast_cache_entries 1',
+    'holdfast_http_requests_total{route="default",method="GET",status_class="2xx",cache="hit"} 2',
+    'holdfast_http_requests_total{route="default",method="GET",status_class="5xx",cache="miss"} 1',
+    'holdfast_http_requests_total{route="(none)",method="GET",status_class="4xx",cache="none"} 1',
+    'holdfast_upstream_errors_total{upstream="default",code="upstream_reset"} 1'
+  ]) t.ok(text.split('\n').includes(line), line)
+})
+
+async function logged (t: Test, origin: string) {
+  const lines: Array<Record<string, unknown>> = []
+  const logger = pino({}, new Writable({ write (chunk: Buffer, _encoding, done) { lines.push(JSON.parse(chunk.toString()) as Record<string, unknown>); done() } }))
+  const config = resolveConfig({ admin: { enabled: false }, upstreams: { default: { targets: [origin] } }, routes: [{ name: 'all', upstream: 'default' }] })
+  const listener = await createProxyListener({ config, logger: logger as never, tls: null })
+  await listener.app.listen({ host: '127.0.0.1', port: 0 })
+  t.teardown(() => listener.app.close())
+  return { port: (listener.app.server.address() as AddressInfo).port, requests: () => lines.filter(line => line['msg'] === 'request'), all: () => JSON.stringify(lines) }
+}
+
+t.test('one line per request, without anything that may be secret', async t => {
+  const origin = await startRawOrigin(t, () => response('body', ['Cache-Control: public, max-age=60', 'Set-Cookie: secret-4']))
+  const { port, requests, all } = await logged(t, origin.url)
+
+  const answer = await talk(port, get('/page?token=secret-1', ['Authorization: Bearer secret-2', 'Cookie: secret-3', 'X-Request-Id: my-id', 'traceparent: 00-1-2-03']))
+  await talk(port, get('/bad\\'))
+  await until(() => requests().length === 2)
+
+  t.match(requests()[0], { reqId: 'my-id', method: 'GET', path: '/page', route: 'all', status: 200, cache: 'miss', reason: 'set-cookie', client: '127.0.0.1', http: '1.1', bytes: 4, upstream: 'default', target: origin.url })
+  for (const name of ['durationMs', 'upstreamMs']) t.type(requests()[0]?.[name], 'number')
+  t.match(requests()[1], { status: 400, code: 'bad_target', cache: 'none' })
+  t.notMatch(all(), /secret-\d/)
+  t.match(answer, 'x-request-id: my-id')
+  t.match(origin.requests[0], 'x-request-id: my-id')
+  t.match(origin.requests[0], 'traceparent: 00-1-2-03')
+})
+
+t.test('a client that left is marked, and a harmful request id is replaced', async t => {
+  const origin = await startRawOrigin(t, () => {})
+  const { port, requests } = await logged(t, origin.url)
+
+  const client = openSocket(port)
+  client.write(get('/', ['X-Request-Id: {"evil": 1}']))
+  await until(() => origin.requests.length === 1)
+  client.destroy()
+  await until(() => requests().length === 1)
+
+  t.match(requests()[0], { aborted: true, code: 'cancelled' })
+  t.match(requests()[0]?.['reqId'], /^[\w-]+$/)
+})
