@@ -39,7 +39,7 @@ export function createEntry (input: EntryInput): StoredEntry {
   const fields = storableFields(input)
   const contentBytes = input.body.length
   const body = typeof input.body !== 'string' && contentBytes <= textBytes ? input.body.toString('latin1') : input.body
-  const lines = responseLines(fields, contentBytes)
+  const lines = responseLines(fields, input.statusCode === 204 ? null : contentBytes)
 
   return {
     key: input.key,
@@ -76,7 +76,8 @@ function storableFields (input: EntryInput): FieldMap {
   return fields
 }
 
-function responseLines (fields: FieldMap, contentBytes: number): string[] {
+/** @param contentBytes null for a 204, which must not have the field (RFC 9110 8.6) */
+function responseLines (fields: FieldMap, contentBytes: number | null): string[] {
   const lines: string[] = []
   for (const name of Object.keys(fields)) {
     // Made for each response, see `sendStored`.
@@ -84,7 +85,7 @@ function responseLines (fields: FieldMap, contentBytes: number): string[] {
     addLines(lines, name, fields[name])
   }
   // A stored response is complete, so its length is known also where it came chunked.
-  lines.push('content-length', String(contentBytes))
+  if (contentBytes !== null) lines.push('content-length', String(contentBytes))
   return lines
 }
 

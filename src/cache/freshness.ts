@@ -1,6 +1,6 @@
 /** Freshness lifetime and age (RFC 9111 section 4.2), in seconds. */
 import type { RouteCacheConfig } from '../config/schema.ts'
-import { parseDeltaSeconds, type CacheControl } from '../http/cache-control.ts'
+import { maxDeltaSeconds, parseDeltaSeconds, type CacheControl } from '../http/cache-control.ts'
 import { parseHttpDate } from '../http/date.ts'
 import { fieldValue, type FieldMap } from '../http/fields.ts'
 import type { StoredResponse } from './stored-response.ts'
@@ -37,7 +37,7 @@ export function freshnessLifetime (input: LifetimeInput): Lifetime {
   if (fields['expires'] !== undefined) {
     // Several lines, or anything that is no date, `0` above all, mean already expired (5.3).
     const expiresAt = typeof fields['expires'] === 'string' ? parseHttpDate(fields['expires'], receivedAt) : null
-    return { seconds: expiresAt === null ? 0 : Math.max(0, (expiresAt - dateAt) / 1000), source: 'expires' }
+    return { seconds: expiresAt === null ? 0 : Math.min(maxDeltaSeconds, Math.max(0, (expiresAt - dateAt) / 1000)), source: 'expires' }
   }
 
   const rule = rules.ttl.find(candidate => candidate.status.includes(statusCode))

@@ -1,9 +1,9 @@
 /** Invalidation by unsafe requests (RFC 9111 section 4.4). */
 import { fieldValue, type FieldMap } from '../http/fields.ts'
 
-const safe: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PROPFIND', 'REPORT', 'SEARCH', 'QUERY', 'M-SEARCH'])
+const safe: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PROPFIND', 'REPORT', 'SEARCH', 'QUERY'])
 
-/** Safe by RFC 9110 9.2.1 or by the method's own definition; a method that is not known counts as unsafe. */
+/** Safe by RFC 9110 9.2.1 or by the method's registration; one that is not registered, such as M-SEARCH, counts as unsafe (4.4). */
 export function isSafe (method: string): boolean {
   return safe.has(method)
 }

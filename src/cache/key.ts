@@ -11,12 +11,15 @@ export interface KeyParts {
 }
 
 /**
- * The primary key of GET and HEAD. A line feed can stand in none of the parts (scopes and authorities are validated,
- * targets refuse control characters), so different parts never make the same key.
+ * The primary key of GET and HEAD. The lengths in front say where each part ends, so that different parts never make the
+ * same key, whatever they contain: no delimiter has to be kept out of them.
  */
-export function primaryKey (parts: KeyParts): string {
-  return `${parts.scope}\n${parts.scheme}\n${parts.authority}\n${parts.path}${parts.query}`
+export function primaryKey ({ scope, scheme, authority, path, query }: KeyParts): string {
+  return `${scope.length},${scheme.length},${authority.length},${path.length} ${scope} ${scheme}://${authority}${path}${query}`
 }
+
+/** Names that a `Vary` may list; with more the response is taken as one that fits no other request. */
+const maxVaryNames = 64
 
 /** Lower-case names in `Vary`, sorted and without repetition; `*` when it is anywhere in the list or is unreadable. */
 export function varyNames (fields: FieldMap): '*' | readonly string[] {
@@ -26,16 +29,24 @@ export function varyNames (fields: FieldMap): '*' | readonly string[] {
   for (const member of value.split(',')) {
     const name = member.trim().toLowerCase()
     if (name === '') continue
-    if (name === '*' || !/^[!#$%&'*+.^_`|~0-9a-z-]+$/.test(name)) return '*'
+    // `__proto__` is no field that Node's request fields could hold: its values could not be told apart.
+    if (name === '*' || name === '__proto__' || !/^[!#$%&'*+.^_`|~0-9a-z-]+$/.test(name)) return '*'
     names.add(name)
+    if (names.size > maxVaryNames) return '*'
   }
   return [...names].sort()
 }
 
-/** The value a request selects by: lines combined, white space around commas removed; undefined when the field is absent. */
+/**
+ * The value a request selects by: lines combined, white space around commas removed where it cannot be part of a quoted
+ * string; undefined when the field is absent (RFC 9111 4.1).
+ */
 export function selectingValue (request: FieldMap, name: string): string | undefined {
+  // Node's request fields have a prototype: what `Vary: constructor` finds there is not a field.
+  if (!Object.hasOwn(request, name)) return undefined
   const value = fieldValue(request, name)
-  return value === undefined ? undefined : value.trim().replace(/[ \t]*,[ \t]*/g, ',')
+  if (value === undefined || !value.includes(',') || value.includes('"')) return value?.trim()
+  return value.split(',').map(member => member.trim()).join(',')
 }
 
 /** Selecting values of a request for the names in `Vary`, as `[name, value, ...]`. */

@@ -28,10 +28,8 @@ export function decideReuse (stored: StoredResponse, control: CacheControl | nul
 
   if (control.noCache !== false) return refuse('request-no-cache', true)
   if (control.minFresh !== undefined && stored.freshnessLifetime - age < control.minFresh) return refuse(fresh ? 'request-min-fresh' : 'stale', fresh)
-  if (control.maxAge !== undefined && age > control.maxAge && !(control.maxStale !== undefined && fresh)) {
-    // 5.2.1.1: unless max-stale is there too, the request does not want stale responses, nor older ones.
-    return refuse(fresh ? 'request-max-age' : 'stale', fresh)
-  }
+  // 5.2.1.1: max-stale beside it lets a stale response pass, but not one that is older than this.
+  if (control.maxAge !== undefined && age > control.maxAge) return refuse(fresh ? 'request-max-age' : 'stale', fresh)
   if (fresh) return use()
   if (control.maxStale !== undefined && mayBeServedStale(stored) && age - stored.freshnessLifetime <= control.maxStale) return use('request-max-stale')
   return refuse('stale')
@@ -43,10 +41,12 @@ export function mayBeServedStale (stored: StoredResponse): boolean {
   return !control.mustRevalidate && !control.proxyRevalidate && control.sMaxage === undefined && control.noCache === false
 }
 
-/** Whether a stale response may stand in for an upstream that failed: `stale-if-error` of response or request (RFC 5861 section 4). */
+/**
+ * Whether a stale response may stand in for an upstream that failed: `stale-if-error` of response or request (RFC 5861
+ * section 4). Without either it is an error, also for a response that is fresh but that the request wanted validated.
+ */
 export function mayServeStaleOnError (stored: StoredResponse, control: CacheControl | null, now: number): boolean {
   if (!mayBeServedStale(stored)) return false
-  const staleness = currentAge(stored, now) - stored.freshnessLifetime
-  const window = Math.max(stored.control.staleIfError ?? -1, control?.staleIfError ?? -1)
-  return staleness <= window
+  const windows = [stored.control.staleIfError, control?.staleIfError].filter(seconds => seconds !== undefined)
+  return windows.length > 0 && currentAge(stored, now) - stored.freshnessLifetime <= Math.max(...windows)
 }

@@ -1,8 +1,9 @@
 /** Whether a response is stored (RFC 9111 section 3). */
 import type { RouteCacheConfig } from '../config/schema.ts'
 import type { CacheControl } from '../http/cache-control.ts'
-import type { FieldMap } from '../http/fields.ts'
-import { freshnessLifetime, isHeuristicallyCacheable, type Lifetime } from './freshness.ts'
+import { parseEntityTag } from '../http/entity-tag.ts'
+import { fieldValue, type FieldMap } from '../http/fields.ts'
+import { freshnessLifetime, isHeuristicallyCacheable, lastModifiedOf, type Lifetime } from './freshness.ts'
 import { varyNames } from './key.ts'
 import type { ReasonWord } from './reasons.ts'
 
@@ -36,6 +37,11 @@ const understood: ReadonlySet<number> = new Set([
   500, 501, 502, 503, 504, 505
 ])
 
+/** "Responses with this status code MUST NOT be stored by a cache" (RFC 6585), whatever they say of themselves. */
+const neverStored: ReadonlySet<number> = new Set([428, 429, 431, 511])
+
+const preconditions = ['if-match', 'if-none-match', 'if-modified-since', 'if-unmodified-since'] as const
+
 /** Request fields that the proxy writes anew for each request: a response that varies by them fits nobody else. */
 const generated: ReadonlySet<string> = new Set(['x-forwarded-for', 'x-forwarded-port', 'x-real-ip', 'forwarded', 'via', 'x-request-id', 'traceparent', 'tracestate'])
 
@@ -48,7 +54,8 @@ export function decideStoring (exchange: StorableExchange): StoringDecision {
 
   if (exchange.method !== 'GET') return no('method')
   if (exchange.hasContent) return no('request-content')
-  if (statusCode < 200 || statusCode === 206 || statusCode === 304) return no('status')
+  if (statusCode < 200 || statusCode === 206 || statusCode === 304 || neverStored.has(statusCode)) return no('status')
+  if (answersConditionOnly(exchange)) return no('status')
   if (control.mustUnderstand && !understood.has(statusCode)) return no('must-understand')
   if (rules.requestDirectives === 'honor' && exchange.requestControl.noStore) return no('request-no-store')
   // 5.2.2.3: a cache that knows the status code ignores the no-store beside must-understand.
@@ -63,18 +70,30 @@ export function decideStoring (exchange: StorableExchange): StoringDecision {
   const vary = varyNames(fields)
   if (vary === '*') return no('vary-star')
   if (vary.some(name => generated.has(name))) return no('vary-generated')
-  if (fields['set-cookie'] !== undefined && rules.setCookie === 'bypass') return no('set-cookie')
+  // Where the origin server itself limits the field to one user, what is stored does not have it.
+  const limited = names(control.private, 'set-cookie') || names(control.noCache, 'set-cookie')
+  if (fields['set-cookie'] !== undefined && rules.setCookie === 'bypass' && !limited) return no('set-cookie')
 
   const lifetime = freshnessLifetime(exchange)
   const explicit = lifetime.source === 's-maxage' || lifetime.source === 'max-age' || lifetime.source === 'expires' || lifetime.source === 'rule'
   if (!explicit && !control.public && !isHeuristicallyCacheable(statusCode)) return no('no-lifetime')
 
   // What can neither be used nor validated later is not worth its room.
-  const hasValidator = fields['etag'] !== undefined || fields['last-modified'] !== undefined
+  const hasValidator = parseEntityTag(fieldValue(fields, 'etag')) !== null || lastModifiedOf(fields, exchange.receivedAt) !== null
   const usableStale = control.staleIfError !== undefined || control.staleWhileRevalidate !== undefined
   if (!hasValidator && (control.noCache === true || (lifetime.seconds <= 0 && !usableStale))) return no('no-lifetime')
 
   return { store: true, lifetime, vary }
+}
+
+/** A 412 or 416 is about the precondition or range of its own request and says nothing to others (RFC 9110 15.5.13, 15.5.17). */
+function answersConditionOnly ({ statusCode, requestFields }: StorableExchange): boolean {
+  if (statusCode === 412) return preconditions.some(name => requestFields[name] !== undefined)
+  return statusCode === 416 && requestFields['range'] !== undefined
+}
+
+function names (directive: boolean | readonly string[], field: string): boolean {
+  return typeof directive === 'object' && directive.includes(field)
 }
 
 function no (reason: ReasonWord): StoringDecision {

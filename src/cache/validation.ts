@@ -1,4 +1,5 @@
 /** Validation of stored responses (RFC 9111 section 4.3). */
+import { parseEntityTag, strongMatch, weakMatch } from '../http/entity-tag.ts'
 import { fieldValue, type FieldMap, type MutableFieldMap } from '../http/fields.ts'
 import type { StoredResponse } from './stored-response.ts'
 
@@ -15,26 +16,33 @@ export function conditionalFields (stored: StoredResponse): FieldMap | null {
   return fields['if-none-match'] === undefined && fields['if-modified-since'] === undefined ? null : fields
 }
 
-/** Fields that describe the stored content and are not changed by a 304 (3.2, RFC 9110 8.6). */
-const fixed: ReadonlySet<string> = new Set(['content-length', 'content-encoding', 'content-type', 'content-range', 'transfer-encoding', 'etag'])
+/** Fields that say how the stored content is framed and coded: a 304, which has none, does not change them (3.2). */
+const fixed: ReadonlySet<string> = new Set(['content-length', 'content-encoding', 'content-range', 'transfer-encoding'])
 
-/**
- * The fields of a stored response after a 304: those of the 304 replace the stored ones of the same name (3.2). `ETag` is
- * kept too: the 304 confirmed the one that is stored, at most in its weak form.
- */
+/** The fields of a stored response after a 304: those of the 304 replace the stored ones of the same name (3.2). */
 export function freshenedFields (stored: FieldMap, received: FieldMap): FieldMap {
   const fields: MutableFieldMap = Object.assign(Object.create(null), stored)
   // An age belongs to one response (5.1): the stored one ends with the validation.
   delete fields['age']
   for (const name of Object.keys(received)) {
-    if (!fixed.has(name)) fields[name] = received[name] as string | string[]
+    if (fixed.has(name)) continue
+    // A cookie of the 304 is for the client that asked. Only where the rules let one be stored may it become part of
+    // what everybody gets (7.3); where they do not, the stored response has none.
+    if (name === 'set-cookie' && stored[name] === undefined) continue
+    fields[name] = received[name] as string | string[]
   }
   return fields
 }
 
-/** Whether a 304 is about this stored response: same opaque tag, or none given (4.3.4). */
+/**
+ * Whether a 304 that answers the validation of one stored response is about it (4.3.4): an entity tag has to be the same,
+ * by strong comparison when the 304 has a strong one; without any the date of the last change has to be. A 304 without
+ * validators can only be about the response whose validators were sent.
+ */
 export function confirms (stored: StoredResponse, received: FieldMap): boolean {
-  const etag = fieldValue(received, 'etag')
-  if (etag === undefined || stored.etag === null) return true
-  return etag.replace(/^W\//, '') === stored.etag.opaque
+  const etag = parseEntityTag(fieldValue(received, 'etag'))
+  if (etag !== null && stored.etag !== null) return etag.weak ? weakMatch(etag, stored.etag) : strongMatch(etag, stored.etag)
+  const lastModified = fieldValue(received, 'last-modified')
+  if (lastModified !== undefined && stored.lastModifiedAt !== null) return lastModified === fieldValue(stored.fields, 'last-modified')
+  return etag === null
 }

@@ -64,40 +64,83 @@ export function parseCacheControl (fields: FieldMap, name = 'cache-control'): Ca
   return value === undefined ? absent : parseDirectives(value)
 }
 
-// One directive: a token, and perhaps `=` with a token or a quoted string; then a comma or the end. Sticky, linear.
-const directive = /[ \t]*(?:([!#$%&'*+.^_`|~0-9A-Za-z-]+)(?:[ \t]*=[ \t]*(?:"((?:[^"\\]|\\.)*)"|([^\s",;=][^\s",]*)?))?)?[ \t]*(,|$)/y
+const token = /[!#$%&'*+.^_`|~0-9A-Za-z-]+/y
+const quoted = /"((?:[^"\\]|\\.)*)"/y
+const bare = /[^\s",]*/y
 
+/**
+ * Reads directive after directive. Each step moves on or gives up on the member, so that the work is proportional to the
+ * length whatever the field contains: one regular expression over name, white space and argument would not be.
+ */
 function parseDirectives (value: string): CacheControl {
   const control = nothingSaid()
-  directive.lastIndex = 0
-  while (directive.lastIndex < value.length) {
-    const start = directive.lastIndex
-    const match = directive.exec(value)
-    if (match === null) {
-      // Not a directive: skip to the next comma and remember that the field cannot be trusted.
-      control.malformed = true
-      const comma = value.indexOf(',', start)
-      if (comma === -1) break
-      directive.lastIndex = comma + 1
+  let at = 0
+  while ((at = skipWhitespace(value, at)) < value.length) {
+    if (value[at] === ',') {
+      at++
       continue
     }
-    const [, name, quoted, token] = match
-    if (name !== undefined) applyDirective(control, name.toLowerCase(), quoted === undefined ? token : quoted.replace(/\\(.)/g, '$1'), match[0].includes('='))
+    const end = readDirective(control, value, at)
+    if (end === -1) {
+      // Not a directive: remember that the field cannot be trusted, and look for restrictions behind the next comma.
+      control.malformed = true
+      const comma = value.indexOf(',', at)
+      if (comma === -1) break
+      at = comma
+    } else {
+      at = end
+    }
   }
   return control
+}
+
+/** Applies the directive at a position and returns where it ends; -1 when there is none, or more than one. */
+function readDirective (control: Writable, value: string, start: number): number {
+  const name = readAt(token, value, start)?.[0]
+  if (name === undefined) return -1
+  let at = skipWhitespace(value, start + name.length)
+  let argument: string | undefined
+  const hasArgument = value[at] === '='
+  if (hasArgument) {
+    const argumentAt = skipWhitespace(value, at + 1)
+    // The grammar has no white space around `=`; who reads over it and who does not disagree about what is meant.
+    if (value[at - 1] === ' ' || value[at - 1] === '\t' || argumentAt !== at + 1) control.malformed = true
+    const match = readAt(value[argumentAt] === '"' ? quoted : bare, value, argumentAt)
+    if (match === null) return -1
+    argument = match[1]?.replace(/\\(.)/g, '$1') ?? match[0]
+    at = skipWhitespace(value, argumentAt + match[0].length)
+  }
+  if (at < value.length && value[at] !== ',') return -1
+  applyDirective(control, name.toLowerCase(), argument, hasArgument)
+  return at
+}
+
+function readAt (pattern: RegExp, value: string, at: number): RegExpExecArray | null {
+  pattern.lastIndex = at
+  return pattern.exec(value)
+}
+
+function skipWhitespace (value: string, at: number): number {
+  while (value[at] === ' ' || value[at] === '\t') at++
+  return at
 }
 
 function applyDirective (control: Writable, name: string, argument: string | undefined, hasArgument: boolean): void {
   switch (name) {
     case 'max-age': control.maxAge = shorter(control.maxAge, argument); break
-    case 's-maxage': control.sMaxage = shorter(control.sMaxage, argument); break
+    case 's-maxage':
+      control.sMaxage = shorter(control.sMaxage, argument)
+      // Its presence permits sharing (3.5); a value that is none permits nothing.
+      if (parseDeltaSeconds(argument) === null) control.malformed = true
+      break
     case 'no-store': control.noStore = true; break
     case 'no-cache': control.noCache = qualified(control, control.noCache, argument, hasArgument); break
     case 'private': control.private = qualified(control, control.private, argument, hasArgument); break
-    case 'public': control.public = true; break
-    case 'must-revalidate': control.mustRevalidate = true; break
+    // These three also permit something: with an argument they have not been specified, so that nothing is permitted.
+    case 'public': control.public = true; control.malformed ||= hasArgument; break
+    case 'must-revalidate': control.mustRevalidate = true; control.malformed ||= hasArgument; break
+    case 'must-understand': control.mustUnderstand = true; control.malformed ||= hasArgument; break
     case 'proxy-revalidate': control.proxyRevalidate = true; break
-    case 'must-understand': control.mustUnderstand = true; break
     case 'no-transform': control.noTransform = true; break
     case 'immutable': control.immutable = true; break
     case 'only-if-cached': control.onlyIfCached = true; break

@@ -1,26 +1,33 @@
-/** HTTP-date in its three forms (RFC 9110 5.6.7) to and from epoch milliseconds. */
+/**
+ * HTTP-date in its three forms (RFC 9110 5.6.7) to and from epoch milliseconds.
+ *
+ * Case does not matter, as RFC 9111 4.2 asks of caches; a zone other than GMT makes a date invalid, as it asks too.
+ */
 
 const months = ['jan', 'feb', 'mar', 'apr', 'may', 'jun', 'jul', 'aug', 'sep', 'oct', 'nov', 'dec']
-const imfFixdate = /^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), (\d{2}) ([A-Z][a-z]{2}) (\d{4}) (\d{2}):(\d{2}):(\d{2}) GMT$/i
-const rfc850 = /^(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day, (\d{2})-([A-Z][a-z]{2})-(\d{2}) (\d{2}):(\d{2}):(\d{2}) GMT$/i
-const asctime = /^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) ([A-Z][a-z]{2}) ([ \d]\d) (\d{2}):(\d{2}):(\d{2}) (\d{4})$/i
+const imfFixdate = /^[ \t]*(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), (\d{2}) ([A-Z][a-z]{2}) (\d{4}) (\d{2}):(\d{2}):(\d{2}) GMT[ \t]*$/i
+const rfc850 = /^[ \t]*(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day, (\d{2})-([A-Z][a-z]{2})-(\d{2}) (\d{2}):(\d{2}):(\d{2}) GMT[ \t]*$/i
+const asctime = /^[ \t]*(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) ([A-Z][a-z]{2}) ([ \d]\d) (\d{2}):(\d{2}):(\d{2}) (\d{4})[ \t]*$/i
 
 /**
  * Epoch milliseconds, or null for what is no HTTP-date. Never throws.
- * @param now epoch milliseconds, for the two-digit year of RFC 850: more than 50 years ahead means the century before.
+ * @param now epoch milliseconds, for the two-digit year of RFC 850: an instant more than 50 years ahead means the century before.
  */
 export function parseHttpDate (text: string, now: number): number | null {
-  const trimmed = text.trim()
-  let match = imfFixdate.exec(trimmed)
+  let match = imfFixdate.exec(text)
   if (match !== null) return instant(match[3], match[2], match[1], match[4], match[5], match[6])
-  match = rfc850.exec(trimmed)
+  match = rfc850.exec(text)
   if (match !== null) {
-    const thisYear = new Date(now).getUTCFullYear()
-    let year = Math.floor(thisYear / 100) * 100 + Number(match[3])
-    if (year > thisYear + 50) year -= 100
-    return instant(String(year), match[2], match[1], match[4], match[5], match[6])
+    const horizon = new Date(now)
+    const century = Math.floor(horizon.getUTCFullYear() / 100) * 100
+    horizon.setUTCFullYear(horizon.getUTCFullYear() + 50)
+    const inYear = (year: number) => instant(String(year), match?.[2], match?.[1], match?.[4], match?.[5], match?.[6])
+    const year = century + Number(match[3])
+    // 29 February may exist in one century only: then that is the year.
+    const at = inYear(year)
+    return at === null || at > horizon.getTime() ? inYear(year - 100) : at
   }
-  match = asctime.exec(trimmed)
+  match = asctime.exec(text)
   if (match !== null) return instant(match[6], match[1], match[2], match[3], match[4], match[5])
   return null
 }

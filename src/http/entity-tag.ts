@@ -7,7 +7,9 @@ export interface EntityTag {
 }
 
 const one = /^(W\/)?("[\x21\x23-\x7e\x80-\xff]*")$/
-const listed = /[ \t]*(?:(W\/)?("[\x21\x23-\x7e\x80-\xff]*"))?[ \t]*(?:,|$)/y
+const next = /(W\/)?("[\x21\x23-\x7e\x80-\xff]*")/y
+const separator = /[ \t,]*/y
+const end = /[ \t]*(?:,|$)/y
 
 /** An entity tag, or null for what is none. */
 export function parseEntityTag (text: string | undefined): EntityTag | null {
@@ -19,13 +21,21 @@ export function parseEntityTag (text: string | undefined): EntityTag | null {
 export function parseEntityTagList (text: string): '*' | readonly EntityTag[] {
   if (text.trim() === '*') return '*'
   const tags: EntityTag[] = []
-  listed.lastIndex = 0
-  while (listed.lastIndex < text.length) {
-    const match = listed.exec(text)
+  // Three steps, each of which only moves forward: one expression for all would take quadratic time on white space.
+  for (let at = endOf(separator, text, 0); at !== -1 && at < text.length; at = endOf(separator, text, at)) {
+    next.lastIndex = at
+    const match = next.exec(text)
     if (match === null) break
-    if (match[2] !== undefined) tags.push({ weak: match[1] !== undefined, opaque: match[2] })
+    at = endOf(end, text, at + match[0].length)
+    if (at === -1) break
+    tags.push({ weak: match[1] !== undefined, opaque: match[2] as string })
   }
   return tags
+}
+
+function endOf (pattern: RegExp, text: string, at: number): number {
+  pattern.lastIndex = at
+  return pattern.test(text) ? pattern.lastIndex : -1
 }
 
 /** Strong comparison: both strong and the same (8.8.3.2). */
