@@ -67,7 +67,7 @@ t.test('delta-seconds are digits only, up to 2^31 (RFC 9111 1.2.2)', async t => 
   for (const text of ['', ' 1', '+1', '-1', '1e3', '0x1', '１', '1.0', undefined]) t.equal(parseDeltaSeconds(text), null, String(text))
 })
 
-t.test('parsing never throws, and lifetimes are never negative (property)', async t => {
+t.test('parsing never throws, and lifetimes are never negative (property)', async () => {
   const pieces = fc.constantFrom('max-age', 's-maxage', 'private', 'no-cache', 'no-store', '=', '"', ',', ' ', '\\', '5', '-', 'x', '\t', ';', '\xff', '\0')
   const hostile = fc.oneof(fc.string({ unit: 'binary' }), fc.array(pieces, { maxLength: 40 }).map(parts => parts.join('')))
   fc.assert(fc.property(fc.array(hostile, { maxLength: 3 }), lines => {
@@ -77,13 +77,13 @@ t.test('parsing never throws, and lifetimes are never negative (property)', asyn
   }), { numRuns: 3000 })
 })
 
-t.test('no-store as a member of a list is seen whatever stands around it, unless it is quoted (property)', async t => {
+t.test('no-store as a member of a list is seen whatever stands around it, unless it is quoted (property)', async () => {
   // Without `=` before a quote there is no quoted string that the word could be part of.
   const around = fc.string({ unit: 'binary' }).map(text => text.replaceAll('=', ''))
   fc.assert(fc.property(around, around, (before, after) => parse(`${before},no-store,${after}`).noStore), { numRuns: 2000 })
 })
 
-t.test('what breaks the grammar makes the field malformed, whatever stood before it (property)', async t => {
+t.test('what breaks the grammar makes the field malformed, whatever stood before it (property)', async () => {
   fc.assert(fc.property(fc.constantFrom('max-age=9"', 'public x', 'a="', '=5', '@', 'private="'), fc.constantFrom('', 'max-age=60, ', 'public, '), (bad, before) => parse(before + bad).malformed))
 })
 

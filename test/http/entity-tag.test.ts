@@ -52,7 +52,7 @@ t.test('tags joined to a list are read back (property)', async t => {
   }), { numRuns: 200 })
 })
 
-t.test('parsing never throws and takes no more than linear time (property)', async t => {
+t.test('parsing never throws and takes no more than linear time (property)', async () => {
   fc.assert(fc.property(fc.string({ unit: 'binary' }), text => {
     parseEntityTag(text)
     parseEntityTagList(text)
