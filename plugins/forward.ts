@@ -7,6 +7,7 @@ import type { Readable } from 'node:stream'
 import type { CacheForward, HttpCache } from '../src/cache/http-cache.ts'
 import { isSafe, relatedTargets } from '../src/cache/invalidation.ts'
 import { formatCacheStatus, type CacheOutcome } from '../src/cache/status.ts'
+import { hintedLinks } from '../src/forward/early-hints.ts'
 import { decideMaxForwards } from '../src/forward/max-forwards.ts'
 import { buildRequestFields } from '../src/forward/request-fields.ts'
 import { linesOf, responseFields } from '../src/forward/response-fields.ts'
@@ -229,14 +230,10 @@ function passInformation (request: FastifyRequest, raw: ServerResponse, statusCo
     if (statusCode === 102 && request.raw.httpVersionMajor === 1) raw.writeProcessing()
     return
   }
-  const hints: Record<string, string | string[]> = Object.create(null)
-  for (let i = 0; i + 1 < lines.length; i += 2) {
-    const name = (lines[i] as string).toLowerCase()
-    if (name === 'link') hints['link'] = [...(hints['link'] ?? []), lines[i + 1] as string]
-  }
-  if (hints['link'] === undefined) return
+  const link = hintedLinks(lines)
+  if (link.length === 0) return
   try {
-    raw.writeEarlyHints(hints)
+    raw.writeEarlyHints({ link })
   } catch (error) {
     // Node checks the syntax of links more strictly than origin servers write them; a hint is optional.
     request.log.debug({ err: error }, 'early hints not passed on')
