@@ -17,7 +17,8 @@ function splitLinks (value: string): string[] {
   for (let i = 0; i < value.length; i++) {
     const character = value[i]
     if (inside === '"' && character === '\\') i++
-    else if (inside !== '') { if (character === inside) inside = '' } else if (character === '<') inside = '>'
+    else if (inside !== '') inside = character === inside ? '' : inside
+    else if (character === '<') inside = '>'
     else if (character === '"') inside = '"'
     else if (character === ',') {
       links.push(value.slice(start, i).trim())
