@@ -21,6 +21,8 @@ export function limitContent (content: IncomingMessage, maxBytes: number): Reada
       else done(null, chunk)
     }
   })
+  // Nobody listens while it waits for an upstream connection; whoever takes it over sees `errored`.
+  limited.on('error', () => {})
   content.on('error', error => { limited.destroy(error) })
   content.on('aborted', () => { limited.destroy(new Error('request aborted')) })
   return content.pipe(limited)
