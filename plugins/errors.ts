@@ -3,10 +3,7 @@ import fp from 'fastify-plugin'
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import { formatCacheStatus, nothingForwarded, type CacheOutcome } from '../src/cache/status.ts'
 import { createErrorBody } from '../src/errors/error-body.ts'
-
-/** How much of refused request content is read before the connection is given up, so that the client sees the answer. */
-const lingerBytes = 256 * 1024
-const lingerMs = 2000
+import { lingerAfter } from '../src/proxy/linger.ts'
 
 /**
  * Sends an error of the proxy's own: a stable code, and a body in JSON or HTML as the client prefers.
@@ -34,15 +31,7 @@ export function closeAfterUnreadContent (request: FastifyRequest, reply: Fastify
   const length = raw.headers['content-length']
   if ((length === undefined || length === '0') && raw.headers['transfer-encoding'] === undefined) return
   reply.header('connection', 'close')
-  let restBytes = 0
-  const { socket } = raw
-  const timer = setTimeout(() => { socket.destroy() }, lingerMs)
-  timer.unref()
-  raw.on('data', (chunk: Buffer) => {
-    restBytes += chunk.length
-    if (restBytes > lingerBytes) socket.destroySoon()
-  })
-  raw.once('close', () => { clearTimeout(timer) })
+  lingerAfter(reply.raw, raw)
 }
 
 declare module 'fastify' {

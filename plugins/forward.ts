@@ -82,7 +82,7 @@ export default fp<ForwardOptions>(async function forward (app, options) {
     })
     const forwards = decideMaxForwards(request.method, request.headers)
     if (typeof forwards === 'object') fields['max-forwards'] = String(forwards.next)
-    if (forwarding.hasContent) forwarding.content ??= limitContent(request.raw, route.maxBodyBytes)
+    if (forwarding.hasContent) forwarding.content ??= limitContent(request.raw, reply.raw, route.maxBodyBytes)
 
     const requestedAt = now()
     forwarding.upstreamStartedAt = performance.now()

@@ -68,10 +68,9 @@ export function respond (request: FastifyRequest, reply: FastifyReply, response:
     if (body instanceof Readable) discard(body)
     raw.end()
   } else if (body instanceof Readable) {
+    resetWhenCutShort(request, body)
     // `pipeline` and not `pipe`: an upstream that breaks off must break the client's connection visibly.
-    pipeline(body, raw, error => {
-      if (error !== null && error !== undefined && request.raw.httpVersionMinor === 0) raw.socket?.resetAndDestroy()
-    })
+    pipeline(body, raw, () => {})
   } else {
     raw.end(body, 'latin1')
   }
@@ -96,8 +95,22 @@ function respondThroughFastify (request: FastifyRequest, reply: FastifyReply, re
   } else if (Buffer.isBuffer(body)) {
     sendBytes(reply, body)
   } else {
+    resetWhenCutShort(request, body)
     reply.send(body)
   }
+}
+
+/**
+ * An HTTP/1.0 client takes the end of the connection for the end of the content, so that a body cut short would look whole:
+ * it gets a reset instead (RFC 9112 section 8). In TLS the missing closure alert says the same.
+ */
+function resetWhenCutShort (request: FastifyRequest, body: Readable): void {
+  if (request.raw.httpVersionMajor !== 1 || request.raw.httpVersionMinor !== 0) return
+  const { socket } = request.raw
+  body.once('error', () => {
+    if ((socket as { encrypted?: boolean }).encrypted === true) socket.destroy()
+    else socket.resetAndDestroy()
+  })
 }
 
 /**

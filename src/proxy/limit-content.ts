@@ -1,6 +1,10 @@
-/** Request content with a bound that also holds where no length was announced. */
-import { Transform, type Readable } from 'node:stream'
-import type { IncomingMessage } from 'node:http'
+/**
+ * Request content on its way to the upstream: bounded also where no length was announced, and apart from the client's
+ * connection, which must outlive an upstream that answers without reading to the end.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { Readable } from 'node:stream'
+import { lingerAfter } from './linger.ts'
 
 export class ContentTooLarge extends Error {
   constructor () {
@@ -9,21 +13,37 @@ export class ContentTooLarge extends Error {
   }
 }
 
-/** The content as a stream: itself where its announced length is within the bound, else counted as it comes. */
-export function limitContent (content: IncomingMessage, maxBytes: number): Readable {
-  const announced = content.headers['content-length']
-  if (announced !== undefined && content.headers['transfer-encoding'] === undefined && Number(announced) <= maxBytes && content.httpVersionMajor === 1) return content
+/**
+ * The content as a stream. undici destroys it when the upstream has answered before its end: then the rest is read and
+ * dropped, so that the client gets the answer.
+ */
+export function limitContent (content: IncomingMessage, response: ServerResponse, maxBytes: number): Readable {
   let bytes = 0
-  const limited = new Transform({
-    transform (chunk: Buffer, _encoding, done) {
-      bytes += chunk.length
-      if (bytes > maxBytes) done(new ContentTooLarge())
-      else done(null, chunk)
+  let complete = false
+
+  const limited = new Readable({
+    read () { content.resume() },
+    destroy (error, done) {
+      content.off('data', take)
+      if (!complete) lingerAfter(response, content)
+      done(error)
     }
   })
   // Nobody listens while it waits for an upstream connection; whoever takes it over sees `errored`.
   limited.on('error', () => {})
+
+  function take (chunk: Buffer): void {
+    bytes += chunk.length
+    if (bytes > maxBytes) limited.destroy(new ContentTooLarge())
+    else if (!limited.push(chunk)) content.pause()
+  }
+
+  content.on('data', take)
+  content.once('end', () => {
+    complete = true
+    if (!limited.destroyed) limited.push(null)
+  })
   content.on('error', error => { limited.destroy(error) })
-  content.on('aborted', () => { limited.destroy(new Error('request aborted')) })
-  return content.pipe(limited)
+  content.once('close', () => { if (!complete) limited.destroy(new Error('request aborted')) })
+  return limited
 }

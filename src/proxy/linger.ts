@@ -1,0 +1,42 @@
+/**
+ * Closing a connection whose client is still sending. Closed at once, it would be reset by the octets that arrive, and the
+ * reset may overtake the response; RFC 9112 9.6 says how to do better: end our direction, read on for a while, then close.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+
+/** How long after the response is read on. */
+const lingerMs = 2000
+/** And how much at most; a client that sends more than this has had the time to see the response. */
+const lingerBytes = 64 * 1024 * 1024
+
+/** Reads and drops the rest of the content that nobody wants; if it is not over when the response is, the connection ends. */
+export function lingerAfter (response: ServerResponse, content: IncomingMessage): void {
+  content.resume()
+  // A stream of HTTP/2 can be ended alone; Node does so.
+  if (content.httpVersionMajor !== 1 || content.complete || content.destroyed) return
+  const socket = content.socket as Socket & { destroySoon?: () => void }
+  if (Object.hasOwn(socket, 'destroySoon')) return
+
+  let bytes = 0
+  let closing = false
+  content.on('data', (chunk: Buffer) => {
+    bytes += chunk.length
+    if (bytes > lingerBytes) socket.destroy()
+  })
+  content.once('end', () => {
+    delete (socket as { destroySoon?: unknown }).destroySoon
+    if (closing) socket.destroySoon()
+  })
+  // Node calls this when a response was the last one of its connection.
+  socket.destroySoon = close
+  response.once('finish', () => { if (!content.complete) close() })
+
+  function close (): void {
+    if (closing) return
+    closing = true
+    socket.end()
+    const timer = setTimeout(() => { socket.destroy() }, lingerMs).unref()
+    socket.once('close', () => { clearTimeout(timer) })
+  }
+}
