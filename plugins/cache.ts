@@ -4,8 +4,10 @@
  */
 import fp from 'fastify-plugin'
 import type { FastifyReply, FastifyRequest, preHandlerHookHandler } from 'fastify'
-import type { CacheHit, HttpCache } from '../src/cache/http-cache.ts'
+import type { CacheHit, CacheRequest, HttpCache } from '../src/cache/http-cache.ts'
 import { formatCacheStatus, type CacheOutcome } from '../src/cache/status.ts'
+import { requestKey } from '../src/proxy/cache-key-of.ts'
+import type { Forwarding } from '../src/proxy/forwarding.ts'
 import { sendError } from './errors.ts'
 import { respond } from './respond.ts'
 
@@ -15,7 +17,7 @@ declare module 'fastify' {
     httpCache: HttpCache
     /** preHandler: sends the reply when a stored response may be used. */
     answerFromCache: preHandlerHookHandler
-    /** Sends a stored response, as 304 or 412 where the client's preconditions say so. */
+    /** Sends a stored response, or what the client's preconditions and ranges make of it. */
     sendStored: (request: FastifyRequest, reply: FastifyReply, hit: CacheHit) => void
   }
   interface FastifyRequest {
@@ -30,42 +32,56 @@ export interface CachePluginOptions {
   readonly identifier: string
   /** Current time in epoch milliseconds. */
   readonly now: () => number
+  /** Tells classes of devices apart that get different responses; the result is part of the cache key. */
+  readonly deviceClass?: (request: FastifyRequest) => string
 }
 
 export default fp<CachePluginOptions>(async function cache (app, options) {
-  const { cache, identifier, now } = options
+  const { cache, identifier, now, deviceClass } = options
   app.decorate('httpCache', cache)
   app.decorateRequest('cacheOutcome', null)
 
   app.decorate('sendStored', (request: FastifyRequest, reply: FastifyReply, hit: CacheHit): void => {
+    const { entry, range } = hit
     request.cacheOutcome = hit.outcome
-    respond(request, reply, {
-      statusCode: hit.notModified ? 304 : hit.entry.response.statusCode,
-      lines: hit.notModified ? hit.entry.notModifiedLines : hit.entry.lines,
-      ownLines: ['age', String(hit.age), 'cache-status', formatCacheStatus(identifier, hit.outcome)],
-      body: hit.notModified ? null : hit.entry.body
-    })
+    const ownLines = ['age', String(hit.age), 'cache-status', formatCacheStatus(identifier, hit.outcome)]
+    if (hit.notModified) return respond(request, reply, { statusCode: 304, lines: entry.notModifiedLines, ownLines, body: null })
+    if (range !== null) {
+      return respond(request, reply, { statusCode: range.statusCode, lines: without(entry.lines, range.replaces), ownLines: [...range.lines, ...ownLines], body: range.body })
+    }
+    respond(request, reply, { statusCode: entry.response.statusCode, lines: entry.lines, ownLines, body: entry.body })
   })
 
   app.decorate('answerFromCache', (request: FastifyRequest, reply: FastifyReply, done: () => void): void => {
-    const forwarding = request.forwarding as NonNullable<typeof request.forwarding>
-    const lookup = cache.lookup({
-      method: request.method,
-      fields: request.headers,
-      scheme: forwarding.target.scheme,
-      authority: forwarding.target.authority,
-      path: forwarding.path,
-      query: forwarding.query,
-      scope: forwarding.route.cacheScope,
-      rules: forwarding.route.config.cache,
-      enabled: forwarding.route.cacheEnabled,
-      hasContent: forwarding.hasContent,
-      authenticated: forwarding.route.authenticate !== null
-    }, now())
+    const forwarding = request.forwarding as Forwarding
+    const lookup = cache.lookup(cacheRequest(request, forwarding, deviceClass?.(request) ?? ''), now())
     forwarding.lookup = lookup
     request.cacheOutcome = lookup.outcome
-    if (lookup.action === 'hit') return app.sendStored(request, reply, lookup)
     if (lookup.action === 'unsatisfiable') return sendError(request, reply, 504, 'not_in_cache')
-    done()
+    if (lookup.action === 'forward') return done()
+    app.sendStored(request, reply, lookup)
+    if (lookup.revalidate !== null) app.validateInBackground(request, lookup.revalidate)
   })
 }, { name: 'cache', fastify: '5.x', dependencies: ['request-context', 'errors'] })
+
+function cacheRequest (request: FastifyRequest, forwarding: Forwarding, device: string): CacheRequest {
+  const { route, runtime } = forwarding
+  return {
+    ...requestKey(forwarding, request.headers, device),
+    method: request.method,
+    fields: request.headers,
+    rules: route.config.cache,
+    enabled: route.cacheEnabled,
+    hasContent: forwarding.hasContent,
+    authenticated: route.authenticate !== null,
+    showKey: runtime.config.cache.statusKey
+  }
+}
+
+function without (lines: readonly string[], names: ReadonlySet<string>): string[] {
+  const kept: string[] = []
+  for (let i = 0; i + 1 < lines.length; i += 2) {
+    if (!names.has(lines[i] as string)) kept.push(lines[i] as string, lines[i + 1] as string)
+  }
+  return kept
+}

@@ -1,23 +1,26 @@
-/** Asks the upstream through `@fastify/reply-from`, lets the cache see the answer, and passes it on while it arrives. */
+/** Asks the upstream through `@fastify/reply-from`, or waits for a request under way, and passes the answer on while it arrives. */
 import replyFrom from '@fastify/reply-from'
 import fp from 'fastify-plugin'
 import type { FastifyReply, FastifyRequest, RouteHandlerMethod } from 'fastify'
 import type { ServerResponse } from 'node:http'
 import type { Readable } from 'node:stream'
-import type { CacheForward, HttpCache } from '../src/cache/http-cache.ts'
-import { isSafe, relatedTargets } from '../src/cache/invalidation.ts'
+import { createFlights, type Flight, type Landing } from '../src/cache/collapse.ts'
+import type { CacheForward, CacheHit, HttpCache } from '../src/cache/http-cache.ts'
+import { relatedTargets } from '../src/cache/invalidation.ts'
+import { variantFlightKey } from '../src/cache/lookup.ts'
 import { formatCacheStatus, type CacheOutcome } from '../src/cache/status.ts'
 import { hintedLinks } from '../src/forward/early-hints.ts'
 import { decideMaxForwards } from '../src/forward/max-forwards.ts'
 import { buildRequestFields } from '../src/forward/request-fields.ts'
-import { linesOf, responseFields } from '../src/forward/response-fields.ts'
+import { responseFields } from '../src/forward/response-fields.ts'
 import { hasPassed } from '../src/forward/via.ts'
 import type { FieldMap } from '../src/http/fields.ts'
 import { limitContent, ContentTooLarge } from '../src/proxy/limit-content.ts'
 import type { Forwarding } from '../src/proxy/forwarding.ts'
 import { cacheKeyOf } from '../src/proxy/cache-key-of.ts'
+import { startFetch, type Audience, type FetchRequest } from '../src/proxy/fetch.ts'
 import { createReplyFromDispatcher } from '../src/upstream/reply-from-dispatcher.ts'
-import { exchangeKey, UpstreamError, type Exchange } from '../src/upstream/exchange.ts'
+import { exchangeKey, UpstreamError, type Exchange, type FetchCallback } from '../src/upstream/exchange.ts'
 import { sendError } from './errors.ts'
 import { isOver, respond } from './respond.ts'
 
@@ -25,6 +28,8 @@ declare module 'fastify' {
   interface FastifyInstance {
     /** The end of the chain: what the cache did not answer is asked of the upstream. */
     forward: RouteHandlerMethod
+    /** Validates a stored response that was used although it is stale (RFC 5861 3). */
+    validateInBackground: (request: FastifyRequest, lookup: CacheForward) => void
   }
 }
 
@@ -43,6 +48,7 @@ const base = 'http://upstream.invalid'
 
 export default fp<ForwardOptions>(async function forward (app, options) {
   const { cache, identifier, pseudonym, now } = options
+  const flights = createFlights()
   await app.register(replyFrom, { undici: createReplyFromDispatcher() as never, disableRequestLogging: true } as never)
 
   app.decorate('forward', function forwardRequest (request: FastifyRequest, reply: FastifyReply): void {
@@ -57,148 +63,223 @@ export default fp<ForwardOptions>(async function forward (app, options) {
     }
     if (Number(request.headers['content-length'] ?? 0) > route.maxBodyBytes) return sendError(request, reply, 413, 'payload_too_large')
 
-    ask(request, reply, forwarding, (forwarding.lookup as CacheForward).conditional)
+    proceed(request, reply, forwarding.lookup as CacheForward)
   } as RouteHandlerMethod)
 
-  function ask (request: FastifyRequest, reply: FastifyReply, forwarding: Forwarding, conditional: FieldMap | null): void {
+  /** Waits for a request under way for the same response, else asks. */
+  function proceed (request: FastifyRequest, reply: FastifyReply, lookup: CacheForward): void {
+    const { flightKey } = lookup
+    if (flightKey === null) return ask(request, reply, lookup)
+    if (flights.isHopeless(flightKey, now())) {
+      const detail = lookup.outcome.detail ?? 'hit-for-miss'
+      return ask(request, reply, { ...lookup, flightKey: null, mayLead: false, outcome: { ...lookup.outcome, detail } })
+    }
+    const flight = flights.find(flightKey)
+    if (flight === null) ask(request, reply, lookup)
+    else wait(request, reply, lookup, flight)
+  }
+
+  function wait (request: FastifyRequest, reply: FastifyReply, lookup: CacheForward, flight: Flight): void {
+    const { raw } = reply
+    const stop = (): void => {
+      clearTimeout(timer)
+      raw.off('close', left)
+    }
+    const waiter = (landing: Landing): void => {
+      stop()
+      landed(request, reply, lookup, landing)
+    }
+    const left = (): void => {
+      stop()
+      flight.leave(waiter)
+      cancelled(request, reply)
+    }
+    const timer = setTimeout(() => {
+      stop()
+      flight.leave(waiter)
+      goAlone(request, reply, lookup)
+    }, lookup.request.rules.collapse.wait)
+    raw.once('close', left)
+    flight.join(waiter)
+  }
+
+  /** What the others' request brought. */
+  function landed (request: FastifyRequest, reply: FastifyReply, lookup: CacheForward, landing: Landing): void {
+    if (landing.kind === 'failed') {
+      const stale = cache.onUpstreamFailure(lookup, now(), null)
+      request.cacheOutcome = { ...lookup.outcome, collapsed: true }
+      if (stale !== null) return app.sendStored(request, reply, stale)
+      return sendUpstreamError(request, reply, landing.error as UpstreamError)
+    }
+    if (landing.kind === 'validated') {
+      const again = cache.lookup(lookup.request, now())
+      if (again.action !== 'hit') return goAlone(request, reply, lookup)
+      return app.sendStored(request, reply, { ...again, outcome: { ...lookup.outcome, collapsed: true, ttl: again.outcome.ttl, detail: 'validated' } })
+    }
+    if (landing.kind === 'alone') return goAlone(request, reply, lookup)
+
+    const { head, body, hasContent } = landing.response
+    const hit = cache.share(lookup, head, now())
+    if (hit === null) {
+      const flightKey = variantFlightKey(lookup.key, lookup.request, head.response.selecting.map(({ name }) => name))
+      // It selects another variant: so may others, who wait for each other from now on.
+      if (flightKey !== lookup.flightKey && lookup.mayLead) return proceed(request, reply, { ...lookup, flightKey })
+      return goAlone(request, reply, lookup)
+    }
+    const wantsContent = hasContent && request.method !== 'HEAD' && !hit.notModified
+    const reader = wantsContent ? body.reader() : null
+    if (wantsContent && reader === null) return goAlone(request, reply, lookup)
+    sendShared(request, reply, hit, reader)
+  }
+
+  function sendShared (request: FastifyRequest, reply: FastifyReply, hit: CacheHit, reader: Readable | null): void {
+    request.cacheOutcome = hit.outcome
+    const { entry, notModified } = hit
+    respond(request, reply, {
+      statusCode: notModified ? 304 : entry.response.statusCode,
+      lines: notModified ? entry.notModifiedLines : entry.lines,
+      ownLines: ['age', String(hit.age), 'cache-status', formatCacheStatus(identifier, hit.outcome)],
+      body: reader
+    })
+  }
+
+  function goAlone (request: FastifyRequest, reply: FastifyReply, lookup: CacheForward): void {
+    ask(request, reply, { ...lookup, flightKey: null, mayLead: false, outcome: { ...lookup.outcome, collapsed: false } })
+  }
+
+  function ask (request: FastifyRequest, reply: FastifyReply, lookup: CacheForward): void {
     // The client left, or was cut off, while filters took their time: nobody would cancel what begins now.
     if (isOver(reply.raw)) {
       reply.hijack()
       return
     }
-    const { route, target } = forwarding
-    const peer = request.raw.socket.remoteAddress ?? ''
-    const fields = buildRequestFields({
-      fields: request.headers,
-      target,
-      httpVersion: request.raw.httpVersion,
-      peer,
-      peerTrusted: forwarding.runtime.trust.isTrusted(peer),
-      pseudonym,
-      requestId: request.id,
-      hasContent: forwarding.hasContent,
-      rewrite: route.config.rewrite,
-      conditional
-    })
-    const forwards = decideMaxForwards(request.method, request.headers)
-    if (typeof forwards === 'object') fields['max-forwards'] = String(forwards.next)
-    if (forwarding.hasContent) forwarding.content ??= limitContent(request.raw, reply.raw, route.maxBodyBytes)
-
-    const requestedAt = now()
-    forwarding.upstreamStartedAt = performance.now()
-    const exchange: Exchange = {
-      upstream: route.upstream,
-      method: request.method,
-      path: forwarding.path + forwarding.query,
-      fields,
-      clientAuthority: target.authority,
-      body: forwarding.content,
-      onInformation: (statusCode, lines) => { passInformation(request, reply.raw, statusCode, lines) },
-      ...(route.config.betweenBytes === undefined ? {} : { betweenBytesMs: route.config.betweenBytes })
-    }
-    const onGone = (): void => { exchange.cancel?.() }
-    reply.raw.once('close', onGone)
-
-    reply.from('/', {
-      getUpstream: () => base,
-      queryString: () => '',
-      // Not reply-from's retries: they ignore what a proxy must know (see docs/forwarding.md).
-      retryDelay: () => null,
-      rewriteRequestHeaders: () => ({ [exchangeKey]: exchange }) as never,
-      onResponse: () => {
-        const { body } = exchange.response as NonNullable<typeof exchange.response>
-        body.once('close', () => {
-          forwarding.upstreamEndedAt = performance.now()
-          reply.raw.off('close', onGone)
-        })
-        received(request, reply, forwarding, exchange, conditional !== null, requestedAt)
+    const forwarding = request.forwarding as Forwarding
+    if (forwarding.hasContent) forwarding.content ??= limitContent(request.raw, reply.raw, forwarding.route.maxBodyBytes)
+    const onGone = (): void => { fetch.leave() }
+    const ended = (): void => { forwarding.upstreamEndedAt = performance.now() }
+    const audience: Audience = {
+      stored (hit) {
+        ended()
+        app.sendStored(request, reply, hit)
       },
-      onError: (_reply, { error }) => {
-        forwarding.upstreamEndedAt = performance.now()
-        reply.raw.off('close', onGone)
-        failed(request, reply, forwarding, error)
-      }
-    } as Parameters<FastifyReply['from']>[1])
+      passed ({ statusCode, lines, cacheStatus, outcome, body }) {
+        request.cacheOutcome = outcome
+        respond(request, reply, { statusCode, lines, ownLines: ['cache-status', statusLine(cacheStatus, outcome)], body })
+      },
+      failed (error) {
+        ended()
+        failed(request, reply, error)
+      },
+      recorded (outcome) { request.cacheOutcome = outcome },
+      cutShort (error) { noteCutShort(request, error) },
+      isGone: () => isOver(reply.raw)
+    }
+    const fetch = startFetch({ cache, flights, now }, {
+      ...fetchOf(request, forwarding, lookup),
+      audience,
+      dispatch (exchange, callback) {
+        forwarding.upstreamStartedAt = performance.now()
+        const answered: FetchCallback = (error, response) => {
+          if (response === undefined) return callback(error)
+          forwarding.upstreamTarget = response.target
+          response.body.once('close', ended)
+          callback(null, response)
+        }
+        const attended: Exchange = {
+          ...exchange,
+          onInformation: (statusCode, lines) => { passInformation(request, reply.raw, statusCode, lines) },
+          onUnattended: { applies: () => isOver(reply.raw), callback: answered }
+        }
+        exchange.cancel = () => { attended.cancel?.() }
+        reply.from('/', {
+          getUpstream: () => base,
+          queryString: () => '',
+          // Not reply-from's retries: they ignore what a proxy must know (see docs/forwarding.md).
+          retryDelay: () => null,
+          rewriteRequestHeaders: () => ({ [exchangeKey]: attended }) as never,
+          onResponse: () => { answered(null, attended.response) },
+          onError: (_reply, { error }) => {
+            const cause = error instanceof UpstreamError ? error : error.cause
+            answered(cause instanceof UpstreamError ? cause : new UpstreamError('upstream_reset', undefined, error))
+          }
+        } as Parameters<FastifyReply['from']>[1])
+      },
+    })
+    reply.raw.once('close', onGone)
   }
 
-  /** The head of the upstream's response is here. */
-  function received (request: FastifyRequest, reply: FastifyReply, forwarding: Forwarding, exchange: Exchange, validating: boolean, requestedAt: number): void {
-    const { statusCode, lines, body, target } = exchange.response as NonNullable<typeof exchange.response>
-    const { route } = forwarding
-    const lookup = forwarding.lookup as CacheForward
-    const receivedAt = now()
-    forwarding.upstreamTarget = target
-    const response = { statusCode, fields: responseFields(lines, route.config.response, pseudonym, receivedAt), requestedAt, receivedAt }
-
-    if (validating && statusCode === 304) {
-      discard(body)
-      const freshened = cache.freshen(lookup, response)
-      if (freshened !== null) return app.sendStored(request, reply, freshened)
-      // It confirms something we do not have: ask for the whole, without conditions.
-      return ask(request, reply, forwarding, Object.create(null) as FieldMap)
+  app.decorate('validateInBackground', (request: FastifyRequest, lookup: CacheForward): void => {
+    const forwarding = request.forwarding as Forwarding
+    const { flightKey } = lookup
+    if (flightKey === null || flights.find(flightKey) !== null || app.isOverloaded()) return
+    const log = (code: string, cause?: unknown): void => {
+      request.log.warn({ reqId: request.id, upstream: forwarding.upstreamName, code, cause: describe(cause) }, 'background validation failed')
     }
-    if (standsInFor.has(statusCode)) {
-      const stale = cache.onUpstreamFailure(lookup, receivedAt, statusCode)
-      if (stale !== null) {
-        discard(body)
-        return app.sendStored(request, reply, stale)
+    startFetch({ cache, flights, now }, {
+      ...fetchOf(request, { ...forwarding, hasContent: false, content: null }, lookup),
+      audience: {
+        stored () {},
+        passed ({ statusCode }) { if (statusCode >= 500) log(`status_${statusCode}`) },
+        failed (error) { log(error.code, error.cause) },
+        recorded () {},
+        cutShort (error) { log(error.code, error.cause) },
+        isGone: () => true
+      },
+      dispatch: (exchange, callback) => { exchange.upstream.fetch(exchange, callback) }
+    })
+  })
+
+  /** What is the same with and without a client. */
+  function fetchOf (request: FastifyRequest, forwarding: Forwarding, lookup: CacheForward): Omit<FetchRequest, 'audience' | 'dispatch'> {
+    const { route, target } = forwarding
+    const { method, fields } = lookup.request
+    const peer = request.raw.socket.remoteAddress ?? ''
+    return {
+      method,
+      lookup,
+      maxStoredBytes: route.maxStoredBytes,
+      responseFields: (lines, receivedAt) => responseFields(lines, route.config.response, pseudonym, receivedAt),
+      locatesTarget: received => locatesTarget(forwarding, received),
+      invalidate: received => { invalidate(forwarding, received) },
+      prepare (conditional) {
+        const built = buildRequestFields({
+          fields,
+          target,
+          httpVersion: request.raw.httpVersion,
+          peer,
+          peerTrusted: forwarding.runtime.trust.isTrusted(peer),
+          pseudonym,
+          requestId: request.id,
+          hasContent: forwarding.hasContent,
+          rewrite: route.config.rewrite,
+          conditional
+        })
+        const forwards = decideMaxForwards(method, fields)
+        if (typeof forwards === 'object') built['max-forwards'] = String(forwards.next)
+        return { upstream: route.upstream, method, path: forwarding.path + forwarding.query, fields: built, clientAuthority: target.authority, body: forwarding.content, ...betweenBytes(route.config.betweenBytes) }
       }
     }
-    if (!isSafe(request.method) && statusCode < 400) invalidate(forwarding, response.fields)
-
-    const { recording, outcome } = cache.record(lookup, response, route.maxStoredBytes)
-    request.cacheOutcome = outcome
-    if (recording !== null) {
-      let whole = false
-      body.on('data', recording.write)
-      body.once('end', () => {
-        whole = true
-        const reason = recording.complete()
-        if (reason !== null) request.cacheOutcome = { ...outcome, stored: false, detail: reason }
-      })
-      body.once('close', () => { if (!whole) recording.abandon() })
-    }
-    body.once('error', (error: Error) => { if (error instanceof UpstreamError && error.code !== 'cancelled') noteCutShort(request, forwarding, error) })
-    respond(request, reply, {
-      statusCode,
-      lines: linesOf(withoutOwn(response.fields)),
-      ownLines: ['cache-status', statusLine(response.fields, outcome)],
-      body: mayHaveContent(request.method, statusCode) ? body : (discard(body), null)
-    })
   }
 
   /** There is no response from the upstream. */
-  function failed (request: FastifyRequest, reply: FastifyReply, forwarding: Forwarding, error: Error): void {
-    const cause = error instanceof UpstreamError ? error : error.cause
-    if (!(cause instanceof UpstreamError)) {
-      reply.send(error)
-      return
-    }
-    if (cause.code === 'cancelled') {
-      forwarding.errorCode = 'cancelled'
-      request.errorCode = 'cancelled'
-      reply.hijack()
-      return
-    }
+  function failed (request: FastifyRequest, reply: FastifyReply, cause: UpstreamError): void {
+    const forwarding = request.forwarding as Forwarding
+    if (cause.code === 'cancelled') return cancelled(request, reply)
     if (cause.cause instanceof ContentTooLarge || forwarding.content?.errored instanceof ContentTooLarge) return sendError(request, reply, 413, 'payload_too_large')
-
-    const stale = cause.statusCode >= 502 ? cache.onUpstreamFailure(forwarding.lookup as CacheForward, now(), null) : null
-    request.log.warn({ reqId: request.id, upstream: forwarding.upstreamName, target: cause.target, code: cause.code, cause: describe(cause.cause), stale: stale !== null }, 'upstream failed')
-    if (stale !== null) return app.sendStored(request, reply, stale)
-    if (cause.statusCode === 503) reply.header('retry-after', '1')
-    sendError(request, reply, cause.statusCode, cause.code)
+    request.log.warn({ reqId: request.id, upstream: forwarding.upstreamName, target: cause.target, code: cause.code, cause: describe(cause.cause) }, 'upstream failed')
+    sendUpstreamError(request, reply, cause)
   }
 
-  function noteCutShort (request: FastifyRequest, forwarding: Forwarding, error: UpstreamError): void {
+  function noteCutShort (request: FastifyRequest, error: UpstreamError): void {
+    const forwarding = request.forwarding as Forwarding
     forwarding.errorCode = error.code
     request.errorCode = error.code
     request.log.warn({ reqId: request.id, upstream: forwarding.upstreamName, target: error.target, code: error.code, cause: describe(error.cause) }, 'upstream response cut short')
   }
 
   /** Our member of `Cache-Status` comes after those of caches nearer to the origin server (RFC 9211 section 2). */
-  function statusLine (fields: FieldMap, outcome: CacheOutcome): string {
+  function statusLine (before: FieldMap[string], outcome: CacheOutcome): string {
     const own = formatCacheStatus(identifier, outcome)
-    const before = fields['cache-status']
     return before === undefined ? own : `${typeof before === 'string' ? before : before.join(', ')}, ${own}`
   }
 
@@ -206,26 +287,34 @@ export default fp<ForwardOptions>(async function forward (app, options) {
   function invalidate (forwarding: Forwarding, fields: FieldMap): void {
     const { target, runtime, path, query } = forwarding
     const related = relatedTargets(fields, target.scheme, target.authority, path + query)
-    const own = target.path + target.query
-    cache.invalidate([own, ...related].map(uri => cacheKeyOf(runtime, target, uri, forwarding)).filter(key => key !== null))
+    const own = cacheKeyOf(runtime, target, target.path + target.query, forwarding)
+    cache.invalidate([own, ...related.map(uri => cacheKeyOf(runtime, target, uri, forwarding))].filter(key => key !== null))
+    if (own !== null) cache.invalidateGroups(own, fields)
   }
 }, { name: 'forward', fastify: '5.x', dependencies: ['request-context', 'cache', 'errors'] })
 
-/** Failures of the origin server for which a stale response may stand in (RFC 5861 section 4). */
-const standsInFor: ReadonlySet<number> = new Set([500, 502, 503, 504])
-
-function mayHaveContent (method: string, statusCode: number): boolean {
-  return method !== 'HEAD' && statusCode !== 204 && statusCode !== 304
+function cancelled (request: FastifyRequest, reply: FastifyReply): void {
+  const forwarding = request.forwarding as Forwarding
+  forwarding.errorCode = 'cancelled'
+  request.errorCode = 'cancelled'
+  reply.hijack()
 }
 
-/** Lines that are written for each response. */
-function withoutOwn (fields: FieldMap): Record<string, string | string[] | undefined> {
-  return { ...fields, 'cache-status': undefined } as Record<string, string | string[] | undefined>
+function sendUpstreamError (request: FastifyRequest, reply: FastifyReply, error: UpstreamError): void {
+  if (error.statusCode === 503) reply.header('retry-after', '1')
+  sendError(request, reply, error.statusCode, error.code)
 }
 
-function discard (body: Readable): void {
-  body.on('error', () => {})
-  body.resume()
+/** RFC 9110 9.3.3: what a POST was answered with is a representation of the URI that it names here. */
+function locatesTarget ({ target }: Forwarding, fields: FieldMap): boolean {
+  const value = fields['content-location']
+  if (typeof value !== 'string') return false
+  const own = `${target.scheme}://${target.authority === '' ? 'localhost' : target.authority}${target.path}${target.query}`
+  return URL.canParse(value, own) && new URL(value, own).href === new URL(own).href
+}
+
+function betweenBytes (limit: number | undefined): { betweenBytesMs?: number } {
+  return limit === undefined ? {} : { betweenBytesMs: limit }
 }
 
 /** Early hints and other interim responses go on when they come (RFC 9110 15.2); HTTP/1.0 knows none. */

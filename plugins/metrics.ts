@@ -85,6 +85,7 @@ export default fp<MetricsOptions>(async function metrics (app, options) {
   counter('holdfast_cache_hits_total', 'Requests answered without asking the upstream.', [], add => { add({}, options.stats().cache.hits) })
   counter('holdfast_cache_misses_total', 'Requests that no stored response could answer.', [], add => { add({}, options.stats().cache.misses) })
   counter('holdfast_cache_stale_total', 'Requests answered with a stale response.', [], add => { add({}, options.stats().cache.stale) })
+  counter('holdfast_cache_collapsed_total', 'Requests answered with the response that another one had asked for.', [], add => { add({}, options.stats().cache.collapsed) })
   counter('holdfast_cache_evictions_total', 'Stored responses that left for lack of room.', [], add => { add({}, options.stats().cache.evictions) })
   counter('holdfast_cache_failures_total', 'Calls of the store that failed.', [], add => { add({}, options.stats().cache.failures) })
   counter('holdfast_upstream_requests_total', 'Exchanges begun with an upstream.', ['upstream'], add => {

@@ -1,5 +1,5 @@
 /** Every plugin, then every route, in order: the order is the behaviour of the proxy. */
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 import accessLog from '../plugins/access-log.ts'
 import auth from '../plugins/auth.ts'
 import cache from '../plugins/cache.ts'
@@ -35,6 +35,8 @@ export interface HoldfastOptions {
   readonly store?: CacheStore
   /** Current time in epoch milliseconds, for tests. */
   readonly now?: () => number
+  /** Tells classes of devices apart that get different responses, such as `phone` and `desktop`; part of the cache key. */
+  readonly deviceClass?: (request: FastifyRequest) => string
   /** Count what Node says of the process among the metrics. */
   readonly processMetrics?: boolean
   /** Receives the running proxy's controls, also where encapsulation hides `app.holdfast`. */
@@ -78,7 +80,7 @@ export async function holdfast (app: FastifyInstance, options: HoldfastOptions):
   await app.register(messageChecks, { maxFields: config.server.limits.headerCount })
   await app.register(requestContext, { runtime: () => runtime, prefix: app.prefix })
   await app.register(rewrite)
-  await app.register(cache, { cache: httpCache, identifier: config.cache.name, now })
+  await app.register(cache, { cache: httpCache, identifier: config.cache.name, now, ...(options.deviceClass === undefined ? {} : { deviceClass: options.deviceClass }) })
   await app.register(forward, { cache: httpCache, identifier: config.cache.name, pseudonym: createPseudonym(config.cache.name), now })
   await app.register(metrics, { stats: control.stats, processMetrics: options.processMetrics ?? false })
   if (config.log.access) await app.register(accessLog)

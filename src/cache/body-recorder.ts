@@ -2,6 +2,7 @@
  * Copies content on its way to the client, up to a limit and a budget shared by all recordings. Going over
  * either ends the recording and never the response.
  */
+import { concatExact } from './parts.ts'
 
 /** Bytes that all recordings of one cache may hold together. */
 export interface RecordingBudget {
@@ -12,8 +13,10 @@ export interface RecordingBudget {
 export type RecordingEnd = 'too-large' | 'no-room' | 'incomplete'
 
 export interface BodyRecorder {
-  /** Copies a piece; the piece may be reused by the caller afterwards. */
-  write (chunk: Buffer): void
+  /** Copies a piece and gives back the copy; the piece itself when the recording has ended. */
+  write (chunk: Buffer): Buffer
+  /** False once the recording has ended. */
+  isRunning (): boolean
   /** The whole content, or why there is none. Ends the recording. */
   finish (): Buffer | RecordingEnd
   /** Gives up, for instance because the content was cut short. */
@@ -37,21 +40,25 @@ export function createBodyRecorder (limitBytes: number, budget: RecordingBudget,
 
   return {
     write (chunk) {
-      if (ended !== null) return
-      if (heldBytes + chunk.length > limitBytes) return end('too-large')
-      if (budget.usedBytes + chunk.length > budget.maxBytes) return end('no-room')
+      if (ended !== null) return chunk
+      if (heldBytes + chunk.length > limitBytes) end('too-large')
+      else if (budget.usedBytes + chunk.length > budget.maxBytes) end('no-room')
+      if (ended !== null) return chunk
       budget.usedBytes += chunk.length
       heldBytes += chunk.length
       // A copy of exact size: the piece is a view into a socket buffer of up to 64 KiB, which must not stay alive with it.
       const copy = Buffer.allocUnsafeSlow(chunk.length)
       chunk.copy(copy)
       pieces.push(copy)
+      return copy
     },
+
+    isRunning: () => ended === null,
 
     finish () {
       if (ended !== null) return ended
       const bytes = heldBytes
-      const whole = pieces.length === 1 ? pieces[0] as Buffer : joinExact(pieces, bytes)
+      const whole = pieces.length === 1 ? pieces[0] as Buffer : concatExact(pieces)
       end('incomplete')
       if (expectedBytes !== undefined && bytes !== expectedBytes) return 'incomplete'
       return whole
@@ -59,12 +66,4 @@ export function createBodyRecorder (limitBytes: number, budget: RecordingBudget,
 
     abandon () { if (ended === null) end('incomplete') }
   }
-}
-
-/** `Buffer.concat` would take small results out of the shared pool and keep that alive. */
-function joinExact (pieces: readonly Buffer[], bytes: number): Buffer {
-  const whole = Buffer.allocUnsafeSlow(bytes)
-  let offset = 0
-  for (const piece of pieces) offset += piece.copy(whole, offset)
-  return whole
 }

@@ -1,4 +1,4 @@
-/** Cache keys: the primary key, and what `Vary` adds to it (RFC 9111 sections 2 and 4.1). */
+/** The primary cache key (RFC 9111 section 2), and what the rules of a route make of the parts it consists of. */
 import { fieldValue, type FieldMap } from '../http/fields.ts'
 
 export interface KeyParts {
@@ -7,57 +7,120 @@ export interface KeyParts {
   readonly scheme: string
   readonly authority: string
   readonly path: string
+  /** Empty, or `?` and the rest. */
   readonly query: string
+  /** What else the route tells requests apart by: fields, cookies, class of device. Empty where there is nothing. */
+  readonly extra: string
 }
 
 /**
- * The primary key of GET and HEAD. The lengths in front say where each part ends, so that different parts never make the
- * same key, whatever they contain: no delimiter has to be kept out of them.
+ * The key under which the responses of a target URI are stored. The lengths in front say where each part ends, so that
+ * different parts never make the same key, whatever they contain: no delimiter has to be kept out of them.
  */
-export function primaryKey ({ scope, scheme, authority, path, query }: KeyParts): string {
-  return `${scope.length},${scheme.length},${authority.length},${path.length} ${scope} ${scheme}://${authority}${path}${query}`
+export function primaryKey (parts: KeyParts): string {
+  const { extra } = parts
+  return extra === '' ? uriKey(parts) : `${uriKey(parts)} ${extra}`
 }
 
-/** Names that a `Vary` may list; with more the response is taken as one that fits no other request. */
-const maxVaryNames = 64
+/** The same for all that differs in `extra` only: what an unsafe request to the target URI invalidates (section 4.4). */
+export function uriKey ({ scope, scheme, authority, path, query }: KeyParts): string {
+  return `${scope.length},${scheme.length},${authority.length},${path.length},${query.length} ${scope} ${scheme}://${authority}${path}${query}`
+}
 
-/** Lower-case names in `Vary`, sorted and without repetition; `*` when it is anywhere in the list or is unreadable. */
-export function varyNames (fields: FieldMap): '*' | readonly string[] {
-  const value = fieldValue(fields, 'vary')
-  if (value === undefined) return []
-  const names = new Set<string>()
-  for (const member of value.split(',')) {
-    const name = member.trim().toLowerCase()
-    if (name === '') continue
-    // `__proto__` is no field that Node's request fields could hold: its values could not be told apart.
-    if (name === '*' || name === '__proto__' || !/^[!#$%&'*+.^_`|~0-9a-z-]+$/.test(name)) return '*'
-    names.add(name)
-    if (names.size > maxVaryNames) return '*'
+/** Everything but the query, for what is declared about the queries of one path. */
+export function pathKey (parts: KeyParts): string {
+  return `path ${primaryKey({ ...parts, query: '' })}`
+}
+
+export interface KeyRules {
+  readonly query: {
+    /** Parameters left out; a name that ends in `*` stands for all that begin so. */
+    readonly ignore: readonly string[]
+    /** If set, all others are left out. */
+    readonly keep?: readonly string[]
+    readonly sort: boolean
   }
-  return [...names].sort()
+  readonly fields: readonly string[]
+  readonly cookies: readonly string[]
+  /** Other names of a host and the one they are stored under. */
+  readonly hosts: Readonly<Record<string, string>>
+  readonly ignorePathCase: boolean
 }
 
 /**
- * The value a request selects by: lines combined, white space around commas removed where it cannot be part of a quoted
- * string; undefined when the field is absent (RFC 9111 4.1).
+ * Applies the rules of a route. What goes upstream is not changed.
+ * @param request fields of the request, undefined for the key of a URI that nobody has asked for
+ * @param device class of the client's device, as the application's own function names it
  */
-export function selectingValue (request: FieldMap, name: string): string | undefined {
-  // Node's request fields have a prototype: what `Vary: constructor` finds there is not a field.
-  if (!Object.hasOwn(request, name)) return undefined
-  const value = fieldValue(request, name)
-  if (value === undefined || !value.includes(',') || value.includes('"')) return value?.trim()
-  return value.split(',').map(member => member.trim()).join(',')
-}
-
-/** Selecting values of a request for the names in `Vary`, as `[name, value, ...]`. */
-export function selectingValues (request: FieldMap, names: readonly string[]): readonly (string | undefined)[] {
-  return names.flatMap(name => [name, selectingValue(request, name)])
-}
-
-/** Whether a request selects what was stored under these values: all the same, absent fields included (4.1). */
-export function selects (request: FieldMap, selecting: readonly (string | undefined)[]): boolean {
-  for (let i = 0; i < selecting.length; i += 2) {
-    if (selectingValue(request, selecting[i] as string) !== selecting[i + 1]) return false
+export function applyKeyRules (parts: Omit<KeyParts, 'extra'>, rules: KeyRules, request: FieldMap | undefined, device: string): KeyParts {
+  return {
+    scope: parts.scope,
+    scheme: parts.scheme,
+    authority: rules.hosts[parts.authority] ?? parts.authority,
+    path: rules.ignorePathCase ? parts.path.toLowerCase() : parts.path,
+    query: keyQuery(parts.query, rules.query),
+    extra: request === undefined ? '' : keyExtra(rules, request, device)
   }
-  return true
+}
+
+/** Whether the rules leave keys as they are, so that applying them can be spared. */
+export function changesNothing (rules: KeyRules): boolean {
+  const { query, fields, cookies, hosts, ignorePathCase } = rules
+  return query.ignore.length === 0 && query.keep === undefined && !query.sort && fields.length === 0 && cookies.length === 0 && Object.keys(hosts).length === 0 && !ignorePathCase
+}
+
+function keyExtra (rules: KeyRules, request: FieldMap, device: string): string {
+  if (rules.fields.length === 0 && rules.cookies.length === 0 && device === '') return ''
+  const cookies = rules.cookies.length === 0 ? null : parseCookies(fieldValue(request, 'cookie') ?? '')
+  // JSON keeps members apart and absent (null) from empty.
+  return JSON.stringify([
+    ...rules.fields.map(name => (Object.hasOwn(request, name) ? fieldValue(request, name) : undefined) ?? null),
+    ...rules.cookies.map(name => cookies?.get(name) ?? null),
+    device
+  ])
+}
+
+/** First value of each cookie; a browser sends the most specific one first (RFC 6265 5.4). */
+function parseCookies (value: string): ReadonlyMap<string, string> {
+  const cookies = new Map<string, string>()
+  for (const pair of value.split(';')) {
+    const equals = pair.indexOf('=')
+    if (equals === -1) continue
+    const name = pair.slice(0, equals).trim()
+    if (!cookies.has(name)) cookies.set(name, pair.slice(equals + 1).trim())
+  }
+  return cookies
+}
+
+function keyQuery (query: string, rules: KeyRules['query']): string {
+  const { ignore, keep, sort } = rules
+  if (query === '' || (ignore.length === 0 && keep === undefined && !sort)) return query
+  let parameters = query.slice(1).split('&').map(text => ({ text, name: parameterName(text) }))
+  parameters = parameters.filter(({ text, name }) => {
+    // Some servers divide at `;` too: what they may see in it must not be left out.
+    if (name === null || text.includes(';')) return true
+    if (keep !== undefined && !keep.some(pattern => isNamed(pattern, name))) return false
+    return !ignore.some(pattern => isNamed(pattern, name))
+  })
+  if (sort) parameters.sort((a, b) => compare(a.name ?? a.text, b.name ?? b.text))
+  return parameters.length === 0 ? '' : `?${parameters.map(({ text }) => text).join('&')}`
+}
+
+/** The decoded name of a parameter, `[` and what follows it left out as in `tags[]`; null when it cannot be decoded. */
+function parameterName (text: string): string | null {
+  const equals = text.indexOf('=')
+  const name = (equals === -1 ? text : text.slice(0, equals)).replaceAll('+', ' ')
+  try {
+    return (name.includes('%') ? decodeURIComponent(name) : name).replace(/\[.*$/s, '')
+  } catch {
+    return null
+  }
+}
+
+function isNamed (pattern: string, name: string): boolean {
+  return pattern.endsWith('*') ? name.startsWith(pattern.slice(0, -1)) : name === pattern
+}
+
+function compare (a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0
 }

@@ -17,7 +17,8 @@ export const reasons = {
   'request-min-fresh': { sentence: 'The stored response is not fresh for as long as the request wants.', source: 'RFC 9111 section 5.2.1.3' },
   'request-max-stale': { sentence: 'The request accepts a response that is this stale.', source: 'RFC 9111 section 5.2.1.2' },
   'only-if-cached': { sentence: 'The request wants a stored response and there is none that fits.', source: 'RFC 9111 section 5.2.1.7' },
-  range: { sentence: 'A range was asked for, which is forwarded.', source: 'RFC 9110 section 14.2' },
+  partial: { sentence: 'The response is a part that cannot be stored: its place or the length of the whole is unknown, or the route does not store parts.', source: 'RFC 9111 section 3.3' },
+  'range-missing': { sentence: 'Only a part of the content is stored, and not all of what is asked for.', source: 'RFC 9111 section 3.3' },
   precondition: { sentence: 'The precondition can only be evaluated by the origin server.', source: 'RFC 9110 section 13.1' },
   status: { sentence: 'A response with this status is not stored.', source: 'RFC 9111 section 3' },
   'must-understand': { sentence: 'The response may only be stored by a cache that knows its status code.', source: 'RFC 9111 section 5.2.2.3' },
@@ -36,6 +37,13 @@ export const reasons = {
   'store-failed': { sentence: 'The store failed; the response passed through.', source: 'design: the cache fails open' },
   stale: { sentence: 'The stored response is stale.', source: 'RFC 9111 section 4.2' },
   'no-cache': { sentence: 'The stored response may only be used after validation.', source: 'RFC 9111 section 5.2.2.4' },
+  'stale-while-revalidate': { sentence: 'The stale response may be used while it is validated in the background.', source: 'RFC 5861 section 3' },
+  'override-raised': { sentence: 'The route raised the freshness lifetime.', source: 'routes[].cache.overrides' },
+  'override-capped': { sentence: 'The route cut the freshness lifetime down.', source: 'routes[].cache.overrides' },
+  'override-origin-ignored': { sentence: 'The route decides on freshness in place of the origin server.', source: 'routes[].cache.overrides' },
+  'head-differs': { sentence: 'A response to HEAD showed that the stored response is not current any more.', source: 'RFC 9111 section 4.3.5' },
+  'no-vary-search': { sentence: 'A response stored for another query answers this one, as its origin server declares.', source: 'draft-ietf-httpbis-no-vary-search section 6' },
+  'hit-for-miss': { sentence: 'Responses under this key proved not shareable lately, so requests do not wait for each other.', source: 'routes[].cache.collapse.hitForMiss' },
   'stale-if-error': { sentence: 'The upstream failed and a stale response may stand in.', source: 'RFC 5861 section 4' },
   validated: { sentence: 'The origin server confirmed the stored response.', source: 'RFC 9111 section 4.3.3' }
 } as const satisfies Readonly<Record<string, ReasonText>>

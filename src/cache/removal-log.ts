@@ -8,6 +8,9 @@
 /** Keys remembered; more than can be removed while one response is under way, short of an attack. */
 const maxKeys = 10_000
 
+/** The order in which removals happen, one for all logs of a cache. */
+export interface RemovalClock { count: number }
+
 export interface RemovalLog {
   /** This moment in the order of removals. */
   moment (): number
@@ -17,18 +20,17 @@ export interface RemovalLog {
   happenedSince (key: string, moment: number): boolean
 }
 
-export function createRemovalLog (): RemovalLog {
+export function createRemovalLog (clock: RemovalClock): RemovalLog {
   const removedAt = new Map<string, number>()
-  let count = 0
   /** Every key counts as removed at this moment. */
   let floor = 0
 
   return {
-    moment: () => count,
+    moment: () => clock.count,
 
     note (key) {
       removedAt.delete(key)
-      removedAt.set(key, ++count)
+      removedAt.set(key, ++clock.count)
       if (removedAt.size <= maxKeys) return
       const [oldest, at] = removedAt.entries().next().value as [string, number]
       removedAt.delete(oldest)
@@ -37,7 +39,7 @@ export function createRemovalLog (): RemovalLog {
 
     noteAll () {
       removedAt.clear()
-      floor = ++count
+      floor = ++clock.count
     },
 
     happenedSince: (key, moment) => floor > moment || (removedAt.get(key) ?? 0) > moment

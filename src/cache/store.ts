@@ -5,6 +5,8 @@ import type { StoredResponse } from './stored-response.ts'
 export interface StoredEntry {
   /** Primary cache key (RFC 9111 section 2). */
   readonly key: string
+  /** Key of the target URI alone; differs from `key` where the route tells requests of one URI apart. */
+  readonly uri: string
   /** The cache scope of the route that stored it: a fingerprint of the rules it was stored under. */
   readonly scope: string
   readonly response: StoredResponse
@@ -12,10 +14,29 @@ export interface StoredEntry {
   readonly lines: readonly string[]
   /** The lines of a 304 made from this response (RFC 9110 15.4.5). */
   readonly notModifiedLines: readonly string[]
-  /** Content: small ones as a one-byte (latin1) string, so that head and content leave in one write. */
+  /** Whole content: small ones as a one-byte (latin1) string, so that head and content leave in one write. Empty beside `parts`. */
   readonly body: Buffer | string
+  /** Only some of the content is here (RFC 9111 3.3); null for the whole. */
+  readonly parts: StoredParts | null
+  /** Keys of the groups it belongs to (RFC 9875). */
+  readonly groups: readonly string[]
+  /** Moment of the request in the order of removals. */
+  readonly moment: number
   /** What this entry counts against the bound, in bytes. */
   readonly sizeBytes: number
+}
+
+/** Pieces of one content, in order, neither overlapping nor adjacent. */
+export interface StoredParts {
+  /** Length of the whole content. */
+  readonly totalBytes: number
+  readonly segments: readonly Segment[]
+}
+
+export interface Segment {
+  /** Position of its first byte in the whole content. */
+  readonly start: number
+  readonly bytes: Buffer
 }
 
 export interface StoreStatistics {

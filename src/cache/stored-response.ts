@@ -2,14 +2,18 @@
 import type { CacheControl } from '../http/cache-control.ts'
 import type { EntityTag } from '../http/entity-tag.ts'
 import type { FieldMap } from '../http/fields.ts'
+import type { ReasonWord } from './reasons.ts'
+import type { SelectingField } from './vary.ts'
 
 export interface StoredResponse {
+  /** Of a partial response 200, as if it were an incomplete one of the whole (RFC 9111 3.3). */
   readonly statusCode: number
   /** End-to-end fields. */
   readonly fields: FieldMap
+  /** Directives in force: those of a targeted field where there is one (RFC 9213). */
   readonly control: CacheControl
-  /** `[name, value, ...]` of the request fields named by `Vary`, normalised (RFC 9111 4.1). */
-  readonly selecting: readonly (string | undefined)[]
+  /** The request fields named by `Vary` (RFC 9111 4.1). */
+  readonly selecting: readonly SelectingField[]
   readonly etag: EntityTag | null
   /** Epoch milliseconds, or null. */
   readonly lastModifiedAt: number | null
@@ -21,4 +25,6 @@ export interface StoredResponse {
   readonly initialAge: number
   /** Seconds (RFC 9111 4.2.1). */
   readonly freshnessLifetime: number
+  /** The route's rule that changed the lifetime, or null. */
+  readonly override: ReasonWord | null
 }

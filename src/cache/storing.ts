@@ -3,9 +3,10 @@ import type { RouteCacheConfig } from '../config/schema.ts'
 import type { CacheControl } from '../http/cache-control.ts'
 import { parseEntityTag } from '../http/entity-tag.ts'
 import { fieldValue, type FieldMap } from '../http/fields.ts'
-import { freshnessLifetime, isHeuristicallyCacheable, lastModifiedOf, type Lifetime } from './freshness.ts'
-import { varyNames } from './key.ts'
+import { parseContentRange, type ContentRange } from '../http/range.ts'
+import { freshnessLifetime, isHeuristicallyCacheable, lastModifiedOf, overrideFor, type Lifetime } from './freshness.ts'
 import type { ReasonWord } from './reasons.ts'
+import { varyNames } from './vary.ts'
 
 export interface StorableExchange {
   readonly method: string
@@ -14,25 +15,32 @@ export interface StorableExchange {
   /** The request was let in by a credential, be it in `Authorization` or elsewhere. */
   readonly authenticated: boolean
   readonly hasContent: boolean
+  /** A part was asked for, by the client or by the cache itself. */
+  readonly ranged: boolean
   readonly statusCode: number
   /** End-to-end response fields. */
   readonly fields: FieldMap
+  /** Directives in force. */
   readonly control: CacheControl
+  /** They are those of a targeted field (RFC 9213). */
+  readonly targeted: boolean
+  /** `Content-Location` names the target URI itself. */
+  readonly locatesTarget: boolean
   readonly rules: RouteCacheConfig
   /** Epoch milliseconds. */
   readonly receivedAt: number
 }
 
 export type StoringDecision =
-  | { readonly store: true, readonly lifetime: Lifetime, readonly vary: readonly string[] }
+  | { readonly store: true, readonly lifetime: Lifetime, readonly vary: readonly string[], readonly range: (ContentRange & { readonly totalBytes: number }) | null }
   | { readonly store: false, readonly reason: ReasonWord }
 
 /**
- * Final status codes whose caching requirements are known here: all that RFC 9110 defines, but those that are only
- * understood together with ranges or validation. Others are stored by their explicit lifetime alone.
+ * Final status codes whose caching requirements are known here: all that RFC 9110 defines, but 304. Others are stored by
+ * their explicit lifetime alone.
  */
 const understood: ReadonlySet<number> = new Set([
-  200, 201, 202, 203, 204, 205, 300, 301, 302, 303, 305, 307, 308,
+  200, 201, 202, 203, 204, 205, 206, 300, 301, 302, 303, 305, 307, 308,
   400, 401, 402, 403, 404, 405, 406, 407, 408, 409, 410, 411, 412, 413, 414, 415, 416, 417, 421, 422, 426,
   500, 501, 502, 503, 504, 505
 ])
@@ -50,12 +58,14 @@ const generated: ReadonlySet<string> = new Set(['x-forwarded-for', 'x-forwarded-
  * nothing, never throws.
  */
 export function decideStoring (exchange: StorableExchange): StoringDecision {
-  const { statusCode, fields, control, rules } = exchange
+  const { method, statusCode, fields, control, rules } = exchange
 
-  if (exchange.method !== 'GET') return no('method')
-  if (exchange.hasContent) return no('request-content')
-  if (statusCode < 200 || statusCode === 206 || statusCode === 304 || neverStored.has(statusCode)) return no('status')
+  if (method !== 'GET' && method !== 'POST') return no('method')
+  if (exchange.hasContent && method === 'GET') return no('request-content')
+  if (statusCode < 200 || statusCode === 304 || neverStored.has(statusCode)) return no('status')
   if (answersConditionOnly(exchange)) return no('status')
+  const range = statusCode === 206 ? storableRange(exchange) : null
+  if (statusCode === 206 && range === null) return no('partial')
   if (control.mustUnderstand && !understood.has(statusCode)) return no('must-understand')
   if (rules.requestDirectives === 'honor' && exchange.requestControl.noStore) return no('request-no-store')
   // 5.2.2.3: a cache that knows the status code ignores the no-store beside must-understand.
@@ -76,20 +86,33 @@ export function decideStoring (exchange: StorableExchange): StoringDecision {
 
   const lifetime = freshnessLifetime(exchange)
   const explicit = lifetime.source === 's-maxage' || lifetime.source === 'max-age' || lifetime.source === 'expires' || lifetime.source === 'rule'
+  // RFC 9110 9.3.3: of POST only with an explicit lifetime, and for a GET of the URI that the content is a representation of.
+  if (method === 'POST' && !(explicit && exchange.locatesTarget && statusCode < 400 && statusCode !== 206)) return no('method')
   if (!explicit && !control.public && !isHeuristicallyCacheable(statusCode)) return no('no-lifetime')
 
   // What can neither be used nor validated later is not worth its room.
   const hasValidator = parseEntityTag(fieldValue(fields, 'etag')) !== null || lastModifiedOf(fields, exchange.receivedAt) !== null
-  const usableStale = control.staleIfError !== undefined || control.staleWhileRevalidate !== undefined
-  if (!hasValidator && (control.noCache === true || (lifetime.seconds <= 0 && !usableStale))) return no('no-lifetime')
+  const usableStale = (control.staleIfError ?? rules.staleIfError) > 0 || (control.staleWhileRevalidate ?? rules.staleWhileRevalidate) > 0
+  const noCache = control.noCache === true && overrideFor(rules, statusCode)?.ignoreOrigin !== true
+  if (!hasValidator && (noCache || (lifetime.seconds <= 0 && !usableStale))) return no('no-lifetime')
 
-  return { store: true, lifetime, vary }
+  return { store: true, lifetime, vary, range }
+}
+
+/** The one part that a 206 transfers, when it says which of how many bytes that is (3.3). Several parts in one message are not taken apart. */
+function storableRange ({ method, ranged, fields, rules }: StorableExchange): (ContentRange & { readonly totalBytes: number }) | null {
+  if (!rules.partial || method !== 'GET' || !ranged) return null
+  const range = parseContentRange(fields['content-range'])
+  if (range === null || range.totalBytes === null) return null
+  const length = fieldValue(fields, 'content-length')
+  if (length !== undefined && Number(length) !== range.end - range.start + 1) return null
+  return { ...range, totalBytes: range.totalBytes }
 }
 
 /** A 412 or 416 is about the precondition or range of its own request and says nothing to others (RFC 9110 15.5.13, 15.5.17). */
-function answersConditionOnly ({ statusCode, requestFields }: StorableExchange): boolean {
+function answersConditionOnly ({ statusCode, requestFields, ranged }: StorableExchange): boolean {
   if (statusCode === 412) return preconditions.some(name => requestFields[name] !== undefined)
-  return statusCode === 416 && requestFields['range'] !== undefined
+  return statusCode === 416 && ranged
 }
 
 function names (directive: boolean | readonly string[], field: string): boolean {

@@ -209,6 +209,7 @@ const CacheSchema = section('The stored responses of this process.', {
   maxBytes: size('All stored responses together: content, fields, keys and index.', '256MiB'),
   maxEntries: count('Stored responses.', 1_000_000, { minimum: 1 }),
   maxResponseBytes: size('Content of one stored response; larger ones pass through.', '16MiB'),
+  statusKey: flag('Say the cache key in `Cache-Status`.', false),
   maxVariants: count('Stored responses under one URL that differ by `Vary`; the oldest goes first.', 32, { minimum: 1, maximum: 1000 })
 })
 
@@ -217,13 +218,49 @@ const CacheTtlRuleSchema = item('A lifetime for responses that say nothing of on
   ttl: duration('Freshness lifetime.', '0s', { most: longestLifetime })
 })
 
+const FreshnessOverrideSchema = item('Another freshness lifetime than the origin server says. What forbids storing (`no-store`, `private`, `Authorization`, `Vary: *`) still does.', {
+  status: Type.Optional(Type.Array(Type.Integer({ minimum: 200, maximum: 599 }), { minItems: 1, description: 'Status codes it is for. Absent: all.' })),
+  ignoreOrigin: flag('Take lifetimes, `no-cache` and `must-revalidate` of the response for unsaid, so that `ttl` and heuristics decide.', false),
+  atLeast: optionalDuration('A shorter lifetime is raised to this.', { most: longestLifetime }),
+  atMost: optionalDuration('A longer lifetime is cut down to this.', { most: longestLifetime })
+})
+
+const KeyRulesSchema = section('What tells requests apart beside scheme, host, path and query. Nothing here changes what is sent upstream.', {
+  query: section('Query parameters in the key.', {
+    ignore: texts('Parameters left out, such as `utm_*`; `*` at the end stands for any rest.'),
+    keep: Type.Optional(Type.Array(Type.String({ minLength: 1 }), { description: 'If set, all other parameters are left out.' })),
+    sort: flag('Order parameters by name; several of one name keep their order.', false)
+  }),
+  fields: Type.Array(fieldName, { default: [], description: 'Request fields whose values are part of the key although no `Vary` names them.' }),
+  cookies: texts('Cookies whose values are part of the key.'),
+  hosts: Type.Record(Type.String(), Type.String({ minLength: 1 }), { default: {}, description: 'Other names of a host and the name its responses are stored under, both as `host` or `host:port` in lower case.' }),
+  ignorePathCase: flag('Take paths that differ in letter case for the same.', false)
+})
+
+const CollapseSchema = section('Concurrent requests for what is not stored: the first one travels, the others wait for its response.', {
+  enabled: flag('Collapse at all.', true),
+  wait: duration('How long a request waits for another one\'s response to begin before it goes on by itself.', '10s', { least: '1ms' }),
+  hitForMiss: duration('How long requests are not collapsed after a response proved not shareable.', '2m', { most: longestLifetime })
+})
+
 const RouteCacheSchema = section('What the cache may do on this route.', {
   enabled: flag('Store and reuse. Off: every request is forwarded (`fwd=bypass`).', true),
-  ttl: Type.Array(CacheTtlRuleSchema, { default: [], description: 'Lifetimes for responses with neither `Cache-Control` lifetime nor `Expires`; the first rule that names the status counts.' }),
+  ttl: Type.Array(CacheTtlRuleSchema, { default: [], description: 'Lifetimes for responses with neither `Cache-Control` lifetime nor `Expires`; the first rule that names the status counts. Negative caching: `{ status: [404], ttl: 10s }`.' }),
+  overrides: Type.Array(FreshnessOverrideSchema, { default: [], description: 'Changes of the lifetime; the first rule that is for the status counts. `Cache-Status` names it in `detail`.' }),
   heuristic: flag('Give a response without explicit lifetime 10 % of the time since `Last-Modified` (RFC 9111 4.2.2).', true),
   heuristicMax: duration('Longest lifetime given that way.', '1d', { most: longestLifetime }),
+  staleWhileRevalidate: duration('How long a stale response is still used while it is validated in the background, where the response does not say itself (RFC 5861 3).', 0, { most: longestLifetime }),
+  staleIfError: duration('How long a stale response may stand in for a failing upstream, where the response does not say itself (RFC 5861 4).', 0, { most: longestLifetime }),
+  keep: optionalDuration('How long a stale response is kept for validation. Absent: until its room is needed.', { most: longestLifetime }),
   requestDirectives: choice('`Cache-Control` and `Pragma` of requests: `honor` (RFC 9111 5.2.1), or `ignore`, so that no client can force traffic to the origin.', ['honor', 'ignore'], 'honor'),
   setCookie: choice('Responses with `Set-Cookie`: `bypass` does not store them; `store` does, as RFC 9111 7.3 allows; `strip` removes the field for all and stores.', ['bypass', 'store', 'strip'], 'bypass'),
+  vary: choice('How request fields named by `Vary` are compared: `exact`; `normalise` (letter case, white space, weights); `meaning` (also order, and by `Content-Language` and `Content-Encoding` of what is stored).', ['exact', 'normalise', 'meaning'], 'normalise'),
+  targetedFields: Type.Array(fieldName, { default: ['holdfast-cache-control', 'cdn-cache-control'], description: 'Response fields that replace `Cache-Control` and `Expires` for this cache, the most applicable first (RFC 9213).' }),
+  consumeTargetedFields: flag('Keep targeted fields from clients.', false),
+  noVarySearch: flag('Let the origin server say by `No-Vary-Search` which query parameters do not matter.', true),
+  partial: flag('Store parts of a content (206) and complete them.', true),
+  key: KeyRulesSchema,
+  collapse: CollapseSchema,
   maxResponseBytes: optionalSize('Content of one stored response on this route; default is `cache.maxResponseBytes`.')
 })
 

@@ -34,6 +34,7 @@ const messages: Readonly<Record<string, string>> = {
   upstream_first_byte_timeout: 'The upstream did not answer in time.',
   upstream_between_bytes_timeout: 'The upstream stopped sending.',
   upstream_total_timeout: 'The upstream did not answer in time.',
+  upstream_failed: 'The upstream reported a failure.',
   upstream_queue_full: 'Too many requests wait for the upstream; try again later.',
   upstream_queue_timeout: 'No connection to the upstream became free in time.',
   upstream_closed: 'The upstream is being taken out of service.',

@@ -24,7 +24,8 @@ export interface RequestFieldsInput {
 /** Not forwarded: answered here (`expect`), or written by the dispatcher for the chosen target (`host`). */
 const ownBusiness: ReadonlySet<string> = new Set(['host', 'expect'])
 
-const preconditions: ReadonlySet<string> = new Set(['if-match', 'if-none-match', 'if-modified-since', 'if-unmodified-since', 'if-range'])
+/** `If-Range` stays with the `Range` it belongs to. */
+const preconditions: ReadonlySet<string> = new Set(['if-match', 'if-none-match', 'if-modified-since', 'if-unmodified-since'])
 
 export function buildRequestFields (input: RequestFieldsInput): MutableFieldMap {
   const { fields, rewrite, conditional } = input

@@ -1,6 +1,6 @@
 /** The fields of a response as they go to the client, and into the cache. */
 import type { ResponseConfig } from '../config/schema.ts'
-import { fieldsFromLines, type MutableFieldMap } from '../http/fields.ts'
+import { fieldsFromLines, type FieldMap, type MutableFieldMap } from '../http/fields.ts'
 import { formatHttpDate } from '../http/date.ts'
 import { endToEndFields } from './hop-by-hop.ts'
 import { appendVia } from './via.ts'
@@ -21,7 +21,7 @@ export function responseFields (lines: readonly string[], rules: ResponseConfig,
 }
 
 /** Fields as lines `[name, value, ...]`. */
-export function linesOf (fields: Readonly<MutableFieldMap>): string[] {
+export function linesOf (fields: FieldMap): string[] {
   const lines: string[] = []
   for (const name of Object.keys(fields)) {
     const value = fields[name]

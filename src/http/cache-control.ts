@@ -56,12 +56,13 @@ function nothingSaid (): Writable {
   }
 }
 
-const absent: CacheControl = Object.freeze(nothingSaid())
+/** No directive at all. */
+export const absentControl: CacheControl = Object.freeze(nothingSaid())
 
 /** Directives of a message; never throws. `name` is the field to read. */
 export function parseCacheControl (fields: FieldMap, name = 'cache-control'): CacheControl {
   const value = fieldValue(fields, name)
-  return value === undefined ? absent : parseDirectives(value)
+  return value === undefined ? absentControl : parseDirectives(value)
 }
 
 const token = /[!#$%&'*+.^_`|~0-9A-Za-z-]+/y
@@ -168,11 +169,17 @@ export function parseDeltaSeconds (text: string | undefined): number | null {
 /** `no-cache` and `private` may name fields (5.2.2.4, 5.2.2.7); without understandable names they cover everything. */
 function qualified (control: Writable, present: boolean | readonly string[], argument: string | undefined, hasArgument: boolean): boolean | readonly string[] {
   if (!hasArgument) return true
-  const names = (argument ?? '').split(',').map(name => name.trim().toLowerCase()).filter(name => name !== '')
-  if (names.length === 0 || names.some(name => !/^[!#$%&'*+.^_`|~0-9a-z-]+$/.test(name))) {
+  const names = fieldNames(argument ?? '')
+  if (names === null) {
     control.malformed = true
     return true
   }
   if (present === true) return true
   return present === false ? names : [...present, ...names]
+}
+
+/** Lower-case field names of a comma-separated list; null when there is none or one of them is no field name. */
+export function fieldNames (list: string): readonly string[] | null {
+  const names = list.split(',').map(name => name.trim().toLowerCase()).filter(name => name !== '')
+  return names.length === 0 || names.some(name => !/^[!#$%&'*+.^_`|~0-9a-z-]+$/.test(name)) ? null : names
 }

@@ -1,9 +1,22 @@
-/** Cache keys of URIs other than the request's own, for invalidation. */
-import type { KeyParts } from '../cache/key.ts'
+/** Cache keys: of the request itself, and of other URIs for invalidation. */
+import { applyKeyRules, changesNothing, type KeyParts } from '../cache/key.ts'
 import { rewritePath } from '../forward/rewrite.ts'
+import type { FieldMap } from '../http/fields.ts'
 import { normaliseTarget, type RequestTarget } from '../http/target.ts'
 import type { Forwarding } from './forwarding.ts'
+import type { ProxyRoute } from './proxy-route.ts'
 import type { Runtime } from './runtime.ts'
+
+/** @param device class of the client's device, empty where the application does not tell them apart */
+export function requestKey ({ route, target, path, query }: Forwarding, fields: FieldMap, device: string): KeyParts {
+  return keyOn(route, { scheme: target.scheme, authority: target.authority, path, query }, fields, device)
+}
+
+function keyOn (route: ProxyRoute, uri: Omit<KeyParts, 'scope' | 'extra'>, fields: FieldMap | undefined, device: string): KeyParts {
+  const { key } = route.config.cache
+  if (device === '' && changesNothing(key)) return { scope: route.cacheScope, ...uri, extra: '' }
+  return applyKeyRules({ scope: route.cacheScope, ...uri }, key, fields, device)
+}
 
 /**
  * The key under which a GET for `uri` (path and query) on the same origin would be stored: on the route that GET takes,
@@ -17,11 +30,5 @@ export function cacheKeyOf (runtime: Runtime, target: RequestTarget, uri: string
   const path = decision.target.path.slice(forwarding.prefix.length) || '/'
   const route = runtime.table.match(target.host, path, 'GET')
   if (route === null) return null
-  return {
-    scope: route.cacheScope,
-    scheme: target.scheme,
-    authority: target.authority,
-    path: rewritePath(path, route.config.rewrite),
-    query: decision.target.query
-  }
+  return keyOn(route, { scheme: target.scheme, authority: target.authority, path: rewritePath(path, route.config.rewrite), query: decision.target.query }, undefined, '')
 }

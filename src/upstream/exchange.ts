@@ -19,6 +19,8 @@ export interface Exchange {
   readonly betweenBytesMs?: number
   /** Interim responses of the origin server, never 100 or 101. */
   readonly onInformation?: (statusCode: number, lines: readonly string[]) => void
+  /** Takes the answer past reply-from when its client has left while others still wait: reply-from would drop it. */
+  readonly onUnattended?: { readonly applies: () => boolean, readonly callback: FetchCallback }
   /** Ends the exchange; set when it has begun. */
   cancel?: () => void
   /** The response, once its head has come. */
@@ -41,6 +43,7 @@ export interface UpstreamResponse {
 export type UpstreamErrorCode =
   | 'upstream_unreachable' | 'upstream_tls' | 'upstream_reset' | 'upstream_bad_response'
   | 'upstream_connect_timeout' | 'upstream_first_byte_timeout' | 'upstream_between_bytes_timeout' | 'upstream_total_timeout'
+  | 'upstream_failed'
   | 'upstream_queue_full' | 'upstream_queue_timeout' | 'upstream_closed' | 'client_body_failed' | 'cancelled'
 
 const statusOf: Readonly<Record<UpstreamErrorCode, 400 | 499 | 502 | 503 | 504>> = {
@@ -52,6 +55,7 @@ const statusOf: Readonly<Record<UpstreamErrorCode, 400 | 499 | 502 | 503 | 504>>
   upstream_first_byte_timeout: 504,
   upstream_between_bytes_timeout: 504,
   upstream_total_timeout: 504,
+  upstream_failed: 502,
   upstream_queue_full: 503,
   upstream_queue_timeout: 503,
   upstream_closed: 503,

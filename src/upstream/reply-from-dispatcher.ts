@@ -23,7 +23,8 @@ export function createReplyFromDispatcher (): ReplyFromDispatcher {
       const exchange = options.headers[exchangeKey]
       if (exchange === undefined) return callback(new UpstreamError('upstream_closed'))
       exchange.upstream.fetch(exchange, (error, response) => {
-        if (error !== null || response === undefined) callback(error)
+        if (exchange.onUnattended?.applies() === true) exchange.onUnattended.callback(error, response)
+        else if (error !== null || response === undefined) callback(error)
         else callback(null, { statusCode: response.statusCode, headers: none, body: response.body })
       })
     },

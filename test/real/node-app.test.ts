@@ -188,7 +188,7 @@ t.test('ranges, before and after the whole is stored (RFC 9110 14)', async t => 
   const [origin, proxy] = await both(t)
   const path = `/static/${64 * KiB}.bin`
   const tag = (await ask(origin, { title: '', path })).fields.get('etag')?.[0] as string
-  const asks = ['bytes=0-0', 'bytes=10-19', 'bytes=-5', 'bytes=65530-', 'bytes=0-1,5-6', 'bytes=999999-', 'lines=1-2', 'bytes=5-1'].map((range): Ask => ({ title: range, path, fields: [['Range', range]] }))
+  const asks = ['bytes=0-0', 'bytes=10-19', 'bytes=-5', 'bytes=65530-', 'lines=1-2'].map((range): Ask => ({ title: range, path, fields: [['Range', range]] }))
   asks.push({ title: 'If-Range that matches', path, fields: [['Range', 'bytes=1-2'], ['If-Range', tag.replace('W/', '')]] })
   asks.push({ title: 'If-Range that does not', path, fields: [['Range', 'bytes=1-2'], ['If-Range', '"other"']] })
   await compare(t, origin, proxy, [...asks, { title: 'the whole', path, hit: true }, ...asks.map(asked => ({ ...asked, title: `stored: ${asked.title}` }))])

@@ -1,0 +1,110 @@
+/**
+ * One request per key travels, the others wait for its response (RFC 9111 section 4; see docs/caching.md).
+ *
+ * A flight ends for those who wait in one of four ways: an entry or streaming response that they may use, a failure that
+ * is everybody's, or the advice to go on alone. After that advice the key is remembered for a while, so that requests for
+ * pages that are different for everybody do not queue up behind each other.
+ */
+import type { EntryHead } from './entry.ts'
+import type { SharedBody } from './shared-body.ts'
+
+export interface SharedResponse {
+  readonly head: EntryHead
+  readonly body: SharedBody
+  /** False where the status has none. */
+  readonly hasContent: boolean
+}
+
+export type Landing =
+  /** A response has begun that others may be able to use. */
+  | { readonly kind: 'response', readonly response: SharedResponse }
+  /** The stored response was validated: look again. */
+  | { readonly kind: 'validated' }
+  /** Nothing that others could use. */
+  | { readonly kind: 'alone' }
+  | { readonly kind: 'failed', readonly error: Error }
+
+/** Called once. */
+export type Waiter = (landing: Landing) => void
+
+export interface Flight {
+  /** Waits for the flight; called back at once when it has landed already. */
+  join (waiter: Waiter): void
+  /** Stops waiting. */
+  leave (waiter: Waiter): void
+  readonly waiting: number
+}
+
+export interface LeadFlight extends Flight {
+  /** Called when somebody stopped waiting. */
+  onLeft: () => void
+  /** Tells all who wait, now and as long as the flight lasts. */
+  land (landing: Landing): void
+  /** Nobody can join any more. */
+  end (): void
+}
+
+export interface Flights {
+  /** The flight under way for a key, or null. */
+  find (key: string): Flight | null
+  /** Whether responses under the key proved not shareable lately. */
+  isHopeless (key: string, now: number): boolean
+  lead (key: string): LeadFlight
+  /** @param until epoch milliseconds */
+  rememberHopeless (key: string, until: number): void
+  /** A response under the key proved shareable after all. */
+  forgetHopeless (key: string): void
+}
+
+/** Keys remembered as not shareable; the oldest goes first, which costs one wait. */
+const maxHopeless = 10_000
+
+export function createFlights (): Flights {
+  const flights = new Map<string, Flight>()
+  const hopeless = new Map<string, number>()
+
+  return {
+    find: key => flights.get(key) ?? null,
+
+    isHopeless (key, now) {
+      const until = hopeless.get(key)
+      if (until === undefined) return false
+      if (until > now) return true
+      hopeless.delete(key)
+      return false
+    },
+
+    lead (key) {
+      const waiters = new Set<Waiter>()
+      let landed: Landing | null = null
+      const flight: LeadFlight = {
+        join (waiter) {
+          if (landed === null) waiters.add(waiter)
+          else waiter(landed)
+        },
+        leave (waiter) { if (waiters.delete(waiter)) flight.onLeft() },
+        onLeft () {},
+        get waiting () { return waiters.size },
+        land (landing) {
+          landed = landing
+          // Only a response that streams can still be joined.
+          if (landing.kind !== 'response') flight.end()
+          const told = [...waiters]
+          waiters.clear()
+          for (const waiter of told) waiter(landing)
+        },
+        end () { if (flights.get(key) === flight) flights.delete(key) }
+      }
+      flights.set(key, flight)
+      return flight
+    },
+
+    rememberHopeless (key, until) {
+      hopeless.delete(key)
+      hopeless.set(key, until)
+      if (hopeless.size > maxHopeless) hopeless.delete(hopeless.keys().next().value as string)
+    },
+
+    forgetHopeless (key) { hopeless.delete(key) }
+  }
+}

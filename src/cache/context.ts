@@ -1,0 +1,55 @@
+/** What the actions of the cache share: the store, the order of removals, the budget for recordings, the counts. */
+import type { RecordingBudget } from './body-recorder.ts'
+import { createRemovalLog, type RemovalLog } from './removal-log.ts'
+import { createSearchIndex, type SearchIndex } from './search-index.ts'
+import type { CacheStore, StoredEntry } from './store.ts'
+
+export interface CacheContext {
+  readonly store: CacheStore
+  /** Removals of URIs. Entries are removed at once; what is under way must not bring them back. */
+  readonly removals: RemovalLog
+  /** Invalidations of groups, and of URIs whose responses have several keys: members are recognised when they are looked up. */
+  readonly invalidations: RemovalLog
+  readonly searches: SearchIndex
+  readonly budget: RecordingBudget
+  /** Requests of one URI are told apart somewhere, so that its responses have several keys. */
+  severalKeys: boolean
+  readonly counts: { failures: number, hits: number, misses: number, stale: number, collapsed: number }
+  /** Runs what may throw because the store does: a failure is counted, told, and answered by `fallback`. */
+  safely<T> (fallback: T, act: () => T): T
+}
+
+/** Recordings under way may together hold as much as half the store, and never less than this. */
+const minRecordingBytes = 1024 * 1024
+
+/** @param onFailure called when the store throws */
+export function createContext (store: CacheStore, onFailure: (error: unknown) => void): CacheContext {
+  const counts = { failures: 0, hits: 0, misses: 0, stale: 0, collapsed: 0 }
+  const clock = { count: 0 }
+  return {
+    store,
+    removals: createRemovalLog(clock),
+    invalidations: createRemovalLog(clock),
+    severalKeys: false,
+    searches: createSearchIndex(),
+    budget: { maxBytes: Math.max(minRecordingBytes, store.statistics().maxBytes / 2), usedBytes: 0 },
+    counts,
+    safely (fallback, act) {
+      try {
+        return act()
+      } catch (error) {
+        counts.failures++
+        onFailure(error)
+        return fallback
+      }
+    }
+  }
+}
+
+/** Whether an entry, or one asked for at this moment, was invalidated by its group or its URI since. */
+export function isInvalidated (context: CacheContext, { groups, key, uri, moment }: Pick<StoredEntry, 'groups' | 'key' | 'uri' | 'moment'>): boolean {
+  const { invalidations } = context
+  // Most entries have neither, and cost nothing here.
+  if (groups.length > 0 && groups.some(group => invalidations.happenedSince(group, moment))) return true
+  return key !== uri && invalidations.happenedSince(uri, moment)
+}

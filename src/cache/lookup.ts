@@ -1,0 +1,274 @@
+/** Looks for a stored response that a request may be answered with, and says what to ask the origin server otherwise (RFC 9111 section 4). */
+import type { RouteCacheConfig } from '../config/schema.ts'
+import { absentControl, parseCacheControl, type CacheControl } from '../http/cache-control.ts'
+import { fieldValue, type FieldMap } from '../http/fields.ts'
+import { isNotModified, mustReachOrigin } from '../http/preconditions.ts'
+import { isInvalidated, type CacheContext } from './context.ts'
+import { currentAge } from './freshness.ts'
+import { primaryKey, type KeyParts } from './key.ts'
+import { accepts } from './preferences.ts'
+import { answerRange, planCompletion, type Completion, type RangeAnswer } from './range-answer.ts'
+import type { ReasonWord } from './reasons.ts'
+import { decideReuse } from './reuse.ts'
+import { formatVariance, searchVariance } from './search-variance.ts'
+import { nothingForwarded, type CacheOutcome, type ForwardReason } from './status.ts'
+import type { StoredEntry } from './store.ts'
+import { conditionalFields } from './validation.ts'
+import { selectingFields, selects, suitsByMeaning } from './vary.ts'
+
+export interface CacheRequest extends KeyParts {
+  readonly method: string
+  readonly fields: FieldMap
+  readonly rules: RouteCacheConfig
+  readonly enabled: boolean
+  readonly hasContent: boolean
+  /** The request was let in by a credential. */
+  readonly authenticated: boolean
+  /** Put the key into `Cache-Status`. */
+  readonly showKey: boolean
+}
+
+export interface CacheHit {
+  readonly action: 'hit'
+  readonly entry: StoredEntry
+  /** Whole seconds, for `Age`. */
+  readonly age: number
+  /** The client's own precondition says that it has this response already. */
+  readonly notModified: boolean
+  /** The parts asked for; null for the whole. */
+  readonly range: RangeAnswer | null
+  /** How to validate it behind the client's back; null when that is not due. */
+  readonly revalidate: CacheForward | null
+  readonly outcome: CacheOutcome
+}
+
+export interface CacheForward {
+  readonly action: 'forward'
+  readonly request: CacheRequest
+  /** Empty when nothing of this exchange can be stored. */
+  readonly key: string
+  /** Of the request; null when the route ignores it. */
+  readonly control: CacheControl | null
+  /** A stored response that could not be used as it is, to be validated, or to stand in when the upstream fails. */
+  readonly stored: StoredEntry | null
+  /** All whose validators are sent, the chosen one first. */
+  readonly validating: readonly StoredEntry[]
+  /** What to ask the origin server with, in place of the client's own preconditions; null without validation. */
+  readonly conditional: FieldMap | null
+  /** The stored part is to be completed by what `conditional` asks for. */
+  readonly completion: Completion | null
+  /** Requests with the same one can wait for one response; null when this one neither waits nor is waited for. */
+  readonly flightKey: string | null
+  /** Whether others may wait for this one, or it may only wait itself. */
+  readonly mayLead: boolean
+  readonly outcome: CacheOutcome
+  /** Moment of the lookup in the order of removals: a response under way must not undo a later one. */
+  readonly moment: number
+}
+
+export interface CacheUnsatisfiable { readonly action: 'unsatisfiable', readonly outcome: CacheOutcome }
+
+export type CacheLookup = CacheHit | CacheForward | CacheUnsatisfiable
+
+export function lookUp (context: CacheContext, request: CacheRequest, now: number): CacheLookup {
+  const { method, fields, rules } = request
+  if (!request.enabled) return pass('bypass', 'cache-off')
+  // A response to POST may be stored for later GETs, and is never found by another POST (RFC 9110 9.3.3).
+  if (method === 'POST') return { ...pass('method', 'method'), key: primaryKey(request) }
+  if (method !== 'GET' && method !== 'HEAD') return pass('method', 'method')
+  if (request.hasContent) return pass('bypass', 'request-content')
+
+  const key = primaryKey(request)
+  if (request.extra !== '') context.severalKeys = true
+  const control = rules.requestDirectives === 'ignore' ? null : requestControl(fields)
+  if (mustReachOrigin(fields)) return forward('bypass', 'precondition')
+
+  const variants = storedVariants(context, request, key, now)
+  const entry = chooseVariant(request, variants)
+  if (entry === null) {
+    if (control?.onlyIfCached === true) return unsatisfiable(request)
+    const validating = method === 'GET' ? variants.filter(variant => mayBeNamed(request, variant)).slice(-maxValidators) : []
+    return forward(variants.length === 0 ? 'uri-miss' : 'vary-miss', null, null, validating)
+  }
+
+  const decision = decideReuse(entry.response, control, rules, now)
+  if (decision.reuse) {
+    const range = answerRange(request, entry, now)
+    if (range === 'missing') {
+      if (control?.onlyIfCached === true) return unsatisfiable(request)
+      return completing(entry)
+    }
+    context.counts.hits++
+    if (decision.ttl < 0) context.counts.stale++
+    const revalidate = decision.revalidate ? background(entry) : null
+    const foreign = entry.key === key ? null : 'no-vary-search'
+    context.safely(undefined, () => { context.store.touch(entry) })
+    return { ...hitWith(request, entry, now, range), revalidate, outcome: { ...nothingForwarded, ...keyOf(request), hit: true, ttl: decision.ttl, detail: decision.detail ?? foreign } }
+  }
+  if (control?.onlyIfCached === true) return unsatisfiable(request)
+  return forward(decision.byRequest ? 'request' : 'stale', decision.detail, entry, validatable(entry))
+
+  function pass (fwd: ForwardReason, detail: ReasonWord): CacheForward {
+    return { ...nothingStored, request, moment: context.removals.moment(), outcome: forwarded(request, fwd, detail) }
+  }
+
+  function forward (fwd: ForwardReason, detail: ReasonWord | null, stored: StoredEntry | null = null, validating: readonly StoredEntry[] = []): CacheForward {
+    context.counts.misses++
+    const ranged = method === 'GET' && fields['range'] !== undefined
+    const conditional = conditionalFields(validating, ranged)
+    return {
+      ...nothingStored,
+      request,
+      key,
+      control,
+      stored,
+      validating: conditional === null ? [] : validating,
+      conditional,
+      ...flightOf(ranged, conditional !== null),
+      moment: context.removals.moment(),
+      outcome: forwarded(request, fwd, detail)
+    }
+  }
+
+  /** Which of the stored responses can be validated by this request: the one it selects, and others by their entity tags. */
+  function validatable (chosen: StoredEntry): readonly StoredEntry[] {
+    // HEAD says how things are without a validation (4.3.5).
+    if (method !== 'GET') return []
+    // 4.3.2: of a part only when the request is for bytes that are all in it.
+    if (chosen.parts !== null && answerRange(request, chosen, now) === 'missing') return []
+    const others = variants.filter(variant => variant !== chosen && mayBeNamed(request, variant))
+    return [chosen, ...others.slice(-maxValidators)]
+  }
+
+  function completing (part: StoredEntry): CacheForward {
+    const completion = method === 'GET' ? planCompletion(request, part, now) : null
+    const asked = forward('partial', 'range-missing', part)
+    return completion === null ? asked : { ...asked, completion, conditional: completion.fields, flightKey: null, mayLead: false }
+  }
+
+  /** The validation that goes on behind a stale response (RFC 5861 3): a GET for the whole, whatever the client wanted of it. */
+  function background (stale: StoredEntry): CacheForward {
+    const { range: _range, 'if-range': _ifRange, ...rest } = fields
+    const whole: CacheRequest = { ...request, method: 'GET', fields: rest }
+    const validating = stale.parts === null ? [stale] : []
+    return {
+      ...nothingStored,
+      request: whole,
+      key: stale.key,
+      stored: stale,
+      validating,
+      conditional: conditionalFields(validating, false),
+      flightKey: flightKeyOf(stale.key),
+      mayLead: true,
+      moment: context.removals.moment(),
+      outcome: forwarded(whole, 'stale', 'stale-while-revalidate')
+    }
+  }
+
+  /**
+   * Requests that wait for each other have the same key and, as far as earlier responses tell, select the same variant.
+   * A range is not waited for: its bytes may come last. A request that wants a validation of its own does not wait either.
+   */
+  function flightOf (ranged: boolean, validates: boolean): Pick<CacheForward, 'flightKey' | 'mayLead'> {
+    if (!rules.collapse.enabled || ranged || control?.noCache === true || control?.noStore === true) return { flightKey: null, mayLead: false }
+    // The client's own precondition may be answered 304, of which nobody else has anything.
+    const conditional = !validates && (fields['if-none-match'] !== undefined || fields['if-modified-since'] !== undefined)
+    return { flightKey: flightKeyOf(key), mayLead: method === 'GET' && !conditional }
+  }
+
+  function flightKeyOf (stored: string): string {
+    const last = context.safely([], () => context.store.variants(stored)).at(-1)
+    return variantFlightKey(stored, request, last?.response.selecting.map(({ name }) => name) ?? [])
+  }
+}
+
+/** Apart for requests that would select different variants of a response with these names in `Vary`. */
+export function variantFlightKey (key: string, { fields, rules }: CacheRequest, names: readonly string[]): string {
+  if (names.length === 0) return key
+  return `${key} ${JSON.stringify(selectingFields(fields, names, rules.vary).map(({ value }) => value ?? null))}`
+}
+
+/** Other variants whose entity tags are sent along, so that a 304 can name one of them (4.3.1). */
+const maxValidators = 8
+
+/**
+ * Whether the origin server may choose a response by its entity tag that the request does not select by its fields. A weak
+ * one, or one that codings share by mistake, would bring content in a coding that the client does not read.
+ */
+function mayBeNamed ({ fields }: CacheRequest, { response, parts }: StoredEntry): boolean {
+  if (response.etag === null || response.etag.weak || parts !== null) return false
+  const coding = fieldValue(response.fields, 'content-encoding')?.trim().toLowerCase()
+  return coding === undefined || coding === 'identity' || accepts(fieldValue(fields, 'accept-encoding') ?? '', coding)
+}
+
+const nothingStored = { action: 'forward', key: '', control: null, stored: null, validating: [], conditional: null, completion: null, flightKey: null, mayLead: false } as const
+
+/** Stored responses that may be considered at all: not invalidated, and not stale for longer than the route keeps them. */
+function storedVariants (context: CacheContext, request: CacheRequest, key: string, now: number): readonly StoredEntry[] {
+  const variants = context.safely<readonly StoredEntry[]>([], () => context.store.variants(key))
+  const found = variants.length > 0 || !request.rules.noVarySearch ? variants : equivalentVariants(context, request)
+  const { keep } = request.rules
+  const isUsable = (entry: StoredEntry): boolean => !isInvalidated(context, entry) &&
+    (keep === undefined || currentAge(entry.response, now) - entry.response.freshnessLifetime <= keep / 1000)
+  if (found.every(isUsable)) return found
+  return found.filter(entry => {
+    const usable = isUsable(entry)
+    if (!usable) context.safely(undefined, () => { context.store.remove(entry) })
+    return usable
+  })
+}
+
+/** Responses to another query of the same path that their origin server declares equivalent. */
+function equivalentVariants (context: CacheContext, request: CacheRequest): readonly StoredEntry[] {
+  const known = context.searches.find(request)
+  if (known === null) return []
+  const declared = formatVariance(known.variance)
+  return context.safely<readonly StoredEntry[]>([], () => context.store.variants(known.key)).filter(({ response }) => {
+    const variance = searchVariance(response.fields)
+    return variance !== null && formatVariance(variance) === declared
+  })
+}
+
+/** Of the responses that fit, the one with the most recent `Date` (section 4), one with `Vary` before one without (4.1). */
+function chooseVariant ({ fields, rules }: CacheRequest, variants: readonly StoredEntry[]): StoredEntry | null {
+  let chosen: StoredEntry | null = null
+  for (let i = variants.length - 1; i >= 0; i--) {
+    const variant = variants[i] as StoredEntry
+    if (selects(fields, variant.response.selecting, rules.vary) && (chosen === null || isPreferred(variant, chosen))) chosen = variant
+  }
+  if (chosen !== null || rules.vary !== 'meaning') return chosen
+  for (const variant of variants) {
+    if (suitsByMeaning(fields, variant.response.selecting, variant.response.fields) && (chosen === null || isPreferred(variant, chosen))) chosen = variant
+  }
+  return chosen
+}
+
+function isPreferred (a: StoredEntry, b: StoredEntry): boolean {
+  const [varies, otherVaries] = [a.response.selecting.length > 0, b.response.selecting.length > 0]
+  return varies === otherVaries ? a.response.dateAt > b.response.dateAt : varies
+}
+
+/** The answer that an entry makes for a request, which may use it. */
+export function hitWith (request: CacheRequest, entry: StoredEntry, now: number, range: RangeAnswer | null): Omit<CacheHit, 'outcome'> {
+  const notModified = entry.response.statusCode === 200 && isNotModified(request.fields, entry.response, now)
+  return { action: 'hit', entry, age: Math.floor(currentAge(entry.response, now)), notModified, range: notModified ? null : range, revalidate: null }
+}
+
+export function forwarded (request: CacheRequest, fwd: ForwardReason, detail: ReasonWord | null): CacheOutcome {
+  return { ...nothingForwarded, ...keyOf(request), hit: false, fwd, ttl: null, detail }
+}
+
+function keyOf (request: CacheRequest): { readonly key?: string } {
+  return request.showKey ? { key: primaryKey(request) } : {}
+}
+
+function unsatisfiable (request: CacheRequest): CacheUnsatisfiable {
+  return { action: 'unsatisfiable', outcome: { ...nothingForwarded, ...keyOf(request), hit: false, ttl: null, detail: 'only-if-cached' } }
+}
+
+/** `Pragma: no-cache` counts only where there is no `Cache-Control` (RFC 9111 5.4). */
+function requestControl (fields: FieldMap): CacheControl {
+  if (fields['cache-control'] !== undefined) return parseCacheControl(fields)
+  if (fields['pragma'] !== undefined) return { ...absentControl, noCache: parseCacheControl(fields, 'pragma').noCache !== false }
+  return absentControl
+}

@@ -1,0 +1,233 @@
+/**
+ * Asks the upstream for what the cache could not answer, lets the cache see the answer, and tells whoever waits for it.
+ *
+ * It knows no client: the one that asked is an `Audience`, others wait in a flight, and a validation in the background
+ * has nobody. So the one that asked may leave while others still want the response.
+ */
+import { Readable } from 'node:stream'
+import type { Flights, Landing, LeadFlight } from '../cache/collapse.ts'
+import { currentAge } from '../cache/freshness.ts'
+import type { CacheForward, CacheHit, HttpCache, ReceivedResponse, Recording } from '../cache/http-cache.ts'
+import { isSafe } from '../cache/invalidation.ts'
+import { composeCompletion } from '../cache/completion.ts'
+import { shareBody, type SharedBody } from '../cache/shared-body.ts'
+import type { CacheOutcome } from '../cache/status.ts'
+import type { StoredResponse } from '../cache/stored-response.ts'
+import { linesOf } from '../forward/response-fields.ts'
+import type { FieldMap, MutableFieldMap } from '../http/fields.ts'
+import { UpstreamError, type Exchange, type FetchCallback, type UpstreamResponse } from '../upstream/exchange.ts'
+
+/** A response to be passed on while it arrives. */
+export interface PassedResponse {
+  readonly statusCode: number
+  /** Lines `[name, value, ...]`, without `Cache-Status`. */
+  readonly lines: readonly string[]
+  /** `Cache-Status` of caches nearer to the origin server, or undefined. */
+  readonly cacheStatus: FieldMap[string]
+  readonly outcome: CacheOutcome
+  readonly body: Readable | null
+}
+
+/** Who asked. Exactly one of the first three is called, once. */
+export interface Audience {
+  stored (hit: CacheHit): void
+  passed (response: PassedResponse): void
+  failed (error: UpstreamError): void
+  /** What became of the recording, after `passed`: null when the response is stored. */
+  recorded (outcome: CacheOutcome): void
+  /** The body was cut short after `passed`. */
+  cutShort (error: UpstreamError): void
+  /** Nobody is there any more. */
+  isGone (): boolean
+}
+
+export interface FetchRequest {
+  readonly method: string
+  readonly lookup: CacheForward
+  readonly audience: Audience
+  /** Makes the exchange, with these fields in place of the client's preconditions. */
+  readonly prepare: (conditional: FieldMap | null) => Exchange
+  /** Sends it. */
+  readonly dispatch: (exchange: Exchange, callback: FetchCallback) => void
+  /** End-to-end fields of a response, as clients get them. */
+  readonly responseFields: (lines: readonly string[], receivedAt: number) => MutableFieldMap
+  /** `Content-Location` names the target URI. */
+  readonly locatesTarget: (fields: FieldMap) => boolean
+  /** A response to an unsafe request that changed something (RFC 9111 4.4). */
+  readonly invalidate: (fields: FieldMap) => void
+  readonly maxStoredBytes: number
+}
+
+export interface Fetch {
+  /** The client left: ends the exchange unless others or the store still want it. */
+  leave (): void
+}
+
+export interface FetchDependencies {
+  readonly cache: HttpCache
+  readonly flights: Flights
+  /** Epoch milliseconds. */
+  readonly now: () => number
+}
+
+/** Failures of the origin server for which a stale response may stand in (RFC 5861 section 4). */
+const standsInFor: ReadonlySet<number> = new Set([500, 502, 503, 504])
+
+const unconditional: FieldMap = Object.freeze(Object.create(null) as MutableFieldMap)
+
+export function startFetch ({ cache, flights, now }: FetchDependencies, request: FetchRequest): Fetch {
+  const { method, audience } = request
+  const { flightKey, mayLead } = request.lookup
+  const flight = flightKey !== null && mayLead && flights.find(flightKey) === null ? flights.lead(flightKey) : null
+  let exchange: Exchange | null = null
+  let headHasCome = false
+  let isShared = false
+  if (flight !== null) flight.onLeft = cancelUnlessWanted
+
+  ask(request.lookup)
+  return { leave: cancelUnlessWanted }
+
+  function cancelUnlessWanted (): void {
+    // What is shared knows its readers.
+    if (headHasCome && !isShared && audience.isGone()) exchange?.cancel?.()
+    if (headHasCome || !audience.isGone() || (flight !== null && flight.waiting > 0)) return
+    flight?.end()
+    exchange?.cancel?.()
+  }
+
+  function ask (lookup: CacheForward): void {
+    const requestedAt = now()
+    const asked = exchange = request.prepare(lookup.conditional)
+    request.dispatch(asked, (error, response) => {
+      if (error !== null || response === undefined) failed(lookup, error ?? new UpstreamError('upstream_reset'))
+      else received(lookup, response, requestedAt)
+    })
+  }
+
+  /** Once more, without what the cache asked on its own account; what comes now is not about anything stored. */
+  function askAgain (lookup: CacheForward, body: Readable): void {
+    discard(body)
+    ask({ ...lookup, validating: [], completion: null, conditional: unconditional })
+  }
+
+  function received (lookup: CacheForward, upstream: UpstreamResponse, requestedAt: number): void {
+    const { statusCode, lines, body } = upstream
+    const receivedAt = now()
+    const fields = request.responseFields(lines, receivedAt)
+    const response: ReceivedResponse = { statusCode, fields, requestedAt, receivedAt, locatesTarget: request.locatesTarget(fields) }
+
+    if (statusCode === 304 && lookup.conditional !== null) {
+      const freshened = cache.freshen(lookup, response)
+      if (freshened === null) {
+        // It confirms something we do not have. An origin server that insists on it answers nonsense.
+        if (lookup.conditional !== unconditional) return askAgain(lookup, body)
+        discard(body)
+        return failed(lookup, new UpstreamError('upstream_bad_response', upstream.target))
+      }
+      discard(body)
+      headHasCome = true
+      audience.stored(freshened)
+      if (flight !== null) land(flight, lookup, isFresh(freshened.entry.response, receivedAt) ? { kind: 'validated' } : null, statusCode)
+      return
+    }
+    if (standsInFor.has(statusCode)) {
+      const stale = cache.onUpstreamFailure(lookup, receivedAt, statusCode)
+      if (stale !== null) {
+        discard(body)
+        headHasCome = true
+        audience.stored(stale)
+        flight?.land({ kind: 'failed', error: new UpstreamError('upstream_failed', upstream.target) })
+        return
+      }
+    }
+    const composed = lookup.completion === null ? null : composeCompletion(lookup.completion, statusCode, fields)
+    // A part that does not fit what is stored; any other answer is for the client as it is.
+    if (lookup.completion !== null && composed === null && (statusCode === 206 || statusCode === 416)) return askAgain(lookup, body)
+
+    headHasCome = true
+    if (!isSafe(method) && statusCode < 400) request.invalidate(fields)
+    if (method === 'HEAD') cache.updateFromHead(lookup, response)
+    const { recording, outcome } = cache.record(lookup, response, request.maxStoredBytes)
+    body.once('error', (error: Error) => { if (error instanceof UpstreamError && error.code !== 'cancelled') audience.cutShort(error) })
+
+    const shared = recording === null ? null : share(body, recording, outcome, statusCode)
+    isShared = shared !== null
+    if (flight !== null) {
+      const head = shared === null ? null : recording?.head ?? null
+      const usable = head !== null && isFresh(head.response, receivedAt)
+      land(flight, lookup, usable ? { kind: 'response', response: { head, body: shared as SharedBody, hasContent: mayHaveContent(method, statusCode) } } : null, statusCode)
+    }
+    const content = !mayHaveContent(method, statusCode) ? null : shared === null ? body : audience.isGone() ? null : shared.reader()
+    if (content === null && shared === null) discard(body)
+    audience.passed({
+      statusCode: composed?.statusCode ?? statusCode,
+      lines: composed?.lines ?? linesOf(withoutCacheStatus(fields)),
+      cacheStatus: fields['cache-status'],
+      outcome,
+      body: composed === null || content === null ? content : around(composed.before, content, composed.after)
+    })
+    shared?.start()
+  }
+
+  function share (body: Readable, recording: Recording, outcome: CacheOutcome, statusCode: number): SharedBody {
+    return shareBody({
+      source: body,
+      recording,
+      // Of known and bounded length it is worth finishing, although the client has left.
+      finishAlone: recording.expectedBytes !== undefined || !mayHaveContent(method, statusCode),
+      onEnd: failure => {
+        flight?.end()
+        audience.recorded(failure === null ? outcome : { ...outcome, stored: false, ttl: null, detail: failure })
+      },
+      onCutShort: () => {
+        flight?.end()
+        audience.recorded({ ...outcome, stored: false, ttl: null, detail: 'incomplete' })
+      }
+    })
+  }
+
+  /** @param landing null when nobody else can use what came */
+  function land (flight: LeadFlight, { flightKey, request: { rules } }: CacheForward, landing: Landing | null, statusCode: number): void {
+    if (landing !== null) flights.forgetHopeless(flightKey as string)
+    // An origin server in trouble will answer differently soon.
+    else if (statusCode < 500) flights.rememberHopeless(flightKey as string, now() + rules.collapse.hitForMiss)
+    flight.land(landing ?? { kind: 'alone' })
+  }
+
+  function failed (lookup: CacheForward, error: UpstreamError): void {
+    headHasCome = true
+    // Of those who wait each may have a stale response that it accepts.
+    const stale = error.statusCode >= 502 ? cache.onUpstreamFailure(lookup, now(), null) : null
+    if (stale === null) audience.failed(error)
+    else audience.stored(stale)
+    // A cancelled leader, or one whose own content failed, says nothing of the upstream.
+    flight?.land(error.statusCode >= 500 ? { kind: 'failed', error } : { kind: 'alone' })
+  }
+}
+
+export function mayHaveContent (method: string, statusCode: number): boolean {
+  return method !== 'HEAD' && statusCode !== 204 && statusCode !== 304
+}
+
+/** Whether those who asked later may have it without asking themselves. */
+function isFresh (response: StoredResponse, now: number): boolean {
+  return response.freshnessLifetime > currentAge(response, now) && (response.control.noCache !== true || response.override === 'override-origin-ignored')
+}
+
+function withoutCacheStatus (fields: MutableFieldMap): MutableFieldMap {
+  return fields['cache-status'] === undefined ? fields : { ...fields, 'cache-status': undefined }
+}
+
+/** The stored parts on both sides of what arrives. */
+function around (before: Buffer, content: Readable, after: Buffer): Readable {
+  return Readable.from((async function * () {
+    if (before.length > 0) yield before
+    yield * content
+    if (after.length > 0) yield after
+  })(), { objectMode: false })
+}
+
+function discard (body: Readable): void {
+  body.on('error', () => {})
+  body.resume()
+}
