@@ -3,6 +3,7 @@ import { STATUS_CODES, type IncomingMessage, type Server, type ServerResponse } 
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { noteCut, type CutCode } from '../proxy/cut.ts'
+import type { NoteRefusal } from './refusals.ts'
 
 const statusOf: Readonly<Record<string, readonly [number, CutCode]>> = {
   HPE_HEADER_OVERFLOW: [431, 'too_many_fields'],
@@ -17,7 +18,7 @@ const lingerMs = 1000
 const answered = new WeakSet<Duplex>()
 
 /** Answers to what the parser of `node:http` refuses, or has waited too long for. */
-export function answerClientError (error: NodeJS.ErrnoException, socket: Duplex): void {
+export function answerClientError (error: NodeJS.ErrnoException, socket: Duplex, note: NoteRefusal): void {
   if (answered.has(socket)) return
   answered.add(socket)
   socket.on('error', () => {})
@@ -27,7 +28,10 @@ export function answerClientError (error: NodeJS.ErrnoException, socket: Duplex)
   }
   const [status, code] = statusOf[error.code ?? ''] ?? [400, 'bad_request']
   const response = (socket as Duplex & { _httpMessage?: ServerResponse | null })._httpMessage ?? null
-  if (response === null) return answerRaw(socket, status, code)
+  if (response === null) {
+    note(socket, status, code)
+    return answerRaw(socket, status, code)
+  }
   // Behind a response that has begun, another status line would be taken for its content.
   if (response.headersSent && !response.writableEnded) {
     socket.destroy()
@@ -37,11 +41,12 @@ export function answerClientError (error: NodeJS.ErrnoException, socket: Duplex)
   answer(response, status, code)
 }
 
-export function answerOddRequests (server: Server): void {
+export function answerOddRequests (server: Server, note: NoteRefusal): void {
   // HTTP/2 connections that break the protocol.
   server.on('sessionError', () => {})
   // No tunnels: the proxy connects to configured upstreams only (RFC 9110 9.3.6). HTTP/2 hands over a response.
   server.on('connect', (_request: IncomingMessage, target: Duplex | ServerResponse) => {
+    note('writeHead' in target ? target.req.socket : target, 501, 'method_not_supported')
     if ('writeHead' in target) return answer(target, 501, 'method_not_supported')
     target.on('error', () => {})
     answerRaw(target, 501, 'method_not_supported')

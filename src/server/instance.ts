@@ -44,9 +44,10 @@ export async function startInstance (input: InstanceInput): Promise<Instance> {
 
   async function reload (): Promise<ReloadResult> {
     const next = await input.read()
-    // The new certificates first: when they cannot be used, nothing else has changed yet.
-    if (tls !== null && next.server.tls !== undefined) tls.reload(next.server.tls)
+    // Certificates that cannot be used, or anything else that cannot, leave everything as it was.
+    const useCertificates = tls !== null && next.server.tls !== undefined ? tls.prepare(next.server.tls) : null
     const result = await control.reload(next)
+    useCertificates?.()
     logger.info({ ...result }, 'configuration reloaded')
     return result
   }

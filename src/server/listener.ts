@@ -3,12 +3,14 @@ import Fastify, { LogController, type FastifyInstance, type FastifyServerOptions
 import http, { METHODS } from 'node:http'
 import http2 from 'node:http2'
 import https from 'node:https'
+import type { Socket } from 'node:net'
 import { holdfast, type HoldfastOptions } from '../app.ts'
 import type { Config } from '../config/schema.ts'
 import type { HoldfastControl } from '../control.ts'
 import { createRequestIds } from '../proxy/request-id.ts'
 import { answerClientError, answerOddRequests } from './client-errors.ts'
 import { guardConnections, type ConnectionGuard, type RequestHandler } from './connection-guard.ts'
+import { createRefusals, type NoteRefusal } from './refusals.ts'
 import type { TlsContexts } from './tls.ts'
 
 export interface ProxyListener {
@@ -45,6 +47,7 @@ export async function createProxyListener (input: ProxyListenerInput): Promise<P
   }
 
   let connections: ConnectionGuard | null = null
+  let noteRefusal: NoteRefusal = () => {}
   const app = Fastify({
     ...(input.logger === undefined ? { logger: false } : { loggerInstance: input.logger }),
     logController: new LogController({ disableRequestLogging: true }),
@@ -58,7 +61,7 @@ export async function createProxyListener (input: ProxyListenerInput): Promise<P
     trustProxy: false,
     // There is one route; what the client asked for is normalised by us and put back (plugins/request-context.ts).
     rewriteUrl: () => '/',
-    clientErrorHandler: answerClientError,
+    clientErrorHandler: (error: Error, socket: Socket) => { answerClientError(error, socket, noteRefusal) },
     serverFactory: (handler: RequestHandler) => {
       const server = tls === null
         ? http.createServer(options)
@@ -80,7 +83,7 @@ export async function createProxyListener (input: ProxyListenerInput): Promise<P
       // A request must be whole in time, so its head must be, too; Node takes the opposite for a contradiction.
       plain.headersTimeout = limits.requestTimeout === 0 ? limits.headerTimeout : Math.min(limits.headerTimeout, limits.requestTimeout)
       plain.requestTimeout = limits.requestTimeout
-      answerOddRequests(plain)
+      answerOddRequests(plain, (socket, status, code) => { noteRefusal(socket, status, code) })
       connections = guardConnections(plain, limits, handler)
       tls?.attach(server as never)
       return plain
@@ -103,5 +106,7 @@ export async function createProxyListener (input: ProxyListenerInput): Promise<P
     }
   } satisfies HoldfastOptions)
   await app.ready()
-  return { app, control: control as unknown as HoldfastControl, metrics: metrics as unknown as FastifyInstance['proxyMetrics'], connections: connections as unknown as ConnectionGuard }
+  const registry = metrics as unknown as FastifyInstance['proxyMetrics']
+  noteRefusal = createRefusals({ registry, log: config.log.access ? app.log : null })
+  return { app, control: control as unknown as HoldfastControl, metrics: registry, connections: connections as unknown as ConnectionGuard }
 }

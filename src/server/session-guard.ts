@@ -61,7 +61,7 @@ export function guardSessions (server: Http2SecureServer, limits: LimitsConfig):
     if (closing) session.close()
   })
 
-  const lookMs = Math.min(longestLookMs, Math.max(shortestLookMs, Math.min(limits.bodyTimeout, limits.writeTimeout) / looksPerLimit))
+  const lookMs = Math.min(longestLookMs, Math.max(shortestLookMs, Math.min(limits.bodyTimeout, limits.writeTimeout, limits.requestTimeout || Infinity) / looksPerLimit))
   const timer = setInterval(() => {
     const now = performance.now()
     for (const [stream, watched] of streams) look(stream, watched, now)

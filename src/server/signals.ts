@@ -5,15 +5,16 @@ export interface SignalActions {
   readonly log: ProcessLog
   readonly drain: () => Promise<void>
   readonly reload: () => Promise<unknown>
-  /** Signals that another process acts on. */
-  readonly ignored?: readonly NodeJS.Signals[]
+  /** Called before a second signal ends the process without regard to what it still does. */
+  readonly abandon?: () => void
 }
 
-export function endWithSignals ({ log, drain, reload, ignored = [] }: SignalActions): void {
+export function endWithSignals ({ log, drain, reload, abandon }: SignalActions): void {
   let ending = false
   const end = (signal: string): void => {
     if (ending) {
       log.logger.warn({ signal }, 'second signal, exiting at once')
+      abandon?.()
       log.flush()
       process.exit(1)
     }
@@ -28,14 +29,16 @@ export function endWithSignals ({ log, drain, reload, ignored = [] }: SignalActi
     log.flush()
     process.exit(code)
   }
-  const actions: Partial<Record<NodeJS.Signals, () => void>> = {
-    SIGTERM: () => { end('SIGTERM') },
-    SIGINT: () => { end('SIGINT') },
-    SIGHUP: () => {
-      reload().catch((error: unknown) => { log.logger.error({ err: error, code: 'reload_failed' }, 'the configuration was not reloaded; nothing changed') })
-    }
-  }
-  for (const [signal, act] of Object.entries(actions)) process.on(signal, ignored.includes(signal as NodeJS.Signals) ? () => {} : act)
+  process.on('SIGTERM', end)
+  process.on('SIGINT', end)
+  process.on('SIGHUP', () => {
+    reload().catch((error: unknown) => { log.logger.error({ err: error, code: 'reload_failed' }, 'the configuration was not reloaded; nothing changed') })
+  })
+}
+
+/** Another process acts on the signals and tells this one. */
+export function ignoreSignals (): void {
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP']) process.on(signal, () => {})
 }
 
 export function endWithErrors (log: ProcessLog): void {

@@ -8,8 +8,8 @@ export interface TlsContexts {
   readonly options: TlsOptions
   /** Tells the server whose default certificate follows a reload. */
   attach (server: TlsServer): void
-  /** Reads the files again; throws, and changes nothing, when one cannot be used. */
-  reload (config: TlsConfig): void
+  /** Reads the files again, and gives back what puts them in force; throws when one cannot be used. */
+  prepare (config: TlsConfig): () => void
 }
 
 interface Loaded {
@@ -33,9 +33,12 @@ export function createTlsContexts (config: TlsConfig): TlsContexts {
       servers.add(server)
       server.once('close', () => { servers.delete(server) })
     },
-    reload (next) {
-      loaded = load(next)
-      for (const server of servers) server.setSecureContext({ ...loaded.fallback, minVersion: next.minVersion })
+    prepare (next) {
+      const prepared = load(next)
+      return () => {
+        loaded = prepared
+        for (const server of servers) server.setSecureContext({ ...loaded.fallback, minVersion: next.minVersion })
+      }
     }
   }
 }

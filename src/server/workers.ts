@@ -10,7 +10,7 @@ import type { Config } from '../config/schema.ts'
 import type { ReloadResult } from '../../routes/admin.ts'
 import { startInstance } from './instance.ts'
 import type { ProcessLog } from './logger.ts'
-import { endWithSignals } from './signals.ts'
+import { endWithSignals, ignoreSignals } from './signals.ts'
 
 export interface WorkersInput {
   readonly config: Config
@@ -18,7 +18,7 @@ export interface WorkersInput {
   readonly read: () => Promise<Config>
 }
 
-type Question = 'state' | 'metrics' | 'reload'
+type Question = 'state' | 'metrics' | 'reload' | 'drain'
 interface Asked { readonly id: number, readonly question: Question }
 interface Answered { readonly id: number, readonly answer?: unknown, readonly error?: string }
 
@@ -111,12 +111,13 @@ export async function startPrimary ({ config, log, read }: WorkersInput): Promis
   endWithSignals({
     log,
     reload,
+    abandon: () => { for (const worker of workers()) worker.process.kill('SIGKILL') },
     drain: async () => {
       ending = true
       clearInterval(poll)
       await Promise.all(workers().map(worker => new Promise<void>(resolve => {
         worker.once('exit', () => { resolve() })
-        worker.process.kill('SIGTERM')
+        worker.send({ id: ++asked, question: 'drain' } satisfies Asked)
       })))
       await admin?.close()
     }
@@ -128,7 +129,14 @@ export async function startWorker ({ config, log, read }: WorkersInput): Promise
   const answers: Readonly<Record<Question, () => unknown>> = {
     state: instance.reasonsNotReady,
     metrics: () => instance.listener.metrics.metrics(),
-    reload: instance.reload
+    reload: instance.reload,
+    drain: () => { end() }
+  }
+  const end = (): void => {
+    instance.drain().catch((error: unknown) => { log.logger.error({ err: error }, 'shutting down failed') }).finally(() => {
+      log.flush()
+      process.exit(0)
+    })
   }
   process.on('message', (message: Asked) => {
     Promise.resolve().then(() => answers[message.question]()).then(
@@ -137,8 +145,8 @@ export async function startWorker ({ config, log, read }: WorkersInput): Promise
     )
   })
   // The primary is gone: so is whoever would stop or replace this worker.
-  process.on('disconnect', () => { instance.drain().finally(() => process.exit(0)) })
-  // A terminal interrupts the whole group; the primary decides then.
-  endWithSignals({ log, drain: instance.drain, reload: instance.reload, ignored: ['SIGINT', 'SIGHUP'] })
+  process.on('disconnect', end)
+  // Terminals and service managers signal the whole group; the primary decides then.
+  ignoreSignals()
   log.flush()
 }

@@ -49,7 +49,7 @@ async function logged (t: Test, origin: string) {
   const listener = await createProxyListener({ config, logger: logger as never, tls: null })
   await listener.app.listen({ host: '127.0.0.1', port: 0 })
   t.teardown(() => listener.app.close())
-  return { port: (listener.app.server.address() as AddressInfo).port, requests: () => lines.filter(line => line['msg'] === 'request'), all: () => JSON.stringify(lines) }
+  return { port: (listener.app.server.address() as AddressInfo).port, requests: () => lines.filter(line => line['msg'] === 'request'), all: () => JSON.stringify(lines), metrics: () => listener.metrics.metrics() }
 }
 
 t.test('one line per request, without anything that may be secret', async t => {
@@ -69,6 +69,25 @@ t.test('one line per request, without anything that may be secret', async t => {
   t.match(origin.requests[0], 'traceparent: 00-1-2-03')
 })
 
+t.test('what the cache holds and drops, and what the upstream costs, is counted', async t => {
+  const origin = await startRawOrigin(t, ({ text, count }) => text.startsWith('GET /stale')
+    ? count === 1 ? response('x', ['Cache-Control: max-age=0, stale-if-error=60']) : response('gone', [], '500 No')
+    : response('x'.repeat(3000), ['Cache-Control: max-age=60']))
+  const proxy = await startProxy(t, origin.url, { cache: { maxBytes: '16KiB', maxResponseBytes: '16KiB' } })
+  for (const path of ['/stale', '/stale', ...Array.from({ length: 8 }, (_, i) => `/${i}`)]) await talk(proxy.port, get(path))
+
+  const text = await proxy.metrics.metrics()
+  t.match(text, /^holdfast_cache_stale_total 1$/m)
+  t.match(text, /^holdfast_cache_evictions_total [1-9]/m)
+  t.match(text, /^holdfast_cache_entries [1-9]$/m)
+  t.match(text, /^holdfast_upstream_requests_total\{upstream="default"\} 10$/m)
+  t.match(text, /^holdfast_upstream_duration_seconds_count\{upstream="default"\} 10$/m)
+  t.match(text, /^holdfast_upstream_open_sockets\{upstream="default"\} 1$/m)
+  t.match(text, /^holdfast_http_request_duration_seconds_count\{route="default",method="GET",status_class="2xx",cache="miss"\} 9$/m)
+  const bytes = Number(/^holdfast_cache_bytes (\d+)$/m.exec(text)?.[1])
+  t.ok(bytes > 3000 && bytes <= 16_384)
+})
+
 t.test('a client that left is marked, and a harmful request id is replaced', async t => {
   const origin = await startRawOrigin(t, () => {})
   const { port, requests } = await logged(t, origin.url)
@@ -81,4 +100,26 @@ t.test('a client that left is marked, and a harmful request id is replaced', asy
 
   t.match(requests()[0], { aborted: true, code: 'cancelled' })
   t.match(requests()[0]?.['reqId'], /^[\w-]+$/)
+})
+
+t.test('every request has its line and its count, also where a client pipelined several, left in between, or was refused', async t => {
+  const origin = await startRawOrigin(t, ({ text, socket }) => { if (text.startsWith('GET /half')) socket.write('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf') })
+  const { port, requests, metrics } = await logged(t, origin.url)
+
+  const impatient = openSocket(port)
+  impatient.write('GET /one HTTP/1.1\r\nHost: a\r\n\r\nGET /two HTTP/1.1\r\nHost: a\r\n\r\n')
+  await until(() => origin.requests.length === 2)
+  impatient.destroy()
+  await until(() => origin.open === 0)
+  t.match(await talk(port, get('/half'), /half$/), / 200 /)
+  for (const fields of [['Expect: miracles'], ['Transfer-Encoding: identity'], ['Host: b'], Array.from({ length: 101 }, () => 'X: 1')]) await talk(port, get('/', fields))
+  await talk(port, 'hello\r\n\r\n')
+  await talk(port, 'GET / HTTP/1.1\r\n\r\n')
+  await until(() => requests().length === 9)
+
+  t.same(requests().map(line => line['status']).sort(), [200, 400, 400, 400, 400, 417, 431, 499, 499])
+  t.same(requests().filter(line => line['aborted'] === true).map(line => [line['status'], line['code']]).sort(), [[200, 'cancelled'], [499, 'cancelled'], [499, 'cancelled']])
+  let counted = 0
+  for (const [, count] of (await metrics()).matchAll(/^holdfast_http_requests_total\{.*\} (\d+)$/gm)) counted += Number(count)
+  t.equal(counted, 9)
 })

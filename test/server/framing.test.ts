@@ -111,3 +111,40 @@ t.test('a limit for whole requests below the one for their head is no contradict
   t.equal(status(await talk(proxy.port, get('/'))), 200)
   t.equal(status(await talk(proxy.port, 'GET / HTTP/1.1\r\nHost: a\r\nX: ')), 408)
 })
+
+t.test('CVE-2025-4366: what follows content that was refused is not taken for a request', async t => {
+  const origin = await startRawOrigin(t, () => response())
+  const proxy = await startProxy(t, origin.url, { server: { limits: { bodyBytes: 3 } } })
+
+  for (const framing of ['Content-Length: 40\r\n\r\n', `Content-Length: 5\r\n\r\nhello${get('/behind')}`, `Transfer-Encoding: identity\r\n\r\n${get('/behind')}`]) {
+    const answer = await talk(proxy.port, `POST / HTTP/1.1\r\nHost: a\r\n${framing}${get('/in')}`)
+    t.match(answer, /^HTTP\/1\.1 4(?:13|00) [^]*connection: close/i)
+    t.equal(answer.split('HTTP/1.1 ').length - 1, 1, 'one answer only')
+  }
+  t.equal(origin.requests.length, 0)
+})
+
+t.test('a client that breaks off its content while its request waits for a connection does no harm', async t => {
+  const origin = await startRawOrigin(t, ({ text }) => text.startsWith('GET') ? undefined : response())
+  const proxy = await startProxy(t, origin.url, { upstream: { connections: 1 } })
+  const first = openSocket(proxy.port)
+  first.write(get('/hang'))
+  await until(() => origin.requests.length === 1)
+
+  const clients = ['xyz', '3\r\nabc\r\nnonsense'].map(content => {
+    const client = openSocket(proxy.port)
+    client.on('error', () => {})
+    client.write(`POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n${content}`)
+    return client
+  })
+  await Promise.all(clients.map(async client => { await until(() => client.bytesRead > 0) }))
+  const broken = openSocket(proxy.port)
+  broken.write('POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc')
+  await until(() => proxy.control.stats().upstreams['default']?.queued === 1)
+  broken.destroy()
+  await until(() => proxy.control.stats().upstreams['default']?.queued === 0)
+  first.destroy()
+  await until(() => origin.open === 0)
+
+  t.equal(status(await talk(proxy.port, get('/').replace('GET', 'DELETE'))), 200)
+})

@@ -153,6 +153,44 @@ t.test('TLS: handshakes and heads that drip in are cut off, and limits hold for 
   t.match(await talkTls(port, 'CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n'), / 501 /)
 })
 
+t.test('TLS: a handshake that drips in has no more time than one that does not come', async t => {
+  const origin = await startRawOrigin(t, () => response())
+  const { port } = await start(t, origin.url, { headerTimeout: '200ms' })
+
+  const slow = connect(port, '127.0.0.1')
+  slow.on('error', () => {})
+  slow.resume()
+  // The start of a handshake record that announces far more than will ever come.
+  const octets = Buffer.concat([Buffer.from([0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3]), Buffer.alloc(100)])
+  for (let i = 0; i < octets.length && !slow.destroyed; i++) {
+    slow.write(octets.subarray(i, i + 1))
+    await new Promise(resolve => { setTimeout(resolve, 20) })
+  }
+  t.ok(slow.destroyed)
+})
+
+t.test('HTTP/2: a session without a request ends, and content over the limit is 413', async t => {
+  const origin = await startRawOrigin(t, () => response())
+  const silent = await start(t, origin.url, { headerTimeout: '200ms' })
+  await until(() => silent.session.destroyed)
+
+  const { session } = await start(t, origin.url, { bodyBytes: 4 })
+  t.equal((await ask(session, { ':method': 'POST', 'content-length': '7' }, 'content').end).status, 413)
+  t.equal((await ask(session, { ':method': 'POST' }, 'content').end).status, 413)
+  t.equal((await ask(session, { ':method': 'POST' }, 'four').end).status, 200)
+})
+
+t.test('HTTP/2: a request that drips in has its whole time, and no more', async t => {
+  const origin = await startRawOrigin(t, () => {})
+  const { session } = await start(t, origin.url, { requestTimeout: '300ms' })
+
+  const { stream, end } = ask(session, { ':method': 'POST' }, null)
+  const drip = setInterval(() => { if (!stream.destroyed) stream.write('x') }, 50)
+  const { status } = await end
+  clearInterval(drip)
+  t.equal(status, 408)
+})
+
 t.test('drain: what is in flight over TLS finishes, in HTTP/1.1 and HTTP/2, and the connections end', async t => {
   const waiting: Array<() => void> = []
   const origin = await startRawOrigin(t, ({ socket }) => { waiting.push(() => { socket.write(response('finished')) }) })

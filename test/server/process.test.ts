@@ -4,6 +4,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { connect as connectTls } from 'node:tls'
+import { generate } from 'selfsigned'
 import t, { type Test } from 'tap'
 import { get, openSocket, talk, until } from '../fixtures/proxy.ts'
 import { response, startRawOrigin } from '../fixtures/raw-origin.ts'
@@ -64,13 +66,18 @@ t.test('started without anything it shows a sample origin and a line to try, whi
 t.test('SIGTERM: not ready, requests in flight finish, exit 0', async t => {
   let release: () => void = () => {}
   const origin = await startRawOrigin(t, ({ socket }) => { release = () => { socket.write(response('finished')) } })
-  const { proxy, child, exit, out } = await start(t, ['--upstream', origin.url])
+  const { proxy, admin, child, exit, out } = await start(t, ['--upstream', origin.url])
   const slow = talk(portOf(proxy), get('/').replace('Connection: close\r\n', ''))
   const idle = openSocket(portOf(proxy))
   await until(() => origin.requests.length === 1)
 
   child.kill('SIGTERM')
   await until(() => out().includes('shutting down'))
+  const ready = await fetch(`${admin}/health/ready`)
+  t.equal(ready.status, 503)
+  t.same(await ready.json(), { status: 'not ready', reasons: ['draining'] })
+  t.equal((await fetch(`${admin}/health/live`)).status, 200)
+  await t.rejects(talk(portOf(proxy), get('/')), { code: 'ECONNREFUSED' }, 'the listener is closed')
   release()
 
   t.match(await slow, /connection: close[^]*finished$/i)
@@ -146,6 +153,39 @@ t.test('SIGHUP and POST /reload put a valid file in force and leave everything a
   t.equal(await body(), 'one')
 })
 
+t.test('SIGHUP reads certificates again; with one that is broken everything stays, the routes too', async t => {
+  const folder = mkdtempSync(join(tmpdir(), 'holdfast-'))
+  t.teardown(() => { rmSync(folder, { recursive: true }) })
+  const [cert, key, file] = ['cert.pem', 'key.pem', 'config.json'].map(name => join(folder, name)) as [string, string, string]
+  const certify = async (name: string): Promise<void> => {
+    const made = await generate([{ name: 'commonName', value: name }])
+    writeFileSync(cert, made.cert)
+    writeFileSync(key, made.private)
+  }
+  const write = (upstream: string): void => { writeFileSync(file, JSON.stringify({ server: { tls: { certificates: [{ cert, key }] } }, upstreams: { a: { targets: [upstream] } }, routes: [{ name: 'r', upstream: 'a' }] })) }
+  await certify('first.test')
+  write('http://127.0.0.1:9')
+  const { proxy, admin, child, out } = await start(t, ['--config', file])
+  const name = (): Promise<string> => new Promise((resolve, reject) => {
+    const socket = connectTls({ port: portOf(proxy), host: '127.0.0.1', rejectUnauthorized: false }, () => {
+      resolve(String(socket.getPeerCertificate().subject.CN))
+      socket.destroy()
+    }).on('error', reject)
+  })
+  t.equal(await name(), 'first.test')
+
+  await certify('second.test')
+  child.kill('SIGHUP')
+  await until(() => out().includes('configuration reloaded'))
+  t.equal(await name(), 'second.test')
+
+  writeFileSync(cert, 'broken')
+  write('http://127.0.0.1:10')
+  t.equal((await fetch(`${admin}/reload`, { method: 'POST' })).status, 422)
+  t.equal(await name(), 'second.test')
+  t.match(await (await fetch(`${admin}/cache/stats`)).text(), '127.0.0.1:9"')
+})
+
 t.test('not ready while no upstream is healthy', async t => {
   const { proxy, admin } = await start(t, ['--upstream', 'http://127.0.0.1:9'])
   for (let i = 0; i < 5; i++) await (await fetch(proxy)).text()
@@ -201,4 +241,33 @@ t.test('workers share the listener, and the primary answers for all of them', as
 
   child.kill('SIGTERM')
   t.equal(await exit, 0)
+})
+
+t.test('workers: not ready before they are, and a signal to the whole group lets requests in flight finish', async t => {
+  const folder = mkdtempSync(join(tmpdir(), 'holdfast-'))
+  t.teardown(() => { rmSync(folder, { recursive: true }) })
+  const go = join(folder, 'go')
+  writeFileSync(join(folder, 'wait.mjs'), `import { isWorker } from 'node:cluster'
+import { existsSync } from 'node:fs'
+while (isWorker && !existsSync(${JSON.stringify(go)})) await new Promise(resolve => { setTimeout(resolve, 20) })
+`)
+  let release: () => void = () => {}
+  const origin = await startRawOrigin(t, ({ socket }) => { release = () => { socket.write(response('finished')) } })
+  const launched = launch(t, ['--upstream', origin.url, '--workers', '2', '--host', '127.0.0.1', '--port', '0', '--admin-port', '0'], { NODE_OPTIONS: `--import ${join(folder, 'wait.mjs')}` })
+  const lines = (role: string): Array<{ url: string, pid: number }> => launched.out().split('\n').filter(line => line.includes('"listening"') && line.includes(`"role":"${role}"`) && line.endsWith('}')).map(line => JSON.parse(line) as { url: string, pid: number })
+  await until(() => lines('admin').length === 1)
+  const ready = async (): Promise<unknown> => await (await fetch(`${lines('admin')[0]?.url}/health/ready`)).json()
+  t.same(await ready(), { status: 'not ready', reasons: ['starting'] })
+  writeFileSync(go, '')
+  while ((await ready() as { status: string }).status !== 'ready') await new Promise(resolve => { setTimeout(resolve, 20) })
+  await until(() => lines('proxy').length === 2)
+
+  const slow = talk(portOf(lines('proxy')[0]?.url as string), get('/'))
+  await until(() => origin.requests.length === 1)
+  for (const pid of [launched.child.pid as number, ...lines('proxy').map(line => line.pid)]) process.kill(pid, 'SIGTERM')
+  await until(() => launched.out().includes('draining'))
+  release()
+
+  t.match(await slow, /finished$/)
+  t.equal(await launched.exit, 0)
 })

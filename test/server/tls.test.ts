@@ -87,11 +87,11 @@ t.test('the certificate fits the server name, and a reload swaps it; a broken on
   t.equal(await proxy.names('unknown.test'), 'one.test')
 
   await certificate('one', 'new.test')
-  proxy.tls.reload(tlsConfig)
+  proxy.tls.prepare(tlsConfig)()
   t.equal(await proxy.names('unknown.test'), 'new.test')
 
   writeFileSync(join(folder, 'one.pem'), 'broken')
-  t.throws(() => { proxy.tls.reload(tlsConfig) })
+  t.throws(() => { proxy.tls.prepare(tlsConfig) })
   t.equal(await proxy.names('unknown.test'), 'new.test')
 })
 
