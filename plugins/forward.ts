@@ -145,6 +145,8 @@ export default fp<ForwardOptions>(async function forward (app, options) {
     request.cacheOutcome = outcome
     if (recording !== null) {
       let whole = false
+      // Copying must not start the flow: `onSend` hooks may take their time before the client's side is attached.
+      body.pause()
       body.on('data', recording.write)
       body.once('end', () => {
         whole = true
