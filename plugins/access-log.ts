@@ -1,12 +1,13 @@
 /**
- * One line per request, when its response is done. Only what is named here is written: no fields of the request, whose
+ * One line per request, when its response is done or its client has left. Only what is named here is written: no fields of the request, whose
  * values may be secrets, and no query, for the same reason.
  */
 import fp from 'fastify-plugin'
 import { outcomeLabel } from '../src/cache/status.ts'
+import { cutCodeOf } from '../src/proxy/cut.ts'
 
 export default fp(async function accessLog (app) {
-  app.addHook('onResponse', (request, reply, done) => {
+  app.onRequestEnd((request, reply, { statusCode, aborted }) => {
     const { forwarding, cacheOutcome } = request
     const { raw } = reply
     const line: Record<string, unknown> = {
@@ -14,7 +15,7 @@ export default fp(async function accessLog (app) {
       method: request.method,
       path: forwarding?.target.path ?? '',
       route: forwarding?.routeName ?? '',
-      status: reply.statusCode,
+      status: statusCode,
       cache: outcomeLabel(cacheOutcome),
       client: forwarding?.clientAddress ?? request.raw.socket?.remoteAddress ?? '',
       http: request.raw.httpVersion,
@@ -27,12 +28,12 @@ export default fp(async function accessLog (app) {
       line['target'] = forwarding.upstreamTarget
       line['upstreamMs'] = Math.round(((forwarding.upstreamEndedAt || performance.now()) - forwarding.upstreamStartedAt) * 1000) / 1000
     }
-    if (request.errorCode !== '') line['code'] = request.errorCode
-    if (!raw.writableFinished) line['aborted'] = true
+    const code = cutCodeOf(raw) ?? (aborted && request.errorCode === '' ? 'cancelled' : request.errorCode)
+    if (code !== '') line['code'] = code
+    if (aborted) line['aborted'] = true
     request.log.info(line, 'request')
-    done()
   })
-}, { name: 'access-log', fastify: '5.x', dependencies: ['request-context', 'cache'] })
+}, { name: 'access-log', fastify: '5.x', dependencies: ['request-end', 'request-context', 'cache'] })
 
 /** Content bytes as announced; of content without announced length Node does not tell, so 0 stands for unknown. */
 function bytesSent (raw: { getHeader (name: string): unknown, _contentLength?: number | null }): number {

@@ -12,6 +12,8 @@ import { lingerAfter } from '../src/proxy/linger.ts'
 export function sendError (request: FastifyRequest, reply: FastifyReply, statusCode: number, code: string, message?: string): void {
   if (request.forwarding !== null) request.forwarding.errorCode = code
   request.errorCode = code
+  // A limit on clients may have answered in the meantime.
+  if (reply.raw.headersSent) return
   const error = createErrorBody({ statusCode, code, requestId: request.id, ...(message === undefined ? {} : { message }) }, request.headers.accept)
   reply.code(statusCode).header('content-type', error.contentType).header('cache-control', 'no-store')
   reply.header('cache-status', formatCacheStatus(reply.server.cacheIdentifier, request.cacheOutcome ?? nothingLookedUp))

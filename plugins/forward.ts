@@ -19,7 +19,7 @@ import { cacheKeyOf } from '../src/proxy/cache-key-of.ts'
 import { createReplyFromDispatcher } from '../src/upstream/reply-from-dispatcher.ts'
 import { exchangeKey, UpstreamError, type Exchange } from '../src/upstream/exchange.ts'
 import { sendError } from './errors.ts'
-import { respond } from './respond.ts'
+import { isOver, respond } from './respond.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -61,6 +61,11 @@ export default fp<ForwardOptions>(async function forward (app, options) {
   } as RouteHandlerMethod)
 
   function ask (request: FastifyRequest, reply: FastifyReply, forwarding: Forwarding, conditional: FieldMap | null): void {
+    // The client left, or was cut off, while filters took their time: nobody would cancel what begins now.
+    if (isOver(reply.raw)) {
+      reply.hijack()
+      return
+    }
     const { route, target } = forwarding
     const peer = request.raw.socket.remoteAddress ?? ''
     const fields = buildRequestFields({
@@ -171,7 +176,7 @@ export default fp<ForwardOptions>(async function forward (app, options) {
       reply.send(error)
       return
     }
-    if (cause.code === 'cancelled' && reply.raw.destroyed) {
+    if (cause.code === 'cancelled') {
       forwarding.errorCode = 'cancelled'
       request.errorCode = 'cancelled'
       reply.hijack()

@@ -1,6 +1,6 @@
 /**
  * Prometheus metrics (`fastify-metrics`). Its own per-request hooks are off: they cost more than a hit. What is counted
- * per request is counted once, when the response is done, on label children that are kept.
+ * per request is counted once, when it is over, on label children that are kept.
  *
  * Label values come from the configuration or from a fixed list, never from traffic.
  */
@@ -56,11 +56,11 @@ export default fp<MetricsOptions>(async function metrics (app, options) {
   })
 
   const children = new Map<string, { readonly count: { inc: () => void }, readonly duration: { observe: (seconds: number) => void } }>()
-  app.addHook('onResponse', (request, reply, done) => {
+  app.onRequestEnd((request, reply, { statusCode }) => {
     const { forwarding } = request
     const route = forwarding?.routeName ?? '(none)'
     const method = knownMethods.has(request.method) ? request.method : 'other'
-    const statusClass = reply.statusCode < 200 ? '1xx' : statusClasses[Math.floor(reply.statusCode / 100)] as string
+    const statusClass = statusClasses[Math.floor(statusCode / 100)] ?? 'other'
     const cache = outcomeLabel(request.cacheOutcome)
     const key = `${route} ${method} ${statusClass} ${cache}`
     let child = children.get(key)
@@ -76,7 +76,6 @@ export default fp<MetricsOptions>(async function metrics (app, options) {
       const endedAt = forwarding.upstreamEndedAt || performance.now()
       upstreamDurations.labels({ upstream: forwarding.upstreamName }).observe((endedAt - forwarding.upstreamStartedAt) / 1000)
     }
-    done()
   })
 
   gauge('holdfast_cache_bytes', 'Bytes of stored responses.', () => options.stats().cache.bytes)
@@ -135,6 +134,6 @@ export default fp<MetricsOptions>(async function metrics (app, options) {
       }
     })
   }
-}, { name: 'metrics', fastify: '5.x', dependencies: ['request-context', 'cache'] })
+}, { name: 'metrics', fastify: '5.x', dependencies: ['request-end', 'request-context', 'cache'] })
 
 const statusClasses = ['', '1xx', '2xx', '3xx', '4xx', '5xx']

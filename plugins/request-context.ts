@@ -77,6 +77,8 @@ export default fp<RequestContextOptions>(async function requestContext (app, opt
 }, { name: 'request-context', fastify: '5.x' })
 
 function refuse (request: FastifyRequest, reply: FastifyReply, reason: TargetRefusal | 'outside-prefix'): void {
+  // RFC 9112 3.2 asks for 400. Who writes such requests is not to be read on.
+  if (request.raw.httpVersionMajor === 1) reply.header('connection', 'close')
   // The reason goes into the log and the message; the code stays one word that clients can rely on.
   sendError(request, reply, 400, 'bad_target', `The request target or Host was refused: ${reason}.`)
 }

@@ -5,6 +5,8 @@
  * serialisation, header objects or streams in between. When an application has registered `onSend` hooks, or the client
  * speaks HTTP/2, the response goes through `reply.send`, so that the hooks run on hits as well.
  */
+import type { ServerResponse } from 'node:http'
+import type { ServerHttp2Stream } from 'node:http2'
 import { pipeline, Readable } from 'node:stream'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 
@@ -39,6 +41,12 @@ function hooksSymbolOf (app: FastifyInstance): symbol | undefined {
 }
 
 export function respond (request: FastifyRequest, reply: FastifyReply, response: OutgoingResponse): void {
+  // A limit on clients may have answered, or the client have left, while the upstream was asked.
+  if (isOver(reply.raw)) {
+    if (response.body instanceof Readable) response.body.on('error', () => {}).destroy()
+    reply.hijack()
+    return
+  }
   const hooked = (reply.server as unknown as Record<symbol, boolean | undefined>)[sendHooks] !== false
   if (hooked || request.raw.httpVersionMajor !== 1) return respondThroughFastify(request, reply, response)
 
@@ -67,6 +75,12 @@ export function respond (request: FastifyRequest, reply: FastifyReply, response:
   } else {
     raw.end(body, 'latin1')
   }
+}
+
+/** No response can be written any more. */
+export function isOver (raw: ServerResponse): boolean {
+  const { stream } = raw as ServerResponse & { stream?: ServerHttp2Stream }
+  return raw.headersSent || raw.writableEnded || (stream ?? raw).destroyed
 }
 
 function respondThroughFastify (request: FastifyRequest, reply: FastifyReply, response: OutgoingResponse): void {
@@ -112,10 +126,20 @@ function sendHeadAlone (reply: FastifyReply, body: Readable): void {
   })
 }
 
-/** Fastify invents a content type for a Buffer without one, and not for a stream. */
+/**
+ * In pieces where they are many: a slow reader of an HTTP/2 stream shows only by pieces that leave.
+ * Fastify invents a content type for a Buffer without one, and not for a stream.
+ */
 function sendBytes (reply: FastifyReply, bytes: Buffer): void {
-  if (reply.hasHeader('content-type')) reply.send(bytes)
-  else reply.send(Readable.from([bytes], { objectMode: false }))
+  const many = bytes.length > pieceBytes && reply.request.raw.httpVersionMajor === 2
+  if (reply.hasHeader('content-type') && !many) reply.send(bytes)
+  else reply.send(Readable.from(many ? pieces(bytes) : [bytes], { objectMode: false }))
+}
+
+const pieceBytes = 64 * 1024
+
+function * pieces (bytes: Buffer): Generator<Buffer> {
+  for (let at = 0; at < bytes.length; at += pieceBytes) yield bytes.subarray(at, at + pieceBytes)
 }
 
 function addLines (reply: FastifyReply, lines: readonly string[]): void {

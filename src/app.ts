@@ -6,9 +6,11 @@ import cache from '../plugins/cache.ts'
 import errors from '../plugins/errors.ts'
 import forward from '../plugins/forward.ts'
 import loadShedding from '../plugins/load-shedding.ts'
+import messageChecks from '../plugins/message-checks.ts'
 import metrics from '../plugins/metrics.ts'
 import rateLimit from '../plugins/rate-limit.ts'
 import requestContext from '../plugins/request-context.ts'
+import requestEnd from '../plugins/request-end.ts'
 import { noteSendHooks } from '../plugins/respond.ts'
 import rewrite from '../plugins/rewrite.ts'
 import proxyRoutes from '../routes/proxy.ts'
@@ -53,6 +55,7 @@ export async function holdfast (app: FastifyInstance, options: HoldfastOptions):
   })
   const httpCache = createHttpCache({ store, onFailure: error => { app.log.warn({ err: error, code: 'store_failed' }, 'the store failed') } })
 
+  await app.register(requestEnd)
   await app.register(errors, { identifier: config.cache.name })
   await app.register(loadShedding, { config: config.loadShedding })
   await app.register(rateLimit)
@@ -72,6 +75,7 @@ export async function holdfast (app: FastifyInstance, options: HoldfastOptions):
   })
   app.decorate('holdfast', control)
 
+  await app.register(messageChecks, { maxFields: config.server.limits.headerCount })
   await app.register(requestContext, { runtime: () => runtime, prefix: app.prefix })
   await app.register(rewrite)
   await app.register(cache, { cache: httpCache, identifier: config.cache.name, now })

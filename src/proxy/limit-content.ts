@@ -29,6 +29,8 @@ export function limitContent (content: IncomingMessage, response: ServerResponse
       done(error)
     }
   })
+  // Nobody listens while it waits for an upstream connection; whoever takes it over sees `errored`.
+  limited.on('error', () => {})
 
   function take (chunk: Buffer): void {
     bytes += chunk.length

@@ -1,37 +1,82 @@
 /** Answers to what is no HTTP request, or one that the server will not take up: always an answer, then the end. */
 import { STATUS_CODES, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
+import { noteCut, type CutCode } from '../proxy/cut.ts'
 
-const statusOf: Readonly<Record<string, readonly [number, string]>> = {
+const statusOf: Readonly<Record<string, readonly [number, CutCode]>> = {
   HPE_HEADER_OVERFLOW: [431, 'too_many_fields'],
   HPE_CHUNK_EXTENSIONS_OVERFLOW: [413, 'payload_too_large'],
   ERR_HTTP_REQUEST_TIMEOUT: [408, 'request_timeout']
 }
 
-export function answerClientErrors (server: Server): void {
-  server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => {
-    const [status, code] = statusOf[error.code ?? ''] ?? [400, 'bad_request']
-    answer(socket, status, code, error.code === 'ECONNRESET')
-  })
-  // HTTP/2 connections that break the protocol.
-  server.on('sessionError', () => {})
-  server.on('tlsClientError', () => {})
-  // No tunnels: the proxy connects to configured upstreams only (RFC 9110 9.3.6).
-  server.on('connect', (_request: IncomingMessage, socket: Duplex) => { answer(socket, 501, 'method_not_supported') })
-  server.on('checkExpectation', (_request: IncomingMessage, response: ServerResponse) => {
-    response.writeHead(417, { connection: 'close', 'content-type': 'application/json; charset=utf-8' })
-    response.end(JSON.stringify({ error: { code: 'expectation_failed', status: 417 } }))
-  })
-}
+/** How long the client may take to read the last answer and close; closing first could take the answer from it (RFC 9112 9.6). */
+const lingerMs = 1000
 
-function answer (socket: Duplex, status: number, code: string, gone = false): void {
+/** Node says of each further piece that arrives that it is broken. */
+const answered = new WeakSet<Duplex>()
+
+/** Answers to what the parser of `node:http` refuses, or has waited too long for. */
+export function answerClientError (error: NodeJS.ErrnoException, socket: Duplex): void {
+  if (answered.has(socket)) return
+  answered.add(socket)
   socket.on('error', () => {})
-  // Behind a response that has begun, another status line would be taken for its content.
-  const begun = (socket as Duplex & { _httpMessage?: { headersSent?: boolean } | null })._httpMessage?.headersSent === true
-  if (gone || begun || !socket.writable) {
+  if (error.code === 'ECONNRESET' || !socket.writable || (socket as Socket & { secureConnecting?: boolean }).secureConnecting === true) {
     socket.destroy()
     return
   }
-  const body = JSON.stringify({ error: { code, status } })
-  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`, () => { socket.destroy() })
+  const [status, code] = statusOf[error.code ?? ''] ?? [400, 'bad_request']
+  const response = (socket as Duplex & { _httpMessage?: ServerResponse | null })._httpMessage ?? null
+  if (response === null) return answerRaw(socket, status, code)
+  // Behind a response that has begun, another status line would be taken for its content.
+  if (response.headersSent && !response.writableEnded) {
+    socket.destroy()
+    return
+  }
+  response.once('close', () => { (socket as Socket).destroySoon() })
+  answer(response, status, code)
+}
+
+export function answerOddRequests (server: Server): void {
+  // HTTP/2 connections that break the protocol.
+  server.on('sessionError', () => {})
+  // No tunnels: the proxy connects to configured upstreams only (RFC 9110 9.3.6). HTTP/2 hands over a response.
+  server.on('connect', (_request: IncomingMessage, target: Duplex | ServerResponse) => {
+    if ('writeHead' in target) return answer(target, 501, 'method_not_supported')
+    target.on('error', () => {})
+    answerRaw(target, 501, 'method_not_supported')
+  })
+  // Judged with everything else that is said in a head, so that it is logged and counted.
+  server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) => {
+    // Node knows it in lower case only when it comes by HTTP/2.
+    if (request.headers.expect?.toLowerCase() === '100-continue') response.writeContinue()
+    server.emit('request', request, response)
+  })
+}
+
+/** Answers 408, where nothing was answered yet. Whoever waits for the response is told by its end. */
+export function answerTimeout (response: ServerResponse): void {
+  answer(response, 408, 'request_timeout')
+}
+
+function answer (response: ServerResponse, status: number, code: CutCode | 'method_not_supported'): void {
+  if (response.headersSent) return
+  if (code !== 'method_not_supported') noteCut(response, code)
+  const body = bodyOf(status, code)
+  const close = response.req.httpVersionMajor === 1 ? { connection: 'close' } : {}
+  response.writeHead(status, { ...close, 'content-type': 'application/json; charset=utf-8', 'content-length': String(body.length) })
+  response.end(body)
+}
+
+function answerRaw (socket: Duplex, status: number, code: string): void {
+  const body = bodyOf(status, code)
+  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: ${body.length}\r\n\r\n${body}`)
+  socket.resume()
+  const timer = setTimeout(() => { socket.destroy() }, lingerMs)
+  timer.unref()
+  socket.once('close', () => { clearTimeout(timer) })
+}
+
+function bodyOf (status: number, code: string): string {
+  return JSON.stringify({ error: { code, status } })
 }
