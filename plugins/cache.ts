@@ -18,13 +18,16 @@ declare module 'fastify' {
     /** preHandler: sends the reply when a stored response may be used. */
     answerFromCache: preHandlerHookHandler
     /** Sends a stored response, or what the client's preconditions and ranges make of it. */
-    sendStored: (request: FastifyRequest, reply: FastifyReply, hit: CacheHit) => void
+    sendStored: SendStored
   }
   interface FastifyRequest {
     /** How the cache handled this request; `null` until the lookup has run. */
     cacheOutcome: CacheOutcome | null
   }
 }
+
+/** Named outside of the augmentation: `FastifyReply` in it loses its import in the published declarations. */
+export type SendStored = (request: FastifyRequest, reply: FastifyReply, hit: CacheHit) => void
 
 export interface CachePluginOptions {
   readonly cache: HttpCache

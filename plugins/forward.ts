@@ -29,9 +29,11 @@ declare module 'fastify' {
     /** The end of the chain: what the cache did not answer is asked of the upstream. */
     forward: RouteHandlerMethod
     /** Validates a stored response that was used although it is stale (RFC 5861 3). */
-    validateInBackground: (request: FastifyRequest, lookup: CacheForward) => void
+    validateInBackground: ValidateInBackground
   }
 }
+
+export type ValidateInBackground = (request: FastifyRequest, lookup: CacheForward) => void
 
 export interface ForwardOptions {
   readonly cache: HttpCache

@@ -69,6 +69,7 @@ export function respond (request: FastifyRequest, reply: FastifyReply, response:
     raw.end()
   } else if (body instanceof Readable) {
     resetWhenCutShort(request, body)
+    sendHeadAlone(reply, body)
     // `pipeline` and not `pipe`: an upstream that breaks off must break the client's connection visibly.
     pipeline(body, raw, () => {})
   } else {
@@ -96,6 +97,7 @@ function respondThroughFastify (request: FastifyRequest, reply: FastifyReply, re
     sendBytes(reply, body)
   } else {
     resetWhenCutShort(request, body)
+    sendHeadAlone(reply, body)
     reply.send(body)
   }
 }
@@ -110,6 +112,17 @@ function resetWhenCutShort (request: FastifyRequest, body: Readable): void {
   body.once('error', () => {
     if ((socket as { encrypted?: boolean }).encrypted === true) socket.destroy()
     else socket.resetAndDestroy()
+  })
+}
+
+/**
+ * Node keeps a head back until there is content to go with it, which saves a packet; a client of a stream that is silent at
+ * first would wait for ever. Content that came with the head has come by the end of this turn of the event loop.
+ */
+function sendHeadAlone (reply: FastifyReply, body: Readable): void {
+  const { raw } = reply
+  raw.once('pipe', () => {
+    setImmediate(() => { if (!body.readableDidRead && !raw.writableEnded && !raw.destroyed) raw.flushHeaders() })
   })
 }
 

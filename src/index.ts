@@ -17,3 +17,5 @@ export type { Forwarding } from './proxy/forwarding.ts'
 // One type from each file that augments Fastify, which carries the augmentation into the published declarations.
 export type { CachePluginOptions } from '../plugins/cache.ts'
 export type { RequestContextOptions } from '../plugins/request-context.ts'
+export type { ErrorsOptions } from '../plugins/errors.ts'
+export type { MetricsOptions } from '../plugins/metrics.ts'

@@ -1,7 +1,8 @@
 import Fastify from 'fastify'
+import type { AddressInfo } from 'node:net'
 import t from 'tap'
 import { holdfast, type HoldfastControl, type HoldfastOptions } from '../../src/index.ts'
-import { until } from '../fixtures/proxy.ts'
+import { get, talk, until } from '../fixtures/proxy.ts'
 import { response, startRawOrigin } from '../fixtures/raw-origin.ts'
 
 const config = (url: string, extra: { cache?: { heuristic: boolean } } = {}): HoldfastOptions['config'] => ({ upstreams: { default: { targets: [url] } }, routes: [{ name: 'all', upstream: 'default', ...extra }] })
@@ -53,6 +54,26 @@ t.test('onSend hooks of the application run on hits as well', async t => {
   t.equal(hit.headers['x-app'], 'seen')
   t.equal(hit.body, 'body')
   t.equal(hit.headers['content-type'], undefined, 'none is invented')
+})
+
+t.test('an onSend hook that takes its time loses nothing of the content, stored or not, whole or cut short', async t => {
+  const origin = await startRawOrigin(t, ({ text, socket }) => {
+    if (text.startsWith('GET /cut')) socket.end('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n')
+    else socket.write(response('body'.repeat(50_000), text.startsWith('GET /stored') ? fresh : ['Cache-Control: no-store']))
+  })
+  const app = Fastify()
+  app.addHook('onSend', async () => { await new Promise(resolve => { setTimeout(resolve, 10) }) })
+  await app.register(holdfast, { config: config(origin.url) })
+  await app.listen({ host: '127.0.0.1', port: 0 })
+  t.teardown(() => app.close())
+  const { port } = app.server.address() as AddressInfo
+
+  for (const path of ['/stored', '/stored', '/passing', '/passing']) {
+    const answer = await talk(port, get(path))
+    t.equal(answer.slice(answer.indexOf('\r\n\r\n') + 4), 'body'.repeat(50_000), path)
+  }
+  t.notMatch(await talk(port, get('/cut')), /\r\n0\r\n\r\n$/, 'cut short: no last chunk')
+  await t.rejects(talk(port, 'GET /cut HTTP/1.0\r\nHost: a\r\n\r\n', undefined, true), { code: 'ECONNRESET' })
 })
 
 t.test('closes everything it opened', async t => {
