@@ -179,6 +179,7 @@ export default fp<ForwardOptions>(async function forward (app, options) {
     const fetch = startFetch({ cache, flights, now }, {
       ...fetchOf(request, forwarding, lookup),
       audience,
+      background: false,
       dispatch (exchange, callback) {
         forwarding.upstreamStartedAt = performance.now()
         const answered: FetchCallback = (error, response) => {
@@ -227,12 +228,13 @@ export default fp<ForwardOptions>(async function forward (app, options) {
         cutShort (error) { log(error.code, error.cause) },
         isGone: () => true
       },
+      background: true,
       dispatch: (exchange, callback) => { exchange.upstream.fetch(exchange, callback) }
     })
   })
 
   /** What is the same with and without a client. */
-  function fetchOf (request: FastifyRequest, forwarding: Forwarding, lookup: CacheForward): Omit<FetchRequest, 'audience' | 'dispatch'> {
+  function fetchOf (request: FastifyRequest, forwarding: Forwarding, lookup: CacheForward): Omit<FetchRequest, 'audience' | 'dispatch' | 'background'> {
     const { route, target } = forwarding
     const { method, fields } = lookup.request
     const peer = request.raw.socket.remoteAddress ?? ''

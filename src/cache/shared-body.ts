@@ -11,6 +11,9 @@ import type { Recording, RecordingFailure } from './recording.ts'
 /** Held for slow readers when the response is not recorded any more. */
 const windowBytes = 1024 * 1024
 
+/** When every reader has left, the rest is still fetched for the store if it is no more than this. */
+const finishBytes = 256 * 1024
+
 export interface SharedBody {
   /** Another reader, from the first byte; null when that is not held any more. */
   reader (): Readable | null
@@ -25,7 +28,7 @@ export interface SharedBodyOptions {
   readonly onEnd: (failure: RecordingFailure | null) => void
   /** The source was cut short. */
   readonly onCutShort: () => void
-  /** Whether to go on without any reader, for the store. */
+  /** Go on without any reader, for the store, whatever is still to come. */
   readonly finishAlone: boolean
 }
 
@@ -43,6 +46,7 @@ export function shareBody ({ source, recording, onEnd, onCutShort, finishAlone }
   /** Pieces before the held ones. */
   let dropped = 0
   let held = 0
+  let received = 0
   let ended = false
   let failure: Error | null = null
 
@@ -58,10 +62,11 @@ export function shareBody ({ source, recording, onEnd, onCutShort, finishAlone }
     if (ended && reader.next >= dropped + pieces.length) reader.stream.push(null)
   }
 
-  /** Nobody is left, and what is left to come is of unknown length: not worth the origin server's work. */
+  /** Nobody is left, and what is left to come is much, or nobody knows how much: not worth the origin server's work. */
   function endUnlessWanted (): void {
-    if (readers.size > 0 || ended || failure !== null || (finishAlone && recording.isRunning())) return
-    source.destroy()
+    if (readers.size > 0 || ended || failure !== null) return
+    const leftBytes = (recording.expectedBytes ?? Infinity) - received
+    if (!recording.isRunning() || (leftBytes > finishBytes && !finishAlone)) source.destroy()
   }
 
   /** Lets go of what every reader has had, and of what is beyond the window; not while all of it is being recorded. */
@@ -87,6 +92,7 @@ export function shareBody ({ source, recording, onEnd, onCutShort, finishAlone }
     const piece = recording.write(chunk)
     pieces.push(piece)
     held += piece.length
+    received += piece.length
     for (const reader of readers) pump(reader)
     trim()
     pace()

@@ -56,6 +56,8 @@ export interface FetchRequest {
   /** A response to an unsafe request that changed something (RFC 9111 4.4). */
   readonly invalidate: (fields: FieldMap) => void
   readonly maxStoredBytes: number
+  /** Nobody waits for it but the store. */
+  readonly background: boolean
 }
 
 export interface Fetch {
@@ -173,8 +175,7 @@ export function startFetch ({ cache, flights, now }: FetchDependencies, request:
     return shareBody({
       source: body,
       recording,
-      // Of known and bounded length it is worth finishing, although the client has left.
-      finishAlone: recording.expectedBytes !== undefined || !mayHaveContent(method, statusCode),
+      finishAlone: request.background || !mayHaveContent(method, statusCode),
       onEnd: failure => {
         flight?.end()
         audience.recorded(failure === null ? outcome : { ...outcome, stored: false, ttl: null, detail: failure })
