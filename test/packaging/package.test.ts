@@ -65,7 +65,7 @@ t.test('its command says its version, checks a configuration and proxies', async
   t.equal(await ended, 0)
 })
 
-t.test('its import works, and its types with the strictest of compilers', async t => {
+t.test('its import works, and its types with the strictest of compilers', { timeout: 110_000 }, async t => {
   const origin = await startRawOrigin(t, () => response('packed'))
   writeFileSync(join(project, 'use.ts'), `
     import Fastify from 'fastify'
