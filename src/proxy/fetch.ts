@@ -16,6 +16,7 @@ import type { StoredResponse } from '../cache/stored-response.ts'
 import { linesOf } from '../forward/response-fields.ts'
 import type { FieldMap, MutableFieldMap } from '../http/fields.ts'
 import { UpstreamError, type Exchange, type FetchCallback, type UpstreamResponse } from '../upstream/exchange.ts'
+import { discard } from './discard.ts'
 
 /** A response to be passed on while it arrives. */
 export interface PassedResponse {
@@ -226,9 +227,4 @@ function around (before: Buffer, content: Readable, after: Buffer): Readable {
     yield * content
     if (after.length > 0) yield after
   })(), { objectMode: false })
-}
-
-function discard (body: Readable): void {
-  body.on('error', () => {})
-  body.resume()
 }
