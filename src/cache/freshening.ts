@@ -1,6 +1,6 @@
 /** Stored responses brought up to date by a 304 or a response to HEAD, or used although stale because the upstream failed (RFC 9111 4.3, RFC 5861 4). */
 import { isInvalidated, type CacheContext } from './context.ts'
-import { withHead } from './entry.ts'
+import { headOf, placeOfEntry, withHead, type EntryHead } from './entry.ts'
 import { forwarded, hitWith, type CacheForward, type CacheHit } from './lookup.ts'
 import { answerRange } from './range-answer.ts'
 import { updatedHead, type ReceivedResponse } from './recording.ts'
@@ -25,8 +25,8 @@ export function freshen (context: CacheContext, lookup: CacheForward, response: 
     const isSelected = stored === used && stored === lookup.stored
     // A response that this request did not select by its fields stays where it is, for those who do.
     const ownHead = isSelected ? head : { ...head, response: { ...head.response, selecting: stored.response.selecting } }
-    const own = withHead(stored, { ...stored, moment }, ownHead)
-    const keep = head.mayStay && !context.removals.happenedSince(stored.uri, moment) && !isInvalidated(context, { ...stored, moment })
+    const own = withHead(stored, placeOfEntry(stored, moment), ownHead)
+    const keep = head.mayStay && !context.removals.happenedSince(stored.uri, moment) && !isInvalidated(context, placeOfEntry(stored, moment))
     const put = context.safely(false, () => {
       if (keep) return context.store.put(own, stored)
       context.store.remove(stored)
@@ -37,7 +37,7 @@ export function freshen (context: CacheContext, lookup: CacheForward, response: 
     kept = put
     // And this request selects it from now on as well (4.3.1: the origin server named it).
     if (!isSelected && keep) {
-      const selected = withHead(stored, { ...stored, moment }, head)
+      const selected = withHead(stored, placeOfEntry(stored, moment), head)
       kept = context.safely(false, () => context.store.put(selected, null))
       answer = selected
     }
@@ -59,23 +59,22 @@ export function freshen (context: CacheContext, lookup: CacheForward, response: 
 export function updateFromHead (context: CacheContext, lookup: CacheForward, response: ReceivedResponse): boolean {
   const { stored, request } = lookup
   if (stored === null || request.method !== 'HEAD' || response.statusCode !== 200 || stored.response.statusCode !== 200) return false
-  const contentBytes = stored.parts === null ? stored.body.length : stored.parts.totalBytes
-  const place = { ...stored, moment: lookup.moment }
+  const contentBytes = stored.parts === null ? stored.bodyBytes : stored.parts.totalBytes
   if (context.removals.happenedSince(stored.uri, lookup.moment)) return false
   const same = matchesHead(stored.response, contentBytes, response.fields)
-  const head = same ? updatedHead(stored, request, response) : { ...stored, lines: withoutLength(stored.lines), response: { ...stored.response, freshnessLifetime: 0 } }
+  const updated = same ? updatedHead(stored, request, response) : null
   return context.safely(false, () => {
-    if (same && !(head as ReturnType<typeof updatedHead>).mayStay) {
+    if (updated?.mayStay === false) {
       context.store.remove(stored)
       return true
     }
-    return context.store.put(withHead(stored, place, head), stored)
+    const head = updated ?? withLifetime(headOf(stored), 0)
+    return context.store.put(withHead(stored, placeOfEntry(stored, lookup.moment), head), stored)
   })
 }
 
-function withoutLength (lines: readonly string[]): readonly string[] {
-  const place = lines.indexOf('content-length')
-  return place === -1 ? lines : [...lines.slice(0, place), ...lines.slice(place + 2)]
+function withLifetime (head: EntryHead, freshnessLifetime: number): EntryHead {
+  return { ...head, response: { ...head.response, freshnessLifetime } }
 }
 
 /** The stored response to use although it is stale, because the upstream failed; null if there is none that may be. */
