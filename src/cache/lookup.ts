@@ -183,10 +183,10 @@ export function lookUp (context: CacheContext, request: CacheRequest, now: numbe
   }
 }
 
-/** Apart for requests that would select different variants of a response with these names in `Vary`. */
+/** Apart for requests that would select different variants of a response with these names in `Vary`; no cache key looks like it. */
 export function variantFlightKey (key: string, { fields, rules }: CacheRequest, names: readonly string[]): string {
   if (names.length === 0) return key
-  return `${key} ${JSON.stringify(selectingFields(fields, names, rules.vary).map(({ value }) => value ?? null))}`
+  return `variant ${key.length} ${key} ${JSON.stringify(selectingFields(fields, names, rules.vary).map(({ value }) => value ?? null))}`
 }
 
 /** Other variants whose entity tags are sent along, so that a 304 can name one of them (4.3.1). */
