@@ -3,7 +3,7 @@ import { isInvalidated, type CacheContext } from './context.ts'
 import { headOf, placeOfEntry, withHead, type EntryHead } from './entry.ts'
 import { forwarded, hitWith, type CacheForward, type CacheHit } from './lookup.ts'
 import { answerRange } from './range-answer.ts'
-import { updatedHead, type ReceivedResponse } from './recording.ts'
+import { groupKeys, updatedHead, type ReceivedResponse } from './recording.ts'
 import { decideReuse, mayServeStaleOnError } from './reuse.ts'
 import type { StoredEntry } from './store.ts'
 import { confirmed, matchesHead } from './validation.ts'
@@ -25,8 +25,10 @@ export function freshen (context: CacheContext, lookup: CacheForward, response: 
     const isSelected = stored === used && stored === lookup.stored
     // A response that this request did not select by its fields stays where it is, for those who do.
     const ownHead = isSelected ? head : { ...head, response: { ...head.response, selecting: stored.response.selecting } }
-    const own = withHead(stored, placeOfEntry(stored, moment), ownHead)
-    const keep = head.mayStay && !context.removals.happenedSince(stored.uri, moment) && !isInvalidated(context, placeOfEntry(stored, moment))
+    // Groups are fields like others: those of the 304 replace the stored ones (RFC 9875 2, RFC 9111 3.2).
+    const place = { ...placeOfEntry(stored, moment), groups: groupKeys(request, head.response.fields) }
+    const own = withHead(stored, place, ownHead)
+    const keep = head.mayStay && !context.removals.happenedSince(stored.uri, moment) && !isInvalidated(context, place) && !isInvalidated(context, placeOfEntry(stored, moment))
     const put = context.safely(false, () => {
       if (keep) return context.store.put(own, stored)
       context.store.remove(stored)
@@ -37,7 +39,7 @@ export function freshen (context: CacheContext, lookup: CacheForward, response: 
     kept = put
     // And this request selects it from now on as well (4.3.1: the origin server named it).
     if (!isSelected && keep) {
-      const selected = withHead(stored, placeOfEntry(stored, moment), head)
+      const selected = withHead(stored, place, head)
       kept = context.safely(false, () => context.store.put(selected, null))
       answer = selected
     }
