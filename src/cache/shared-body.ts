@@ -77,7 +77,8 @@ export function shareBody ({ source, recording, onEnd, onCutShort, onUnreadable,
     let slowest = Infinity
     for (const { next } of readers) if (next < slowest) slowest = next
     // What has come to its end is held until the slowest has it.
-    while (pieces.length > 0 && (dropped < slowest || (held > windowBytes && !ended))) {
+    const most = ended ? Infinity : windowBytes
+    while (pieces.length > 0 && (dropped < slowest || held > most)) {
       held -= (pieces.shift() as Buffer).length
       if (dropped++ === 0) onUnreadable()
     }
