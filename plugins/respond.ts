@@ -87,8 +87,8 @@ export function isOver (raw: ServerResponse): boolean {
 function respondThroughFastify (request: FastifyRequest, reply: FastifyReply, response: OutgoingResponse): void {
   const { statusCode, body } = response
   reply.code(statusCode)
-  addLines(reply, response.lines)
-  addLines(reply, response.ownLines)
+  // Together: `Cache-Status` may be on both, and a second call would take the place of the first.
+  addLines(reply, response.lines.concat(response.ownLines))
   if (body === null || request.method === 'HEAD') {
     if (body instanceof Readable) discard(body)
     reply.send()
