@@ -9,7 +9,7 @@ import type { CacheForward, CacheHit, HttpCache } from '../src/cache/http-cache.
 import { relatedTargets } from '../src/cache/invalidation.ts'
 import { variantFlightKey } from '../src/cache/lookup.ts'
 import { formatCacheStatus, type CacheOutcome } from '../src/cache/status.ts'
-import { hintedLinks } from '../src/forward/early-hints.ts'
+import { interimFields, writeInterim } from '../src/forward/interim.ts'
 import { decideMaxForwards } from '../src/forward/max-forwards.ts'
 import { buildRequestFields } from '../src/forward/request-fields.ts'
 import { responseFields } from '../src/forward/response-fields.ts'
@@ -321,20 +321,19 @@ function betweenBytes (limit: number | undefined): { betweenBytesMs?: number } {
   return limit === undefined ? {} : { betweenBytesMs: limit }
 }
 
+/** Interim responses held for a client that does not read. */
+const maxInterimBytes = 64 * 1024
+
 /** Early hints and other interim responses go on when they come (RFC 9110 15.2); HTTP/1.0 knows none. */
 function passInformation (request: FastifyRequest, raw: ServerResponse, statusCode: number, lines: readonly string[]): void {
-  if (request.raw.httpVersion === '1.0' || raw.headersSent || raw.destroyed) return
-  if (statusCode !== 103) {
-    if (statusCode === 102 && request.raw.httpVersionMajor === 1) raw.writeProcessing()
-    return
-  }
-  const link = hintedLinks(lines)
-  if (link.length === 0) return
+  // A client that does not read them does not get more of them: they are not worth memory.
+  if (request.raw.httpVersion === '1.0' || isOver(raw) || raw.writableLength > maxInterimBytes) return
+  const { route } = request.forwarding as Forwarding
   try {
-    raw.writeEarlyHints({ link })
+    writeInterim(raw, statusCode, interimFields(lines, route.config.response.removeFields))
   } catch (error) {
-    // Node checks the syntax of links more strictly than origin servers write them; a hint is optional.
-    request.log.debug({ err: error }, 'early hints not passed on')
+    // The stream of an HTTP/2 client may have closed this moment; what is lost is a hint.
+    request.log.debug({ err: error }, 'interim response not passed on')
   }
 }
 

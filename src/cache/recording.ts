@@ -154,7 +154,8 @@ export function updatedHead (stored: StoredEntry, request: CacheRequest, respons
   const { control, source } = responseControl(fields, request.rules.targetedFields)
   const { statusCode } = stored.response
   const lifetime = freshnessLifetime({ statusCode, fields, control, targeted: source !== 'cache-control', rules: request.rules, receivedAt: response.receivedAt })
-  const vary = varyNames(fields)
+  // The field itself may be one that is not stored (5.2.2.4, 5.2.2.7); what it said still holds.
+  const vary = fields['vary'] === undefined ? stored.response.selecting.map(({ name }) => name) : varyNames(fields)
   const head = createHead({
     ...response,
     ...headRules(request),
