@@ -47,7 +47,7 @@ export default fp<CachePluginOptions>(async function cache (app, options) {
   app.decorate('sendStored', (request: FastifyRequest, reply: FastifyReply, hit: CacheHit): void => {
     const { entry, range } = hit
     request.cacheOutcome = hit.outcome
-    const ownLines = ['age', String(hit.age), 'cache-status', formatCacheStatus(identifier, hit.outcome)]
+    const ownLines = [...ageLine(hit), 'cache-status', formatCacheStatus(identifier, hit.outcome)]
     if (hit.notModified) return respond(request, reply, { statusCode: 304, lines: entry.notModifiedLines, ownLines, body: null })
     if (range !== null) {
       return respond(request, reply, { statusCode: range.statusCode, lines: without(entry.lines, range.replaces), ownLines: [...range.lines, ...ownLines], body: range.body })
@@ -66,6 +66,10 @@ export default fp<CachePluginOptions>(async function cache (app, options) {
     if (lookup.revalidate !== null) app.validateInBackground(request, lookup.revalidate)
   })
 }, { name: 'cache', fastify: '5.x', dependencies: ['request-context', 'errors'] })
+
+export function ageLine ({ age }: CacheHit): readonly string[] {
+  return age === null ? [] : ['age', String(age)]
+}
 
 function cacheRequest (request: FastifyRequest, forwarding: Forwarding, device: string): CacheRequest {
   const { route, runtime } = forwarding

@@ -21,6 +21,7 @@ import { cacheKeyOf } from '../src/proxy/cache-key-of.ts'
 import { startFetch, type Audience, type FetchRequest } from '../src/proxy/fetch.ts'
 import { createReplyFromDispatcher } from '../src/upstream/reply-from-dispatcher.ts'
 import { exchangeKey, UpstreamError, type Exchange, type FetchCallback } from '../src/upstream/exchange.ts'
+import { ageLine } from './cache.ts'
 import { sendError } from './errors.ts'
 import { isOver, respond } from './respond.ts'
 
@@ -140,7 +141,7 @@ export default fp<ForwardOptions>(async function forward (app, options) {
     respond(request, reply, {
       statusCode: notModified ? 304 : entry.response.statusCode,
       lines: notModified ? entry.notModifiedLines : entry.lines,
-      ownLines: ['age', String(hit.age), 'cache-status', formatCacheStatus(identifier, hit.outcome)],
+      ownLines: [...ageLine(hit), 'cache-status', formatCacheStatus(identifier, hit.outcome)],
       body: reader
     })
   }

@@ -48,7 +48,9 @@ export function freshen (context: CacheContext, lookup: CacheForward, response: 
   const range = answerRange(request, answer, receivedAt)
   if (range === 'missing') return null
   const hit = hitWith(request, answer, receivedAt, range)
-  return { ...hit, outcome: { ...lookup.outcome, fwdStatus: 304, stored: kept, ttl: decision.ttl, detail: 'validated' } }
+  // A 304 with an age was made by another cache on the way.
+  const age = response.fields['age'] === undefined ? null : hit.age
+  return { ...hit, age, outcome: { ...lookup.outcome, fwdStatus: 304, stored: kept, ttl: decision.ttl, detail: 'validated' } }
 }
 
 /**

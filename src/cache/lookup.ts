@@ -31,8 +31,8 @@ export interface CacheRequest extends KeyParts {
 export interface CacheHit {
   readonly action: 'hit'
   readonly entry: StoredEntry
-  /** Whole seconds, for `Age`. */
-  readonly age: number
+  /** Whole seconds, for `Age`; null where the origin server has just validated it, which an `Age` would deny (RFC 9111 5.1). */
+  readonly age: number | null
   /** The client's own precondition says that it has this response already. */
   readonly notModified: boolean
   /** The parts asked for; null for the whole. */
