@@ -103,7 +103,8 @@ export function lastModifiedOf (fields: FieldMap, receivedAt: number): number | 
 export function initialAge (fields: FieldMap, requestedAt: number, receivedAt: number): number {
   const members = fieldValue(fields, 'age')?.split(',').map(member => member.trim())
   const ageValue = parseDeltaSeconds(members?.find(member => member !== '')) ?? 0
-  const apparentAge = Math.max(0, receivedAt - dateOf(fields, receivedAt)) / 1000
+  // `Date` says whole seconds: compared with more, what was made this moment would seem up to a second old.
+  const apparentAge = Math.max(0, Math.floor(receivedAt / 1000) - Math.floor(dateOf(fields, receivedAt) / 1000))
   const responseDelay = Math.max(0, receivedAt - requestedAt) / 1000
   return Math.max(apparentAge, ageValue + responseDelay)
 }

@@ -76,17 +76,18 @@ export function lookUp (context: CacheContext, request: CacheRequest, now: numbe
   // A response to POST may be stored for later GETs, and is never found by another POST (RFC 9110 9.3.3).
   if (method === 'POST') return { ...pass('method', 'method'), key: primaryKey(request) }
   if (method !== 'GET' && method !== 'HEAD') return pass('method', 'method')
-  if (request.hasContent) return pass('bypass', 'request-content')
+  const control = rules.requestDirectives === 'ignore' ? null : requestControl(fields)
+  const onlyIfCached = control?.onlyIfCached === true
+  if (request.hasContent) return onlyIfCached ? unsatisfiable(request) : pass('bypass', 'request-content')
 
   const key = primaryKey(request)
   if (request.extra !== '') context.severalKeys = true
-  const control = rules.requestDirectives === 'ignore' ? null : requestControl(fields)
-  if (mustReachOrigin(fields)) return forward('bypass', 'precondition')
+  if (mustReachOrigin(fields)) return onlyIfCached ? unsatisfiable(request) : forward('bypass', 'precondition')
 
   const variants = storedVariants(context, request, key, now)
   const entry = chooseVariant(request, variants)
   if (entry === null) {
-    if (control?.onlyIfCached === true) return unsatisfiable(request)
+    if (onlyIfCached) return unsatisfiable(request)
     const validating = method === 'GET' ? variants.filter(variant => mayBeNamed(request, variant)).slice(-maxValidators) : []
     return forward(variants.length === 0 ? 'uri-miss' : 'vary-miss', null, null, validating)
   }
@@ -95,7 +96,7 @@ export function lookUp (context: CacheContext, request: CacheRequest, now: numbe
   if (decision.reuse) {
     const range = answerRange(request, entry, now)
     if (range === 'missing') {
-      if (control?.onlyIfCached === true) return unsatisfiable(request)
+      if (onlyIfCached) return unsatisfiable(request)
       return completing(entry)
     }
     context.counts.hits++
@@ -105,7 +106,7 @@ export function lookUp (context: CacheContext, request: CacheRequest, now: numbe
     context.safely(undefined, () => { context.store.touch(entry) })
     return { ...hitWith(request, entry, now, range), revalidate, outcome: { ...nothingForwarded, ...keyOf(request), hit: true, ttl: decision.ttl, detail: decision.detail ?? foreign } }
   }
-  if (control?.onlyIfCached === true) return unsatisfiable(request)
+  if (onlyIfCached) return unsatisfiable(request)
   return forward(decision.byRequest ? 'request' : 'stale', decision.detail, entry, validatable(entry))
 
   function pass (fwd: ForwardReason, detail: ReasonWord): CacheForward {

@@ -111,6 +111,7 @@ t.test('age (RFC 9111 4.2.3, 5.1)', async t => {
     ['Age and an older Date: the larger of both counts (RFC 9111 4.2.3)', ({ at }) => [`Date: ${at(-3000)}`, 'Cache-Control: max-age=3600', 'Age: 10', tag], fresh(600)],
     ['Age and a younger Date: the larger of both counts (RFC 9111 4.2.3)', ({ at }) => [`Date: ${at(-10)}`, 'Cache-Control: max-age=3600', 'Age: 3000', tag], fresh(600)],
     ['apparent age: a Date in the past without Age (RFC 9111 4.2.3)', ({ at }) => [`Date: ${at(-3000)}`, 'Cache-Control: max-age=3600', tag], fresh(600)],
+    ['a fraction of a second that Date cannot say is no age (RFC 9111 4.2.3)', ({ at }) => [`Date: ${at(0)}`, 'Cache-Control: max-age=1', tag], [[0.999, 'uri-miss'], [0.999, 'hit', { has: /\r\nage: 0\r\n/i }], [0.001, 'stale']]],
     ['a Date in the future makes no negative age (RFC 9111 4.2.3)', ({ at }) => [`Date: ${at(3000)}`, 'Cache-Control: max-age=3600', tag], [[0, 'uri-miss'], [0, 'hit', { has: /\r\nage: 0\r\n/i }], [3599, 'hit'], [1, 'stale']]],
     ['the time the origin server took counts (RFC 9111 4.2.3)', { fields: ['Cache-Control: max-age=60', 'Age: 10', tag], takes: 20 }, [[0, 'uri-miss'], [0, 'hit', { has: /\r\nage: 30\r\n/i }], [29, 'hit', { has: /\r\nage: 59\r\n/i }], [1, 'stale']]],
     ['Age MUST be generated, replacing the one received (RFC 9111 4)', ['Cache-Control: max-age=3600', 'Age: 100'], [[0, 'uri-miss', { has: /\r\nage: 100\r\n/i }], [20, 'hit', { has: /\r\nage: 120\r\n/i, lacks: /\r\nage: 100\r\n/i }], [0.9, 'hit', { has: /\r\nage: 120\r\n/i }]]],
