@@ -81,7 +81,8 @@ export function lookUp (context: CacheContext, request: CacheRequest, now: numbe
   const key = primaryKey(request)
   if (request.extra !== '') context.severalKeys = true
   const control = rules.requestDirectives === 'ignore' ? null : requestControl(fields)
-  if (mustReachOrigin(fields)) return forward('bypass', 'precondition')
+  // 5.2.1.7 before what these preconditions want: there is no stored response that they could be answered with.
+  if (mustReachOrigin(fields)) return control?.onlyIfCached === true ? unsatisfiable(request) : forward('bypass', 'precondition')
 
   const variants = storedVariants(context, request, key, now)
   const entry = chooseVariant(request, variants)
@@ -115,7 +116,7 @@ export function lookUp (context: CacheContext, request: CacheRequest, now: numbe
   function forward (fwd: ForwardReason, detail: ReasonWord | null, stored: StoredEntry | null = null, validating: readonly StoredEntry[] = []): CacheForward {
     context.counts.misses++
     const ranged = method === 'GET' && fields['range'] !== undefined
-    const conditional = conditionalFields(validating, ranged)
+    const conditional = conditionalFields(validating, fields, !ranged && stored !== null)
     return {
       ...nothingStored,
       request,
@@ -157,7 +158,7 @@ export function lookUp (context: CacheContext, request: CacheRequest, now: numbe
       key: stale.key,
       stored: stale,
       validating,
-      conditional: conditionalFields(validating, false),
+      conditional: conditionalFields(validating, nobody, true),
       flightKey: flightKeyOf(stale.key),
       mayLead: true,
       moment: context.removals.moment(),
@@ -200,6 +201,9 @@ function mayBeNamed ({ fields }: CacheRequest, { response, parts }: StoredEntry)
   const coding = fieldValue(response.fields, 'content-encoding')?.trim().toLowerCase()
   return coding === undefined || coding === 'identity' || accepts(fieldValue(fields, 'accept-encoding') ?? '', coding)
 }
+
+/** A validation of the cache's own has no conditions of a client. */
+const nobody: FieldMap = Object.freeze(Object.create(null) as FieldMap)
 
 const nothingStored = { action: 'forward', key: '', control: null, stored: null, validating: [], conditional: null, completion: null, flightKey: null, mayLead: false } as const
 
