@@ -1,19 +1,25 @@
 /** Stored responses brought up to date by a 304 or a response to HEAD, or used although stale because the upstream failed (RFC 9111 4.3, RFC 5861 4). */
+import { linesOf } from '../forward/response-fields.ts'
+import type { FieldMap } from '../http/fields.ts'
 import { isInvalidated, type CacheContext } from './context.ts'
 import { withHead } from './entry.ts'
-import { forwarded, hitWith, type CacheForward, type CacheHit } from './lookup.ts'
+import { forwarded, hitWith, type CacheForward, type CacheHit, type CacheRequest } from './lookup.ts'
 import { answerRange } from './range-answer.ts'
 import { updatedHead, type ReceivedResponse } from './recording.ts'
 import { decideReuse, mayServeStaleOnError } from './reuse.ts'
 import type { StoredEntry } from './store.ts'
 import { confirmed, matchesHead } from './validation.ts'
+import { selects, type SelectingField } from './vary.ts'
 
 /**
  * Freshens the stored responses that a 304 is about (4.3.4) and uses the one the request gets by it. Null when the 304 is
  * about none of them: then the request has to be made again without our conditions.
  */
 export function freshen (context: CacheContext, lookup: CacheForward, response: ReceivedResponse): CacheHit | null {
-  const identified = confirmed(lookup.validating, response.fields)
+  const { fields } = response
+  // 4.3.4: a 304 to conditions of the client alone may be about a stored response without validators.
+  const asked = lookup.conditional === null && lookup.stored !== null ? [lookup.stored] : lookup.validating
+  const identified = confirmed(asked, lookup.request.fields, fields)
   const used = identified.includes(lookup.stored as StoredEntry) ? lookup.stored : identified[0]
   if (used === null || used === undefined) return null
 
@@ -28,7 +34,10 @@ export function freshen (context: CacheContext, lookup: CacheForward, response: 
     const own = withHead(stored, { ...stored, moment }, ownHead)
     const keep = head.mayStay && !context.removals.happenedSince(stored.uri, moment) && !isInvalidated(context, { ...stored, moment })
     const put = context.safely(false, () => {
-      if (keep) return context.store.put(own, stored)
+      // What took its place meanwhile is younger.
+      if (!context.store.variants(stored.key).includes(stored)) return false
+      // Which values a field had that the 304 adds to `Vary` is not known of the request that stored it (4.1).
+      if (keep && (isSelected || sameNames(head.response.selecting, stored.response.selecting))) return context.store.put(own, stored)
       context.store.remove(stored)
       return false
     })
@@ -38,7 +47,7 @@ export function freshen (context: CacheContext, lookup: CacheForward, response: 
     // And this request selects it from now on as well (4.3.1: the origin server named it).
     if (!isSelected && keep) {
       const selected = withHead(stored, { ...stored, moment }, head)
-      kept = context.safely(false, () => context.store.put(selected, null))
+      kept = context.safely(false, () => context.store.put(selected, lookup.stored))
       answer = selected
     }
   }
@@ -47,37 +56,48 @@ export function freshen (context: CacheContext, lookup: CacheForward, response: 
   const decision = decideReuse(answer.response, null, request.rules, receivedAt)
   const range = answerRange(request, answer, receivedAt)
   if (range === 'missing') return null
-  const hit = hitWith(request, answer, receivedAt, range)
+  const hit = hitWith(request, withCookies(answer, request, fields), receivedAt, range)
   // A 304 with an age was made by another cache on the way.
-  const age = response.fields['age'] === undefined ? null : hit.age
+  const age = fields['age'] === undefined ? null : hit.age
   return { ...hit, age, outcome: { ...lookup.outcome, fwdStatus: 304, stored: kept, ttl: decision.ttl, detail: 'validated' } }
 }
 
+function sameNames (a: readonly SelectingField[], b: readonly SelectingField[]): boolean {
+  return a.length === b.length && a.every(({ name }, i) => name === b[i]?.name)
+}
+
+/** A cookie that the route does not store goes to the one whose request it answers (7.3). */
+function withCookies (entry: StoredEntry, { rules }: CacheRequest, received: FieldMap): StoredEntry {
+  const cookies = received['set-cookie']
+  if (cookies === undefined || rules.setCookie !== 'bypass') return entry
+  const lines = linesOf({ 'set-cookie': cookies })
+  return { ...entry, lines: [...entry.lines, ...lines], notModifiedLines: [...entry.notModifiedLines, ...lines] }
+}
+
 /**
- * Lets a 200 to HEAD say what it says about the stored response to GET (4.3.5): that it is up to date, or that it is not,
- * after which it has to be validated.
- * @returns whether it changed anything
+ * Lets a 200 to HEAD say what it says about each stored response to GET that it could have been answered with (4.3.5): that
+ * it is up to date, or that it is not, after which it has to be validated.
  */
-export function updateFromHead (context: CacheContext, lookup: CacheForward, response: ReceivedResponse): boolean {
-  const { stored, request } = lookup
-  if (stored === null || request.method !== 'HEAD' || response.statusCode !== 200 || stored.response.statusCode !== 200) return false
-  const contentBytes = stored.parts === null ? stored.body.length : stored.parts.totalBytes
-  const place = { ...stored, moment: lookup.moment }
-  if (context.removals.happenedSince(stored.uri, lookup.moment)) return false
-  const same = matchesHead(stored.response, contentBytes, response.fields)
-  const head = same ? updatedHead(stored, request, response) : { ...stored, lines: withoutLength(stored.lines), response: { ...stored.response, freshnessLifetime: 0 } }
-  return context.safely(false, () => {
-    if (same && !(head as ReturnType<typeof updatedHead>).mayStay) {
-      context.store.remove(stored)
-      return true
+export function updateFromHead (context: CacheContext, { request, key, moment }: CacheForward, response: ReceivedResponse): void {
+  if (request.method !== 'HEAD' || response.statusCode !== 200 || key === '') return
+  context.safely(undefined, () => {
+    for (const stored of [...context.store.variants(key)]) {
+      // What was stored since the HEAD was sent is younger than what it says.
+      if (stored.response.receivedAt > response.requestedAt || context.removals.happenedSince(stored.uri, moment)) continue
+      if (selects(request.fields, stored.response.selecting, request.rules.vary)) updateOne(context, stored, request, response, moment)
     }
-    return context.store.put(withHead(stored, place, head), stored)
   })
 }
 
-function withoutLength (lines: readonly string[]): readonly string[] {
-  const place = lines.indexOf('content-length')
-  return place === -1 ? lines : [...lines.slice(0, place), ...lines.slice(place + 2)]
+function updateOne (context: CacheContext, stored: StoredEntry, request: CacheRequest, response: ReceivedResponse, moment: number): void {
+  const contentBytes = stored.parts === null ? stored.body.length : stored.parts.totalBytes
+  if (stored.response.statusCode !== 200 || !matchesHead(stored.response, contentBytes, response.fields)) {
+    context.store.put({ ...stored, response: { ...stored.response, freshnessLifetime: 0 } }, stored)
+    return
+  }
+  const head = updatedHead(stored, request, response)
+  if (head.mayStay) context.store.put(withHead(stored, { ...stored, moment }, head), stored)
+  else context.store.remove(stored)
 }
 
 /** The stored response to use although it is stale, because the upstream failed; null if there is none that may be. */

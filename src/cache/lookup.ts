@@ -82,6 +82,7 @@ export function lookUp (context: CacheContext, request: CacheRequest, now: numbe
 
   const key = primaryKey(request)
   if (request.extra !== '') context.severalKeys = true
+  // 5.2.1.7 before what these preconditions want: there is no stored response that they could be answered with.
   if (mustReachOrigin(fields)) return onlyIfCached ? unsatisfiable(request) : forward('bypass', 'precondition')
 
   const variants = storedVariants(context, request, key, now)
@@ -116,7 +117,7 @@ export function lookUp (context: CacheContext, request: CacheRequest, now: numbe
   function forward (fwd: ForwardReason, detail: ReasonWord | null, stored: StoredEntry | null = null, validating: readonly StoredEntry[] = []): CacheForward {
     context.counts.misses++
     const ranged = method === 'GET' && fields['range'] !== undefined
-    const conditional = conditionalFields(validating, ranged)
+    const conditional = conditionalFields(validating, fields, !ranged && stored !== null)
     return {
       ...nothingStored,
       request,
@@ -158,7 +159,7 @@ export function lookUp (context: CacheContext, request: CacheRequest, now: numbe
       key: stale.key,
       stored: stale,
       validating,
-      conditional: conditionalFields(validating, false),
+      conditional: conditionalFields(validating, nobody, true),
       flightKey: flightKeyOf(stale.key),
       mayLead: true,
       moment: context.removals.moment(),
@@ -201,6 +202,9 @@ function mayBeNamed ({ fields }: CacheRequest, { response, parts }: StoredEntry)
   const coding = fieldValue(response.fields, 'content-encoding')?.trim().toLowerCase()
   return coding === undefined || coding === 'identity' || accepts(fieldValue(fields, 'accept-encoding') ?? '', coding)
 }
+
+/** A validation of the cache's own has no conditions of a client. */
+const nobody: FieldMap = Object.freeze(Object.create(null) as FieldMap)
 
 const nothingStored = { action: 'forward', key: '', control: null, stored: null, validating: [], conditional: null, completion: null, flightKey: null, mayLead: false } as const
 
