@@ -67,7 +67,7 @@ export default fp<CachePluginOptions>(async function cache (app, options) {
   })
 }, { name: 'cache', fastify: '5.x', dependencies: ['request-context', 'errors'] })
 
-export function ageLine ({ age }: CacheHit): readonly string[] {
+export function ageLine ({ age }: Pick<CacheHit, 'age'>): readonly string[] {
   return age === null ? [] : ['age', String(age)]
 }
 

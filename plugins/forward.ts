@@ -3,9 +3,8 @@ import replyFrom from '@fastify/reply-from'
 import fp from 'fastify-plugin'
 import type { FastifyReply, FastifyRequest, RouteHandlerMethod } from 'fastify'
 import type { ServerResponse } from 'node:http'
-import type { Readable } from 'node:stream'
 import { createFlights, type Flight, type Landing } from '../src/cache/collapse.ts'
-import type { CacheForward, CacheHit, HttpCache } from '../src/cache/http-cache.ts'
+import type { CacheForward, HttpCache } from '../src/cache/http-cache.ts'
 import { relatedTargets } from '../src/cache/invalidation.ts'
 import { variantFlightKey } from '../src/cache/lookup.ts'
 import { formatCacheStatus, type CacheOutcome } from '../src/cache/status.ts'
@@ -122,28 +121,19 @@ export default fp<ForwardOptions>(async function forward (app, options) {
     if (landing.kind === 'alone') return goAlone(request, reply, lookup)
 
     const { head, body, hasContent } = landing.response
-    const hit = cache.share(lookup, head, now())
-    if (hit === null) {
+    const answer = cache.share(lookup, head, now())
+    if (answer === null) {
       const flightKey = variantFlightKey(lookup.key, lookup.request, head.response.selecting.map(({ name }) => name))
       // It selects another variant: so may others, who wait for each other from now on.
       if (flightKey !== lookup.flightKey && lookup.mayLead) return proceed(request, reply, { ...lookup, flightKey })
       return goAlone(request, reply, lookup)
     }
-    const wantsContent = hasContent && request.method !== 'HEAD' && !hit.notModified
+    const wantsContent = hasContent && request.method !== 'HEAD' && !answer.notModified
     const reader = wantsContent ? body.reader() : null
     if (wantsContent && reader === null) return goAlone(request, reply, lookup)
-    sendShared(request, reply, hit, reader)
-  }
-
-  function sendShared (request: FastifyRequest, reply: FastifyReply, hit: CacheHit, reader: Readable | null): void {
-    request.cacheOutcome = hit.outcome
-    const { entry, notModified } = hit
-    respond(request, reply, {
-      statusCode: notModified ? 304 : entry.response.statusCode,
-      lines: notModified ? entry.notModifiedLines : entry.lines,
-      ownLines: [...ageLine(hit), 'cache-status', formatCacheStatus(identifier, hit.outcome)],
-      body: reader
-    })
+    const { statusCode, lines, outcome } = answer
+    request.cacheOutcome = outcome
+    respond(request, reply, { statusCode, lines, ownLines: [...ageLine(answer), 'cache-status', formatCacheStatus(identifier, outcome)], body: reader })
   }
 
   function goAlone (request: FastifyRequest, reply: FastifyReply, lookup: CacheForward): void {
@@ -307,7 +297,10 @@ function cancelled (request: FastifyRequest, reply: FastifyReply): void {
 
 function sendUpstreamError (request: FastifyRequest, reply: FastifyReply, error: UpstreamError): void {
   if (error.statusCode === 503) reply.header('retry-after', '1')
-  sendError(request, reply, error.statusCode, error.code)
+  const { lookup } = request.forwarding as Forwarding
+  // RFC 9111 5.2.2.2: a cache that cannot reach the origin server says so where the stored response may not stand in.
+  const isDisconnected = error.code === 'upstream_unreachable' && lookup?.action === 'forward' && lookup.stored?.response.control.mustRevalidate === true
+  sendError(request, reply, isDisconnected ? 504 : error.statusCode, error.code)
 }
 
 /** RFC 9110 9.3.3: what a POST was answered with is a representation of the URI that it names here. */

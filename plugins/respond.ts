@@ -9,6 +9,7 @@ import type { ServerResponse } from 'node:http'
 import type { ServerHttp2Stream } from 'node:http2'
 import { pipeline, Readable } from 'node:stream'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { discard } from '../src/proxy/discard.ts'
 
 /** What a response consists of; `lines` is `[name, value, ...]` and is not changed. */
 export interface OutgoingResponse {
@@ -151,10 +152,4 @@ function addLines (reply: FastifyReply, lines: readonly string[]): void {
     else values.push(lines[i + 1] as string)
   }
   for (const [name, values] of together) reply.header(name, values.length === 1 ? values[0] : values)
-}
-
-/** A body nobody will see (the answer to HEAD) is read to its end, so that its connection can be used again. */
-function discard (body: Readable): void {
-  body.on('error', () => {})
-  body.resume()
 }

@@ -2,7 +2,7 @@
 import { linesOf } from '../forward/response-fields.ts'
 import type { FieldMap } from '../http/fields.ts'
 import { isInvalidated, type CacheContext } from './context.ts'
-import { withHead } from './entry.ts'
+import { headOf, placeOfEntry, withHead } from './entry.ts'
 import { forwarded, hitWith, type CacheForward, type CacheHit, type CacheRequest } from './lookup.ts'
 import { answerRange } from './range-answer.ts'
 import { updatedHead, type ReceivedResponse } from './recording.ts'
@@ -31,9 +31,11 @@ export function freshen (context: CacheContext, lookup: CacheForward, response: 
     const isSelected = stored === used && stored === lookup.stored
     // A response that this request did not select by its fields stays where it is, for those who do.
     const ownHead = isSelected ? head : { ...head, response: { ...head.response, selecting: stored.response.selecting } }
-    const own = withHead(stored, { ...stored, moment }, ownHead)
-    const keep = head.mayStay && !context.removals.happenedSince(stored.uri, moment) && !isInvalidated(context, { ...stored, moment })
+    const own = withHead(stored, placeOfEntry(stored, moment), ownHead)
+    const keep = head.mayStay && !context.removals.happenedSince(stored.uri, moment) && !isInvalidated(context, placeOfEntry(stored, moment))
     const put = context.safely(false, () => {
+      // 5.2.1.5: nothing of the answer to such a request stays.
+      if (keep && lookup.control?.noStore === true) return false
       // What took its place meanwhile is younger.
       if (!context.store.variants(stored.key).includes(stored)) return false
       // Which values a field had that the 304 adds to `Vary` is not known of the request that stored it (4.1).
@@ -45,8 +47,8 @@ export function freshen (context: CacheContext, lookup: CacheForward, response: 
     answer = own
     kept = put
     // And this request selects it from now on as well (4.3.1: the origin server named it).
-    if (!isSelected && keep) {
-      const selected = withHead(stored, { ...stored, moment }, head)
+    if (!isSelected && keep && lookup.control?.noStore !== true) {
+      const selected = withHead(stored, placeOfEntry(stored, moment), head)
       kept = context.safely(false, () => context.store.put(selected, lookup.stored))
       answer = selected
     }
@@ -70,16 +72,16 @@ function sameNames (a: readonly SelectingField[], b: readonly SelectingField[]):
 function withCookies (entry: StoredEntry, { rules }: CacheRequest, received: FieldMap): StoredEntry {
   const cookies = received['set-cookie']
   if (cookies === undefined || rules.setCookie !== 'bypass') return entry
-  const lines = linesOf({ 'set-cookie': cookies })
-  return { ...entry, lines: [...entry.lines, ...lines], notModifiedLines: [...entry.notModifiedLines, ...lines] }
+  const head = headOf(entry)
+  return withHead(entry, placeOfEntry(entry, entry.moment), { ...head, commonLines: [...head.commonLines, ...linesOf({ 'set-cookie': cookies })] })
 }
 
 /**
  * Lets a 200 to HEAD say what it says about each stored response to GET that it could have been answered with (4.3.5): that
  * it is up to date, or that it is not, after which it has to be validated.
  */
-export function updateFromHead (context: CacheContext, { request, key, moment }: CacheForward, response: ReceivedResponse): void {
-  if (request.method !== 'HEAD' || response.statusCode !== 200 || key === '') return
+export function updateFromHead (context: CacheContext, { request, control, key, moment }: CacheForward, response: ReceivedResponse): void {
+  if (request.method !== 'HEAD' || response.statusCode !== 200 || key === '' || control?.noStore === true) return
   context.safely(undefined, () => {
     for (const stored of [...context.store.variants(key)]) {
       // What was stored since the HEAD was sent is younger than what it says.
@@ -90,13 +92,14 @@ export function updateFromHead (context: CacheContext, { request, key, moment }:
 }
 
 function updateOne (context: CacheContext, stored: StoredEntry, request: CacheRequest, response: ReceivedResponse, moment: number): void {
-  const contentBytes = stored.parts === null ? stored.body.length : stored.parts.totalBytes
+  const contentBytes = stored.parts === null ? stored.bodyBytes : stored.parts.totalBytes
   if (stored.response.statusCode !== 200 || !matchesHead(stored.response, contentBytes, response.fields)) {
-    context.store.put({ ...stored, response: { ...stored.response, freshnessLifetime: 0 } }, stored)
+    const head = headOf(stored)
+    context.store.put(withHead(stored, placeOfEntry(stored, moment), { ...head, response: { ...head.response, freshnessLifetime: 0 } }), stored)
     return
   }
   const head = updatedHead(stored, request, response)
-  if (head.mayStay) context.store.put(withHead(stored, { ...stored, moment }, head), stored)
+  if (head.mayStay) context.store.put(withHead(stored, placeOfEntry(stored, moment), head), stored)
   else context.store.remove(stored)
 }
 

@@ -6,15 +6,15 @@
  */
 import { fieldValue, type FieldMap } from '../http/fields.ts'
 import { createContext } from './context.ts'
-import { createEntry, type EntryHead } from './entry.ts'
+import type { EntryHead } from './entry.ts'
 import { freshen, staleOnError, updateFromHead } from './freshening.ts'
 import { groupKey, groupsOf } from './groups.ts'
 import { primaryKey, uriKey, type KeyParts } from './key.ts'
-import { hitWith, lookUp, type CacheForward, type CacheHit, type CacheLookup, type CacheRequest } from './lookup.ts'
+import { isAnsweredByNotModified, lookUp, type CacheForward, type CacheHit, type CacheLookup, type CacheRequest } from './lookup.ts'
 import { record, type ReceivedResponse, type Recording } from './recording.ts'
 import { decideReuse } from './reuse.ts'
 import type { CacheOutcome } from './status.ts'
-import type { CacheStore, StoredEntry, StoreStatistics } from './store.ts'
+import type { CacheStore, StoreStatistics } from './store.ts'
 import { selects } from './vary.ts'
 
 export type { CacheForward, CacheHit, CacheLookup, CacheRequest } from './lookup.ts'
@@ -40,6 +40,16 @@ export interface CacheStatistics extends StoreStatistics {
   readonly collapsed: number
 }
 
+/** A response that another request asked for, as it answers one that waited; its content streams. */
+export interface SharedAnswer {
+  readonly statusCode: number
+  readonly lines: readonly string[]
+  readonly notModified: boolean
+  /** Whole seconds. */
+  readonly age: number
+  readonly outcome: CacheOutcome
+}
+
 export interface HttpCache {
   lookup (request: CacheRequest, now: number): CacheLookup
   record (lookup: CacheForward, response: ReceivedResponse, maxBytes: number): { recording: Recording | null, outcome: CacheOutcome }
@@ -47,7 +57,7 @@ export interface HttpCache {
   updateFromHead (lookup: CacheForward, response: ReceivedResponse): void
   onUpstreamFailure (lookup: CacheForward, now: number, fwdStatus: number | null): CacheHit | null
   /** The answer that another request's response makes for one that waited for it; null when it may not use it. */
-  share (lookup: CacheForward, head: EntryHead, now: number): CacheHit | null
+  share (lookup: CacheForward, head: EntryHead, now: number): SharedAnswer | null
   /** Removes all under the keys of a target URI that changed (RFC 9111 4.4); returns how many responses went at once. */
   invalidate (targets: readonly KeyParts[]): number
   /** What an unsafe request's answer says of groups (RFC 9875 2.2.1, 3). */
@@ -77,8 +87,15 @@ export function createHttpCache (options: HttpCacheOptions): HttpCache {
       // A stale one would have to be validated first, which is what this request waited for.
       if (!decision.reuse || decision.ttl < 0) return null
       counts.collapsed++
-      const entry: StoredEntry = { ...createEntry(noPlace, head, ''), lines: lengthLines(head) }
-      return { ...hitWith(request, entry, now, null), outcome: { ...lookup.outcome, collapsed: true, ttl: decision.ttl } }
+      const { response, commonLines } = head
+      const notModified = isAnsweredByNotModified(request, response, now)
+      return {
+        statusCode: notModified ? 304 : response.statusCode,
+        lines: notModified ? commonLines : [...commonLines, ...head.contentLines, ...lengthLine(response.fields)],
+        notModified,
+        age: decision.age,
+        outcome: { ...lookup.outcome, collapsed: true, ttl: decision.ttl }
+      }
     },
 
     invalidate (targets) {
@@ -111,10 +128,8 @@ export function createHttpCache (options: HttpCacheOptions): HttpCache {
   }
 }
 
-const noPlace = { key: '', uri: '', scope: '', groups: [], moment: 0 } as const
-
 /** Of a response that still streams the origin server's own length is the only one known. */
-function lengthLines ({ lines, response }: EntryHead): readonly string[] {
-  const length = fieldValue(response.fields, 'content-length')
-  return length === undefined ? lines : [...lines, 'content-length', length]
+function lengthLine (fields: FieldMap): readonly string[] {
+  const length = fieldValue(fields, 'content-length')
+  return length === undefined ? [] : ['content-length', length]
 }

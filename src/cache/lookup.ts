@@ -13,6 +13,7 @@ import { decideReuse } from './reuse.ts'
 import { formatVariance, searchVariance } from './search-variance.ts'
 import { nothingForwarded, type CacheOutcome, type ForwardReason } from './status.ts'
 import type { StoredEntry } from './store.ts'
+import type { StoredResponse } from './stored-response.ts'
 import { conditionalFields } from './validation.ts'
 import { selectingFields, selects, suitsByMeaning } from './vary.ts'
 
@@ -255,8 +256,13 @@ function isPreferred (a: StoredEntry, b: StoredEntry): boolean {
 
 /** The answer that an entry makes for a request, which may use it. */
 export function hitWith (request: CacheRequest, entry: StoredEntry, now: number, range: RangeAnswer | null): Omit<CacheHit, 'outcome'> {
-  const notModified = entry.response.statusCode === 200 && isNotModified(request.fields, entry.response, now)
+  const notModified = isAnsweredByNotModified(request, entry.response, now)
   return { action: 'hit', entry, age: Math.floor(currentAge(entry.response, now)), notModified, range: notModified ? null : range, revalidate: null }
+}
+
+/** Preconditions are evaluated against a stored 200 only (4.3.2). */
+export function isAnsweredByNotModified ({ fields }: CacheRequest, response: StoredResponse, now: number): boolean {
+  return response.statusCode === 200 && isNotModified(fields, response, now)
 }
 
 export function forwarded (request: CacheRequest, fwd: ForwardReason, detail: ReasonWord | null): CacheOutcome {

@@ -25,7 +25,7 @@ const replacedByNothing: ReadonlySet<string> = new Set(['content-length', 'conte
  */
 export function answerRange (request: Pick<CacheRequest, 'method' | 'fields'>, entry: StoredEntry, now: number): RangeAnswer | null | 'missing' {
   const { response } = entry
-  const totalBytes = entry.parts === null ? entry.body.length : entry.parts.totalBytes
+  const totalBytes = entry.parts === null ? entry.bodyBytes : entry.parts.totalBytes
   const ranges = rangesOf(request, response, totalBytes, now)
   if (ranges === null) return entry.parts === null ? null : 'missing'
   if (ranges.length === 0) return { statusCode: 416, lines: ['content-range', `bytes */${totalBytes}`, 'content-length', '0'], replaces: replacedByNothing, body: '' }
@@ -45,7 +45,7 @@ function rangesOf ({ method, fields }: Pick<CacheRequest, 'method' | 'fields'>, 
   const value = fieldValue(fields, 'range')
   if (value === undefined || method !== 'GET' || response.statusCode !== 200) return null
   const specs = parseRange(value)
-  if (specs === null || !ifRangeHolds(fields['if-range'], { ...response, lastModified: response.fields['last-modified'] }, now)) return null
+  if (specs === null || !ifRangeHolds(fields['if-range'], response, now)) return null
   return resolveRanges(specs, totalBytes)
 }
 

@@ -144,7 +144,7 @@ function replaced (context: CacheContext, key: string, { fields, rules }: CacheR
 function combined (place: EntryPlace, head: EntryHead, before: StoredEntry | null, added: { start: number, bytes: Buffer }, totalBytes: number): StoredEntry {
   const { etag } = head.response
   const same = before !== null && etag !== null && before.response.etag !== null && strongMatch(etag, before.response.etag)
-  if (same && before.parts === null && before.body.length === totalBytes) return withHead(before, place, head)
+  if (same && before.parts === null && before.bodyBytes === totalBytes) return withHead(before, place, head)
   const present: StoredParts = same && before.parts?.totalBytes === totalBytes ? before.parts : { totalBytes, segments: [] }
   return createPartialEntry(place, head, addSegment(present, added))
 }

@@ -17,6 +17,7 @@ import { confirmsClient } from '../cache/validation.ts'
 import { linesOf } from '../forward/response-fields.ts'
 import type { FieldMap, MutableFieldMap } from '../http/fields.ts'
 import { UpstreamError, type Exchange, type FetchCallback, type UpstreamResponse } from '../upstream/exchange.ts'
+import { discard } from './discard.ts'
 
 /** A response to be passed on while it arrives. */
 export interface PassedResponse {
@@ -228,9 +229,4 @@ function around (before: Buffer, content: Readable, after: Buffer): Readable {
     yield * content
     if (after.length > 0) yield after
   })(), { objectMode: false })
-}
-
-function discard (body: Readable): void {
-  body.on('error', () => {})
-  body.resume()
 }
