@@ -48,7 +48,7 @@ export default fp<CachePluginOptions>(async function cache (app, options) {
   app.decorate('sendStored', (request: FastifyRequest, reply: FastifyReply, hit: CacheHit): void => {
     const { entry, range } = hit
     request.cacheOutcome = hit.outcome
-    const ownLines = ['age', String(hit.age), 'cache-status', formatCacheStatus(identifier, hit.outcome)]
+    const ownLines = [...ageLine(hit), 'cache-status', formatCacheStatus(identifier, hit.outcome)]
     const packed = entry instanceof PackedEntry ? entry : null
 
     if (hit.notModified) {
@@ -81,6 +81,10 @@ export default fp<CachePluginOptions>(async function cache (app, options) {
     if (lookup.revalidate !== null) app.validateInBackground(request, lookup.revalidate)
   })
 }, { name: 'cache', fastify: '5.x', dependencies: ['request-context', 'errors'] })
+
+export function ageLine ({ age }: Pick<CacheHit, 'age'>): readonly string[] {
+  return age === null ? [] : ['age', String(age)]
+}
 
 function cacheRequest (request: FastifyRequest, forwarding: Forwarding, device: string): CacheRequest {
   const { route, runtime } = forwarding

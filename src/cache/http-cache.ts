@@ -54,7 +54,7 @@ export interface HttpCache {
   lookup (request: CacheRequest, now: number): CacheLookup
   record (lookup: CacheForward, response: ReceivedResponse, maxBytes: number): { recording: Recording | null, outcome: CacheOutcome }
   freshen (lookup: CacheForward, response: ReceivedResponse): CacheHit | null
-  updateFromHead (lookup: CacheForward, response: ReceivedResponse): boolean
+  updateFromHead (lookup: CacheForward, response: ReceivedResponse): void
   onUpstreamFailure (lookup: CacheForward, now: number, fwdStatus: number | null): CacheHit | null
   /** The answer that another request's response makes for one that waited for it; null when it may not use it. */
   share (lookup: CacheForward, head: EntryHead, now: number): SharedAnswer | null

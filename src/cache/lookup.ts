@@ -32,8 +32,8 @@ export interface CacheRequest extends KeyParts {
 export interface CacheHit {
   readonly action: 'hit'
   readonly entry: StoredEntry
-  /** Whole seconds, for `Age`. */
-  readonly age: number
+  /** Whole seconds, for `Age`; null where the origin server has just validated it, which an `Age` would deny (RFC 9111 5.1). */
+  readonly age: number | null
   /** The client's own precondition says that it has this response already. */
   readonly notModified: boolean
   /** The parts asked for; null for the whole. */
@@ -77,17 +77,19 @@ export function lookUp (context: CacheContext, request: CacheRequest, now: numbe
   // A response to POST may be stored for later GETs, and is never found by another POST (RFC 9110 9.3.3).
   if (method === 'POST') return { ...pass('method', 'method'), key: primaryKey(request) }
   if (method !== 'GET' && method !== 'HEAD') return pass('method', 'method')
-  if (request.hasContent) return pass('bypass', 'request-content')
+  const control = rules.requestDirectives === 'ignore' ? null : requestControl(fields)
+  const onlyIfCached = control?.onlyIfCached === true
+  if (request.hasContent) return onlyIfCached ? unsatisfiable(request) : pass('bypass', 'request-content')
 
   const key = primaryKey(request)
   if (request.extra !== '') context.severalKeys = true
-  const control = rules.requestDirectives === 'ignore' ? null : requestControl(fields)
-  if (mustReachOrigin(fields)) return forward('bypass', 'precondition')
+  // 5.2.1.7 before what these preconditions want: there is no stored response that they could be answered with.
+  if (mustReachOrigin(fields)) return onlyIfCached ? unsatisfiable(request) : forward('bypass', 'precondition')
 
   const variants = storedVariants(context, request, key, now)
   const entry = chooseVariant(request, variants)
   if (entry === null) {
-    if (control?.onlyIfCached === true) return unsatisfiable(request)
+    if (onlyIfCached) return unsatisfiable(request)
     const validating = method === 'GET' ? variants.filter(variant => mayBeNamed(request, variant)).slice(-maxValidators) : []
     return forward(variants.length === 0 ? 'uri-miss' : 'vary-miss', null, null, validating)
   }
@@ -96,7 +98,7 @@ export function lookUp (context: CacheContext, request: CacheRequest, now: numbe
   if (decision.reuse) {
     const range = answerRange(request, entry, now)
     if (range === 'missing') {
-      if (control?.onlyIfCached === true) return unsatisfiable(request)
+      if (onlyIfCached) return unsatisfiable(request)
       return completing(entry)
     }
     context.counts.hits++
@@ -106,7 +108,7 @@ export function lookUp (context: CacheContext, request: CacheRequest, now: numbe
     context.safely(undefined, () => { context.store.touch(entry) })
     return { ...hitWith(request, entry, now, range), revalidate, outcome: { ...nothingForwarded, ...keyOf(request), hit: true, ttl: decision.ttl, detail: decision.detail ?? foreign } }
   }
-  if (control?.onlyIfCached === true) return unsatisfiable(request)
+  if (onlyIfCached) return unsatisfiable(request)
   return forward(decision.byRequest ? 'request' : 'stale', decision.detail, entry, validatable(entry))
 
   function pass (fwd: ForwardReason, detail: ReasonWord): CacheForward {
@@ -116,7 +118,7 @@ export function lookUp (context: CacheContext, request: CacheRequest, now: numbe
   function forward (fwd: ForwardReason, detail: ReasonWord | null, stored: StoredEntry | null = null, validating: readonly StoredEntry[] = []): CacheForward {
     context.counts.misses++
     const ranged = method === 'GET' && fields['range'] !== undefined
-    const conditional = conditionalFields(validating, ranged)
+    const conditional = conditionalFields(validating, fields, !ranged && stored !== null)
     return {
       ...nothingStored,
       request,
@@ -158,7 +160,7 @@ export function lookUp (context: CacheContext, request: CacheRequest, now: numbe
       key: stale.key,
       stored: stale,
       validating,
-      conditional: conditionalFields(validating, false),
+      conditional: conditionalFields(validating, nobody, true),
       flightKey: flightKeyOf(stale.key),
       mayLead: true,
       moment: context.removals.moment(),
@@ -201,6 +203,9 @@ function mayBeNamed ({ fields }: CacheRequest, { response, parts }: StoredEntry)
   const coding = fieldValue(response.fields, 'content-encoding')?.trim().toLowerCase()
   return coding === undefined || coding === 'identity' || accepts(fieldValue(fields, 'accept-encoding') ?? '', coding)
 }
+
+/** A validation of the cache's own has no conditions of a client. */
+const nobody: FieldMap = Object.freeze(Object.create(null) as FieldMap)
 
 const nothingStored = { action: 'forward', key: '', control: null, stored: null, validating: [], conditional: null, completion: null, flightKey: null, mayLead: false } as const
 

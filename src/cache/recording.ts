@@ -9,6 +9,7 @@ import { freshnessLifetime } from './freshness.ts'
 import { groupKey, groupsOf } from './groups.ts'
 import { uriKey } from './key.ts'
 import type { CacheForward, CacheRequest } from './lookup.ts'
+import type { ReasonWord } from './reasons.ts'
 import { addSegment } from './parts.ts'
 import { responseControl } from './response-control.ts'
 import { searchVariance } from './search-variance.ts'
@@ -57,7 +58,7 @@ export function record (context: CacheContext, lookup: CacheForward, response: R
   const targeted = source !== 'cache-control'
   const decision = decideStoring({ ...request, ...response, requestFields: request.fields, requestControl: lookup.control ?? absentControl, ranged: request.fields['range'] !== undefined || lookup.completion !== null, control, targeted })
   if (!decision.store) {
-    forget(context, lookup, statusCode)
+    if (statusCode < 500 && !aboutRequestAlone.has(decision.reason)) forget(context, lookup)
     // That a POST is not stored is no news.
     return { recording: null, outcome: request.method === 'POST' ? outcome : { ...outcome, detail: decision.reason } }
   }
@@ -107,9 +108,12 @@ export function record (context: CacheContext, lookup: CacheForward, response: R
   }
 }
 
+/** Reasons that lie in the request, or in a status that is about it: they say nothing of what is stored. */
+const aboutRequestAlone: ReadonlySet<ReasonWord> = new Set(['request-no-store', 'request-content', 'authorization', 'partial', 'status'])
+
 /** 4.3.3 and section 4: what the origin server no longer wants stored under this key must not be used again. */
-function forget (context: CacheContext, { request, stored }: CacheForward, statusCode: number): void {
-  if (stored === null || request.method !== 'GET' || statusCode >= 500) return
+function forget (context: CacheContext, { request, stored }: CacheForward): void {
+  if (stored === null || request.method !== 'GET') return
   context.safely(undefined, () => { context.store.remove(stored) })
 }
 
@@ -154,7 +158,8 @@ export function updatedHead (stored: StoredEntry, request: CacheRequest, respons
   const { control, source } = responseControl(fields, request.rules.targetedFields)
   const { statusCode } = stored.response
   const lifetime = freshnessLifetime({ statusCode, fields, control, targeted: source !== 'cache-control', rules: request.rules, receivedAt: response.receivedAt })
-  const vary = varyNames(fields)
+  // The field itself may be one that is not stored (5.2.2.4, 5.2.2.7); what it said still holds.
+  const vary = fields['vary'] === undefined ? stored.response.selecting.map(({ name }) => name) : varyNames(fields)
   const head = createHead({
     ...response,
     ...headRules(request),

@@ -13,6 +13,7 @@ import { composeCompletion } from '../cache/completion.ts'
 import { shareBody, type SharedBody } from '../cache/shared-body.ts'
 import type { CacheOutcome } from '../cache/status.ts'
 import type { StoredResponse } from '../cache/stored-response.ts'
+import { confirmsClient } from '../cache/validation.ts'
 import { linesOf } from '../forward/response-fields.ts'
 import type { FieldMap, MutableFieldMap } from '../http/fields.ts'
 import { UpstreamError, type Exchange, type FetchCallback, type UpstreamResponse } from '../upstream/exchange.ts'
@@ -119,8 +120,9 @@ export function startFetch ({ cache, flights, now }: FetchDependencies, request:
     const fields = request.responseFields(lines, receivedAt)
     const response: ReceivedResponse = { statusCode, fields, requestedAt, receivedAt, locatesTarget: request.locatesTarget(fields) }
 
-    if (statusCode === 304 && lookup.conditional !== null) {
-      const freshened = cache.freshen(lookup, response)
+    const freshened = statusCode === 304 ? cache.freshen(lookup, response) : null
+    // Else it answers conditions of the client, who gets it as it is.
+    if (statusCode === 304 && lookup.conditional !== null && !(freshened === null && confirmsClient(lookup.conditional, lookup.request.fields, fields))) {
       if (freshened === null) {
         // It confirms something we do not have. An origin server that insists on it answers nonsense.
         if (lookup.conditional !== unconditional) return askAgain(lookup, body)
@@ -191,8 +193,8 @@ export function startFetch ({ cache, flights, now }: FetchDependencies, request:
   /** @param landing null when nobody else can use what came */
   function land (flight: LeadFlight, { flightKey, request: { rules } }: CacheForward, landing: Landing | null, statusCode: number): void {
     if (landing !== null) flights.forgetHopeless(flightKey as string)
-    // An origin server in trouble will answer differently soon.
-    else if (statusCode < 500) flights.rememberHopeless(flightKey as string, now() + rules.collapse.hitForMiss)
+    // An origin server in trouble will answer differently soon, and a 304 was for what one client has.
+    else if (statusCode < 500 && statusCode !== 304) flights.rememberHopeless(flightKey as string, now() + rules.collapse.hitForMiss)
     flight.land(landing ?? { kind: 'alone' })
   }
 
