@@ -116,3 +116,37 @@ t.test('an HTTP/1.0 client gets no interim response (RFC 9110 15.2)', async t =>
   const wire = await startWire(t, () => `HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 7\r\n${lifetime}\r\n\r\ncontent`)
   t.match(await talk(wire.proxy.port, 'GET / HTTP/1.0\r\nHost: proxy.test\r\n\r\n'), /^HTTP\/1\.[01] 200/)
 })
+
+t.test('a client that does not read them is not sent interim responses without end (RFC 9110 15.2)', async t => {
+  const interim = `HTTP/1.1 103 Early Hints\r\nX-A: ${'a'.repeat(16_000)}\r\n\r\n`
+  let sent = 0
+  let finished = false
+  const wire = await startWire(t, ({ socket }) => {
+    const more = (): void => {
+      while (sent < 40_000_000) {
+        sent += interim.length
+        if (!socket.write(interim)) return
+      }
+      if (finished) return
+      finished = true
+      socket.write(`HTTP/1.1 200 OK\r\nContent-Length: 7\r\n${lifetime}\r\n\r\ncontent`)
+    }
+    socket.on('drain', more)
+    more()
+  })
+  const socket = openSocket(wire.proxy.port)
+  socket.pause()
+  socket.write('GET / HTTP/1.1\r\nHost: proxy.test\r\nConnection: close\r\n\r\n')
+  // The whole exchange is over, although the client has read nothing yet.
+  await until(() => wire.proxy.control.stats().cache.entries === 1)
+
+  let seen = 0
+  let end = ''
+  socket.on('data', chunk => {
+    seen += chunk.length
+    end = (end + chunk.toString('latin1')).slice(-1000)
+  })
+  socket.resume()
+  await until(() => end.endsWith('content'))
+  t.ok(seen < sent / 2, `${seen} of ${sent} octets`)
+})
