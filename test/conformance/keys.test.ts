@@ -36,6 +36,14 @@ t.test('hosts and ports do not share responses (RFC 9111 2)', async t => {
   }
 })
 
+t.test('the connection says what the scheme is, also beside an absolute form (docs/conformance.md)', async t => {
+  const wire = await startWire(t, () => whole('content'))
+  const absolute = get('/').replace('/ HTTP', 'https://proxy.test/ HTTP')
+  t.equal(outcomeOf(await talk(wire.proxy.port, absolute), false), 'uri-miss')
+  t.match(wire.origin.requests[0], /\r\nx-forwarded-proto: http\r\n/i, 'the origin server is told the same')
+  t.equal(outcomeOf(await wire.ask('/'), false), 'hit')
+})
+
 t.test('methods (RFC 9111 2, 3, 4)', async t => {
   const post = { method: 'POST', send: ['Content-Length: 0'] }
   const own = (extra: readonly string[] = [lifetime], status = '200 OK'): Row[1] => ({ text }) => ({ status, fields: [...extra, `Content-Location: ${text.split(' ')[1]}`] })

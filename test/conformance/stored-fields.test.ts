@@ -16,6 +16,9 @@ t.test('fields that are stored, and fields that end here (RFC 9111 3.1, RFC 9110
     ['Connection and what it lists are removed (RFC 9110 7.6.1)', [lifetime, 'Connection: X-Hop, close', 'Connection: x-other', 'X-Hop: 1', 'X-Other: 2', 'X-Kept: 3'], both({ has: /x-kept: 3/i, lacks: /x-hop|x-other/i })],
     ['fields for one connection are removed, listed or not (RFC 9110 7.6.1)', [lifetime, 'Keep-Alive: timeout=5', 'Proxy-Connection: keep-alive', 'TE: gzip', 'Upgrade: foo', 'X-Kept: 1'], both({ has: /x-kept: 1/i, lacks: /\r\n(?:keep-alive|proxy-connection|te|upgrade):/i })],
     ['fields for the proxy MUST NOT be stored (RFC 9111 3.1)', [lifetime, 'Proxy-Authenticate: Basic', 'Proxy-Authentication-Info: x=1', 'Proxy-Authorization: Basic x', 'X-Kept: 1'], both({ has: /x-kept: 1/i, lacks: /\r\nproxy-a/i })],
+    ['Connection cannot take away what all recipients need, Cache-Control above all (RFC 9110 7.6.1)', ['Cache-Control: private, max-age=60', 'ETag: "1"', 'Vary: X-A', 'Connection: cache-control, vary, etag, date'], [[0, 'uri-miss private', { has: [/\r\ncache-control: private/i, /\r\nvary: X-A/i, /\r\netag: "1"/i] }], [1, 'uri-miss private']]],
+    ['X-Request-Id of the origin server gives way to that of this request', [lifetime, 'X-Request-Id: of-the-origin'], both({ has: /\r\nx-request-id: /i, lacks: /of-the-origin/ })],
+    ['Via is appended (RFC 9110 7.6.3)', [lifetime, 'Via: 1.0 inner'], both({ has: /\r\nvia: 1\.0 inner, 1\.1 holdfast/i })],
     ['Proxy-Status is for everybody and stored (RFC 9209 2)', [lifetime, 'Proxy-Status: inner; details="x"'], both({ has: /proxy-status: inner; details="x"\r\n/i })],
     ['fields named by private are not stored, the rest MAY be (RFC 9111 5.2.2.7)', ['Cache-Control: max-age=60, private="X-One, x-two"', 'X-One: 1', 'X-Two: 2', 'X-Three: 3'], [[0, 'uri-miss', { has: [/x-one: 1/i, /x-two: 2/i] }], [1, 'hit', { has: /x-three: 3/i, lacks: /\r\nx-one:|\r\nx-two:/i }]]],
     ['fields named by no-cache are not used again, the rest MAY be (RFC 9111 5.2.2.4)', ['Cache-Control: max-age=60, no-cache="x-one"', 'X-One: 1', 'X-Three: 3'], [[0, 'uri-miss', { has: /x-one: 1/i }], [1, 'hit', { has: /x-three: 3/i, lacks: /\r\nx-one:/i }]]],
@@ -112,4 +115,38 @@ t.test('interim responses are forwarded when they come, all of them, and never r
 t.test('an HTTP/1.0 client gets no interim response (RFC 9110 15.2)', async t => {
   const wire = await startWire(t, () => `HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 7\r\n${lifetime}\r\n\r\ncontent`)
   t.match(await talk(wire.proxy.port, 'GET / HTTP/1.0\r\nHost: proxy.test\r\n\r\n'), /^HTTP\/1\.[01] 200/)
+})
+
+t.test('a client that does not read them is not sent interim responses without end (RFC 9110 15.2)', async t => {
+  const interim = `HTTP/1.1 103 Early Hints\r\nX-A: ${'a'.repeat(16_000)}\r\n\r\n`
+  let sent = 0
+  let finished = false
+  const wire = await startWire(t, ({ socket }) => {
+    const more = (): void => {
+      while (sent < 40_000_000) {
+        sent += interim.length
+        if (!socket.write(interim)) return
+      }
+      if (finished) return
+      finished = true
+      socket.write(`HTTP/1.1 200 OK\r\nContent-Length: 7\r\n${lifetime}\r\n\r\ncontent`)
+    }
+    socket.on('drain', more)
+    more()
+  })
+  const socket = openSocket(wire.proxy.port)
+  socket.pause()
+  socket.write('GET / HTTP/1.1\r\nHost: proxy.test\r\nConnection: close\r\n\r\n')
+  // The whole exchange is over, although the client has read nothing yet.
+  await until(() => wire.proxy.control.stats().cache.entries === 1)
+
+  let seen = 0
+  let end = ''
+  socket.on('data', chunk => {
+    seen += chunk.length
+    end = (end + chunk.toString('latin1')).slice(-1000)
+  })
+  socket.resume()
+  await until(() => end.endsWith('content'))
+  t.ok(seen < sent / 2, `${seen} of ${sent} octets`)
 })
