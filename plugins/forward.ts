@@ -18,6 +18,7 @@ import { limitContent, ContentTooLarge } from '../src/proxy/limit-content.ts'
 import type { Forwarding } from '../src/proxy/forwarding.ts'
 import { cacheKeyOf } from '../src/proxy/cache-key-of.ts'
 import { startFetch, type Audience, type FetchRequest } from '../src/proxy/fetch.ts'
+import { discard } from '../src/proxy/discard.ts'
 import { createReplyFromDispatcher } from '../src/upstream/reply-from-dispatcher.ts'
 import { exchangeKey, UpstreamError, type Exchange, type FetchCallback } from '../src/upstream/exchange.ts'
 import { ageLine } from './cache.ts'
@@ -74,7 +75,7 @@ export default fp<ForwardOptions>(async function forward (app, options) {
     if (flightKey === null) return ask(request, reply, lookup)
     if (flights.isHopeless(flightKey, now())) {
       const detail = lookup.outcome.detail ?? 'hit-for-miss'
-      return ask(request, reply, { ...lookup, flightKey: null, mayLead: false, outcome: { ...lookup.outcome, detail } })
+      return ask(request, reply, { ...lookup, mayLead: false, outcome: { ...lookup.outcome, detail } })
     }
     const flight = flights.find(flightKey)
     if (flight === null) ask(request, reply, lookup)
@@ -116,16 +117,16 @@ export default fp<ForwardOptions>(async function forward (app, options) {
     if (landing.kind === 'validated') {
       const again = cache.lookup(lookup.request, now())
       if (again.action !== 'hit') return goAlone(request, reply, lookup)
-      return app.sendStored(request, reply, { ...again, outcome: { ...lookup.outcome, collapsed: true, ttl: again.outcome.ttl, detail: 'validated' } })
+      return app.sendStored(request, reply, { ...again, outcome: { ...lookup.outcome, collapsed: true, fwdStatus: 304, ttl: again.outcome.ttl, detail: 'validated' } })
     }
     if (landing.kind === 'alone') return goAlone(request, reply, lookup)
 
     const { head, body, hasContent } = landing.response
     const answer = cache.share(lookup, head, now())
     if (answer === null) {
-      const flightKey = variantFlightKey(lookup.key, lookup.request, head.response.selecting.map(({ name }) => name))
+      const flightKey = variantFlightKey(lookup.key, lookup.request, head.response.selecting.map(({ name }) => name), lookup.stored !== null)
       // It selects another variant: so may others, who wait for each other from now on.
-      if (flightKey !== lookup.flightKey && lookup.mayLead) return proceed(request, reply, { ...lookup, flightKey })
+      if (flightKey !== lookup.flightKey && lookup.mayLead) return proceed(request, reply, { ...lookup, flightKey, outcome: { ...lookup.outcome, collapsed: false } })
       return goAlone(request, reply, lookup)
     }
     const wantsContent = hasContent && request.method !== 'HEAD' && !answer.notModified
@@ -213,7 +214,10 @@ export default fp<ForwardOptions>(async function forward (app, options) {
       ...fetchOf(request, { ...forwarding, hasContent: false, content: null }, lookup),
       audience: {
         stored () {},
-        passed ({ statusCode }) { if (statusCode >= 500) log(`status_${statusCode}`) },
+        passed ({ statusCode, body }) {
+          if (body !== null) discard(body)
+          if (statusCode >= 500) log(`status_${statusCode}`)
+        },
         failed (error) { log(error.code, error.cause) },
         recorded () {},
         cutShort (error) { log(error.code, error.cause) },
@@ -284,7 +288,8 @@ export default fp<ForwardOptions>(async function forward (app, options) {
     const related = relatedTargets(fields, target.scheme, target.authority, path + query)
     const own = cacheKeyOf(runtime, target, target.path + target.query, forwarding)
     cache.invalidate([own, ...related.map(uri => cacheKeyOf(runtime, target, uri, forwarding))].filter(key => key !== null))
-    if (own !== null) cache.invalidateGroups(own, fields)
+    // Groups belong to the origin, also where no route takes a GET for this target.
+    cache.invalidateGroups(own ?? target, fields)
   }
 }, { name: 'forward', fastify: '5.x', dependencies: ['request-context', 'cache', 'errors'] })
 

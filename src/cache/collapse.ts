@@ -49,7 +49,8 @@ export interface Flights {
   find (key: string): Flight | null
   /** Whether responses under the key proved not shareable lately. */
   isHopeless (key: string, now: number): boolean
-  lead (key: string): LeadFlight
+  /** @param isCurrent false once what was asked for was invalidated: who asks after that must not get it (RFC 9111 4.4) */
+  lead (key: string, isCurrent: () => boolean): LeadFlight
   /** @param until epoch milliseconds */
   rememberHopeless (key: string, until: number): void
   /** A response under the key proved shareable after all. */
@@ -60,11 +61,17 @@ export interface Flights {
 const maxHopeless = 10_000
 
 export function createFlights (): Flights {
-  const flights = new Map<string, Flight>()
+  const flights = new Map<string, { readonly flight: Flight, readonly isCurrent: () => boolean }>()
   const hopeless = new Map<string, number>()
 
   return {
-    find: key => flights.get(key) ?? null,
+    find (key) {
+      const found = flights.get(key)
+      if (found === undefined) return null
+      if (found.isCurrent()) return found.flight
+      flights.delete(key)
+      return null
+    },
 
     isHopeless (key, now) {
       const until = hopeless.get(key)
@@ -74,7 +81,7 @@ export function createFlights (): Flights {
       return false
     },
 
-    lead (key) {
+    lead (key, isCurrent) {
       const waiters = new Set<Waiter>()
       let landed: Landing | null = null
       const flight: LeadFlight = {
@@ -93,9 +100,9 @@ export function createFlights (): Flights {
           waiters.clear()
           for (const waiter of told) waiter(landing)
         },
-        end () { if (flights.get(key) === flight) flights.delete(key) }
+        end () { if (flights.get(key)?.flight === flight) flights.delete(key) }
       }
-      flights.set(key, flight)
+      flights.set(key, { flight, isCurrent })
       return flight
     },
 

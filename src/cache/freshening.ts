@@ -5,7 +5,7 @@ import { isInvalidated, type CacheContext } from './context.ts'
 import { headOf, placeOfEntry, withHead } from './entry.ts'
 import { forwarded, hitWith, type CacheForward, type CacheHit, type CacheRequest } from './lookup.ts'
 import { answerRange } from './range-answer.ts'
-import { updatedHead, type ReceivedResponse } from './recording.ts'
+import { groupKeys, updatedHead, type ReceivedResponse } from './recording.ts'
 import { decideReuse, mayServeStaleOnError } from './reuse.ts'
 import type { StoredEntry } from './store.ts'
 import { confirmed, matchesHead } from './validation.ts'
@@ -31,8 +31,10 @@ export function freshen (context: CacheContext, lookup: CacheForward, response: 
     const isSelected = stored === used && stored === lookup.stored
     // A response that this request did not select by its fields stays where it is, for those who do.
     const ownHead = isSelected ? head : { ...head, response: { ...head.response, selecting: stored.response.selecting } }
-    const own = withHead(stored, placeOfEntry(stored, moment), ownHead)
-    const keep = head.mayStay && !context.removals.happenedSince(stored.uri, moment) && !isInvalidated(context, placeOfEntry(stored, moment))
+    // Groups are fields like others: those of the 304 replace the stored ones (RFC 9875 2, RFC 9111 3.2).
+    const place = { ...placeOfEntry(stored, moment), groups: groupKeys(request, head.response.fields) }
+    const own = withHead(stored, place, ownHead)
+    const keep = head.mayStay && !context.removals.happenedSince(stored.uri, moment) && !isInvalidated(context, place) && !isInvalidated(context, placeOfEntry(stored, moment))
     const put = context.safely(false, () => {
       // 5.2.1.5: nothing of the answer to such a request stays.
       if (keep && lookup.control?.noStore === true) return false
@@ -48,7 +50,7 @@ export function freshen (context: CacheContext, lookup: CacheForward, response: 
     kept = put
     // And this request selects it from now on as well (4.3.1: the origin server named it).
     if (!isSelected && keep && lookup.control?.noStore !== true) {
-      const selected = withHead(stored, placeOfEntry(stored, moment), head)
+      const selected = withHead(stored, place, head)
       kept = context.safely(false, () => context.store.put(selected, lookup.stored))
       answer = selected
     }

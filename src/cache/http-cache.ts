@@ -56,12 +56,14 @@ export interface HttpCache {
   freshen (lookup: CacheForward, response: ReceivedResponse): CacheHit | null
   updateFromHead (lookup: CacheForward, response: ReceivedResponse): void
   onUpstreamFailure (lookup: CacheForward, now: number, fwdStatus: number | null): CacheHit | null
+  /** False once what it asks for was invalidated since: the answer must not be given to who asks now. */
+  isCurrent (lookup: CacheForward): boolean
   /** The answer that another request's response makes for one that waited for it; null when it may not use it. */
   share (lookup: CacheForward, head: EntryHead, now: number): SharedAnswer | null
   /** Removes all under the keys of a target URI that changed (RFC 9111 4.4); returns how many responses went at once. */
   invalidate (targets: readonly KeyParts[]): number
   /** What an unsafe request's answer says of groups (RFC 9875 2.2.1, 3). */
-  invalidateGroups (target: KeyParts, fields: FieldMap): void
+  invalidateGroups (target: Pick<KeyParts, 'scheme' | 'authority'>, fields: FieldMap): void
   /** Removes what was stored under rules that are no longer in force. */
   retainScopes (scopes: ReadonlySet<string>): Promise<number>
   statistics (): CacheStatistics
@@ -80,6 +82,8 @@ export function createHttpCache (options: HttpCacheOptions): HttpCache {
     updateFromHead: (lookup, response) => updateFromHead(context, lookup, response),
     onUpstreamFailure: (lookup, now, fwdStatus) => staleOnError(context, lookup, now, fwdStatus),
 
+    isCurrent: ({ request, moment }) => !removals.happenedSince(uriKey(request), moment),
+
     share (lookup, head, now) {
       const { request, control } = lookup
       if (!selects(request.fields, head.response.selecting, request.rules.vary)) return null
@@ -94,7 +98,7 @@ export function createHttpCache (options: HttpCacheOptions): HttpCache {
         lines: notModified ? commonLines : [...commonLines, ...head.contentLines, ...lengthLine(response.fields)],
         notModified,
         age: decision.age,
-        outcome: { ...lookup.outcome, collapsed: true, ttl: decision.ttl }
+        outcome: { ...lookup.outcome, fwdStatus: response.statusCode, collapsed: true, ttl: decision.ttl, detail: decision.detail ?? lookup.outcome.detail }
       }
     },
 
@@ -103,7 +107,7 @@ export function createHttpCache (options: HttpCacheOptions): HttpCache {
         const uri = uriKey(target)
         removals.note(uri)
         // Responses under other keys of the same URI are recognised when they are looked up.
-        if (context.severalKeys) invalidations.note(uri)
+        if (context.severalKeys || !searches.isEmpty()) invalidations.note(uri)
         for (const entry of store.variants(primaryKey(target))) for (const group of entry.groups) invalidations.note(group)
         return removed + store.removeKey(uri)
       }, 0))

@@ -5,7 +5,7 @@ import { fieldValue, type FieldMap } from '../http/fields.ts'
 import { isNotModified, mustReachOrigin } from '../http/preconditions.ts'
 import { isInvalidated, type CacheContext } from './context.ts'
 import { currentAge } from './freshness.ts'
-import { primaryKey, type KeyParts } from './key.ts'
+import { primaryKey, uriKey, type KeyParts } from './key.ts'
 import { accepts } from './preferences.ts'
 import { answerRange, planCompletion, type Completion, type RangeAnswer } from './range-answer.ts'
 import type { ReasonWord } from './reasons.ts'
@@ -106,7 +106,7 @@ export function lookUp (context: CacheContext, request: CacheRequest, now: numbe
     const revalidate = decision.revalidate ? background(entry) : null
     const foreign = entry.key === key ? null : 'no-vary-search'
     context.safely(undefined, () => { context.store.touch(entry) })
-    return { ...hitWith(request, entry, now, range), revalidate, outcome: { ...nothingForwarded, ...keyOf(request), hit: true, ttl: decision.ttl, detail: decision.detail ?? foreign } }
+    return { ...hitWith(request, entry, now, range), revalidate, outcome: { ...nothingForwarded, ...keyOf(request, entry.key), hit: true, ttl: decision.ttl, detail: decision.detail ?? foreign } }
   }
   if (onlyIfCached) return unsatisfiable(request)
   return forward(decision.byRequest ? 'request' : 'stale', decision.detail, entry, validatable(entry))
@@ -127,7 +127,7 @@ export function lookUp (context: CacheContext, request: CacheRequest, now: numbe
       stored,
       validating: conditional === null ? [] : validating,
       conditional,
-      ...flightOf(ranged, conditional !== null),
+      ...flightOf(ranged, conditional !== null, stored !== null),
       moment: context.removals.moment(),
       outcome: forwarded(request, fwd, detail)
     }
@@ -151,7 +151,8 @@ export function lookUp (context: CacheContext, request: CacheRequest, now: numbe
 
   /** The validation that goes on behind a stale response (RFC 5861 3): a GET for the whole, whatever the client wanted of it. */
   function background (stale: StoredEntry): CacheForward {
-    const { range: _range, 'if-range': _ifRange, ...rest } = fields
+    // Neither a part nor an answer to the client's own precondition would bring it up to date.
+    const { range: _range, 'if-range': _ifRange, 'if-none-match': _noneMatch, 'if-modified-since': _since, ...rest } = fields
     const whole: CacheRequest = { ...request, method: 'GET', fields: rest }
     const validating = stale.parts === null ? [stale] : []
     return {
@@ -161,7 +162,7 @@ export function lookUp (context: CacheContext, request: CacheRequest, now: numbe
       stored: stale,
       validating,
       conditional: conditionalFields(validating, nobody, true),
-      flightKey: flightKeyOf(stale.key),
+      flightKey: flightKeyOf(stale.key, true),
       mayLead: true,
       moment: context.removals.moment(),
       outcome: forwarded(whole, 'stale', 'stale-while-revalidate')
@@ -172,23 +173,28 @@ export function lookUp (context: CacheContext, request: CacheRequest, now: numbe
    * Requests that wait for each other have the same key and, as far as earlier responses tell, select the same variant.
    * A range is not waited for: its bytes may come last. A request that wants a validation of its own does not wait either.
    */
-  function flightOf (ranged: boolean, validates: boolean): Pick<CacheForward, 'flightKey' | 'mayLead'> {
+  function flightOf (ranged: boolean, validates: boolean, hasStored: boolean): Pick<CacheForward, 'flightKey' | 'mayLead'> {
     if (!rules.collapse.enabled || ranged || control?.noCache === true || control?.noStore === true) return { flightKey: null, mayLead: false }
     // The client's own precondition may be answered 304, of which nobody else has anything.
     const conditional = !validates && (fields['if-none-match'] !== undefined || fields['if-modified-since'] !== undefined)
-    return { flightKey: flightKeyOf(key), mayLead: method === 'GET' && !conditional }
+    return { flightKey: flightKeyOf(key, hasStored), mayLead: method === 'GET' && !conditional }
   }
 
-  function flightKeyOf (stored: string): string {
+  function flightKeyOf (stored: string, hasStored: boolean): string {
     const last = context.safely([], () => context.store.variants(stored)).at(-1)
-    return variantFlightKey(stored, request, last?.response.selecting.map(({ name }) => name) ?? [])
+    return variantFlightKey(stored, request, last?.response.selecting.map(({ name }) => name) ?? [], hasStored)
   }
 }
 
-/** Apart for requests that would select different variants of a response with these names in `Vary`. */
-export function variantFlightKey (key: string, { fields, rules }: CacheRequest, names: readonly string[]): string {
-  if (names.length === 0) return key
-  return `${key} ${JSON.stringify(selectingFields(fields, names, rules.vary).map(({ value }) => value ?? null))}`
+/**
+ * Apart for requests that would select different variants of a response with these names in `Vary`, and for those with
+ * credentials, whose responses may not be shareable where others are. No cache key looks like it.
+ * @param hasStored a stored response is validated, which may be shared with everybody
+ */
+export function variantFlightKey (key: string, { fields, rules }: CacheRequest, names: readonly string[], hasStored: boolean): string {
+  const authorized = !hasStored && fields['authorization'] !== undefined
+  if (names.length === 0 && !authorized) return key
+  return `variant ${key.length} ${key} ${JSON.stringify([authorized, ...selectingFields(fields, names, rules.vary).map(({ value }) => value ?? null)])}`
 }
 
 /** Other variants whose entity tags are sent along, so that a 304 can name one of them (4.3.1). */
@@ -229,7 +235,10 @@ function equivalentVariants (context: CacheContext, request: CacheRequest): read
   const known = context.searches.find(request)
   if (known === null) return []
   const declared = formatVariance(known.variance)
-  return context.safely<readonly StoredEntry[]>([], () => context.store.variants(known.key)).filter(({ response }) => {
+  const uri = uriKey(request)
+  return context.safely<readonly StoredEntry[]>([], () => context.store.variants(known.key)).filter(({ response, moment }) => {
+    // The URI that is asked for was invalidated, although the response is stored for another one (RFC 9111 4.4).
+    if (context.invalidations.happenedSince(uri, moment)) return false
     const variance = searchVariance(response.fields)
     return variance !== null && formatVariance(variance) === declared
   })
@@ -269,8 +278,8 @@ export function forwarded (request: CacheRequest, fwd: ForwardReason, detail: Re
   return { ...nothingForwarded, ...keyOf(request), hit: false, fwd, ttl: null, detail }
 }
 
-function keyOf (request: CacheRequest): { readonly key?: string } {
-  return request.showKey ? { key: primaryKey(request) } : {}
+function keyOf (request: CacheRequest, key?: string): { readonly key?: string } {
+  return request.showKey ? { key: key ?? primaryKey(request) } : {}
 }
 
 function unsatisfiable (request: CacheRequest): CacheUnsatisfiable {

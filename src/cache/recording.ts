@@ -42,6 +42,8 @@ export interface Recording {
   /** Copies a piece and gives back the copy, or the piece itself when it is not recorded any more. */
   write (chunk: Buffer): Buffer
   isRunning (): boolean
+  /** False once it was invalidated, by its URI or a group, after it was asked for: then it is not stored, and not given to who asks now. */
+  isCurrent (): boolean
   /** Stores the response if its content is whole; null, or why it was not stored. */
   complete (): RecordingFailure | null
   abandon (): void
@@ -66,7 +68,10 @@ export function record (context: CacheContext, lookup: CacheForward, response: R
   const length = fieldValue(fields, 'content-length')
   const announcedBytes = length !== undefined && /^\d+$/.test(length) ? Number(length) : undefined
   const expectedBytes = decision.range === null ? announcedBytes : decision.range.end - decision.range.start + 1
-  if (expectedBytes !== undefined && expectedBytes > maxBytes) return { recording: null, outcome: { ...outcome, detail: 'too-large' } }
+  if (expectedBytes !== undefined && expectedBytes > maxBytes) {
+    if (statusCode < 500) forget(context, lookup)
+    return { recording: null, outcome: { ...outcome, detail: 'too-large' } }
+  }
 
   const { lifetime, vary, range } = decision
   // The request itself has just invalidated what was stored; what happens from now on counts.
@@ -83,17 +88,20 @@ export function record (context: CacheContext, lookup: CacheForward, response: R
     override: lifetime.override
   })
   const recorder = createBodyRecorder(maxBytes, context.budget, expectedBytes)
+  const isCurrent = (): boolean => !context.removals.happenedSince(place.uri, moment) && !isInvalidated(context, place)
   return {
     recording: {
       head: range === null && request.method === 'GET' ? head : null,
       expectedBytes,
       write: recorder.write,
       isRunning: recorder.isRunning,
+      isCurrent,
       abandon: recorder.abandon,
       complete () {
         const body = recorder.finish()
+        if (body === 'too-large' && statusCode < 500) forget(context, lookup)
         if (typeof body === 'string') return body
-        if (context.removals.happenedSince(place.uri, moment) || isInvalidated(context, place)) return 'superseded'
+        if (!isCurrent()) return 'superseded'
         return context.safely<RecordingFailure | null>('store-failed', () => {
           const before = replaced(context, place.key, request, vary)
           const entry = range === null ? createEntry(place, head, body) : combined(place, head, before, { start: range.start, bytes: body }, range.totalBytes)
@@ -111,7 +119,7 @@ export function record (context: CacheContext, lookup: CacheForward, response: R
 /** Reasons that lie in the request, or in a status that is about it: they say nothing of what is stored. */
 const aboutRequestAlone: ReadonlySet<ReasonWord> = new Set(['request-no-store', 'request-content', 'authorization', 'partial', 'status'])
 
-/** 4.3.3 and section 4: what the origin server no longer wants stored under this key must not be used again. */
+/** 4.3.3 and section 4: what a response takes the place of that cannot be stored itself must not be used again. */
 function forget (context: CacheContext, { request, stored }: CacheForward): void {
   if (stored === null || request.method !== 'GET') return
   context.safely(undefined, () => { context.store.remove(stored) })
@@ -123,8 +131,12 @@ export function headRules (request: CacheRequest) {
 }
 
 function placeOf (request: CacheRequest, key: string, moment: number, fields: FieldMap): EntryPlace {
-  const groups = groupsOf(fields, 'cache-groups').map(group => groupKey(request.scheme, request.authority, group))
-  return { key, uri: request.extra === '' ? key : uriKey(request), scope: request.scope, groups, moment }
+  return { key, uri: request.extra === '' ? key : uriKey(request), scope: request.scope, groups: groupKeys(request, fields), moment }
+}
+
+/** Keys of the groups that a response is in (RFC 9875 2.1). */
+export function groupKeys ({ scheme, authority }: Pick<CacheRequest, 'scheme' | 'authority'>, fields: FieldMap): readonly string[] {
+  return groupsOf(fields, 'cache-groups').map(group => groupKey(scheme, authority, group))
 }
 
 function noteSearch (context: CacheContext, request: CacheRequest, entry: StoredEntry): void {

@@ -28,6 +28,8 @@ export interface SharedBodyOptions {
   readonly onEnd: (failure: RecordingFailure | null) => void
   /** The source was cut short. */
   readonly onCutShort: () => void
+  /** No reader can begin any more: the first bytes are not held. */
+  readonly onUnreadable: () => void
   /** Go on without any reader, for the store, whatever is still to come. */
   readonly finishAlone: boolean
 }
@@ -40,7 +42,7 @@ interface Reader {
   wants: boolean
 }
 
-export function shareBody ({ source, recording, onEnd, onCutShort, finishAlone }: SharedBodyOptions): SharedBody {
+export function shareBody ({ source, recording, onEnd, onCutShort, onUnreadable, finishAlone }: SharedBodyOptions): SharedBody {
   const pieces: Buffer[] = []
   const readers = new Set<Reader>()
   /** Pieces before the held ones. */
@@ -76,7 +78,7 @@ export function shareBody ({ source, recording, onEnd, onCutShort, finishAlone }
     for (const { next } of readers) if (next < slowest) slowest = next
     while (pieces.length > 0 && (dropped < slowest || held > windowBytes)) {
       held -= (pieces.shift() as Buffer).length
-      dropped++
+      if (dropped++ === 0) onUnreadable()
     }
   }
 
@@ -115,7 +117,7 @@ export function shareBody ({ source, recording, onEnd, onCutShort, finishAlone }
 
   return {
     reader () {
-      if (dropped > 0 || failure !== null) return null
+      if (dropped > 0 || failure !== null || (source.destroyed && !ended)) return null
       const reader: Reader = {
         next: 0,
         wants: false,
@@ -123,7 +125,8 @@ export function shareBody ({ source, recording, onEnd, onCutShort, finishAlone }
           read () {
             reader.wants = true
             pump(reader)
-            pace()
+            // One that wants more is enough, whatever the others do.
+            if (reader.wants && !ended && failure === null) source.resume()
           },
           destroy (error, done) {
             readers.delete(reader)
