@@ -19,6 +19,9 @@ const overheadBytes = 900
 /** Bytes per field line beyond its text: string headers and list slots. */
 const lineOverheadBytes = 56
 
+/** Bytes per piece of a partial content beyond its bytes: a Buffer and its memory's own bookkeeping. */
+const segmentOverheadBytes = 200
+
 /** Where an entry belongs. */
 export interface EntryPlace {
   readonly key: string
@@ -89,7 +92,7 @@ export function createEntry (place: EntryPlace, head: EntryHead, content: Buffer
 export function createPartialEntry (place: EntryPlace, head: EntryHead, parts: StoredParts): StoredEntry {
   const whole = wholeContent(parts)
   if (whole !== null) return createEntry(place, head, whole)
-  return { ...placed(place, head), lines: head.lines, body: '', parts, sizeBytes: sizeOf(place, head.lines, heldBytes(parts)) }
+  return { ...placed(place, head), lines: head.lines, body: '', parts, sizeBytes: sizeOf(place, head.lines, heldBytes(parts) + parts.segments.length * segmentOverheadBytes) }
 }
 
 /** The same content under another head. */

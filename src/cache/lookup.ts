@@ -142,7 +142,9 @@ export function lookUp (context: CacheContext, request: CacheRequest, now: numbe
   }
 
   function completing (part: StoredEntry): CacheForward {
-    const completion = method === 'GET' ? planCompletion(request, part, now) : null
+    // 4.3.2: what the client has itself is not compared with a part that cannot answer it.
+    const conditional = fields['if-none-match'] !== undefined || fields['if-modified-since'] !== undefined
+    const completion = method === 'GET' && !conditional ? planCompletion(request, part, now) : null
     const asked = forward('partial', 'range-missing', part)
     return completion === null ? asked : { ...asked, completion, conditional: completion.fields, flightKey: null, mayLead: false }
   }

@@ -9,7 +9,7 @@ import type { Flights, Landing, LeadFlight } from '../cache/collapse.ts'
 import { currentAge } from '../cache/freshness.ts'
 import type { CacheForward, CacheHit, HttpCache, ReceivedResponse, Recording } from '../cache/http-cache.ts'
 import { isSafe } from '../cache/invalidation.ts'
-import { composeCompletion } from '../cache/completion.ts'
+import { composeCompletion, type Composition } from '../cache/completion.ts'
 import { shareBody, type SharedBody } from '../cache/shared-body.ts'
 import type { CacheOutcome } from '../cache/status.ts'
 import type { StoredResponse } from '../cache/stored-response.ts'
@@ -168,7 +168,7 @@ export function startFetch ({ cache, flights, now }: FetchDependencies, request:
       lines: composed?.lines ?? linesOf(withoutCacheStatus(fields)),
       cacheStatus: fields['cache-status'],
       outcome,
-      body: composed === null || content === null ? content : around(composed.before, content, composed.after)
+      body: composed === null || content === null ? content : around(composed, content)
     })
     shared?.start()
   }
@@ -221,11 +221,17 @@ function withoutCacheStatus (fields: MutableFieldMap): MutableFieldMap {
   return fields['cache-status'] === undefined ? fields : { ...fields, 'cache-status': undefined }
 }
 
-/** The stored parts on both sides of what arrives. */
-function around (before: Buffer, content: Readable, after: Buffer): Readable {
+/** The stored parts on both sides of what arrives, which has to be as long as it should: the client was told. */
+function around ({ before, after, gapBytes }: Composition, content: Readable): Readable {
   return Readable.from((async function * () {
     if (before.length > 0) yield before
-    yield * content
+    let left = gapBytes
+    for await (const chunk of content as AsyncIterable<Buffer>) {
+      left -= chunk.length
+      if (left < 0) break
+      yield chunk
+    }
+    if (left !== 0) throw new Error('the rest of a partial response has another length than its Content-Range says')
     if (after.length > 0) yield after
   })(), { objectMode: false })
 }
