@@ -7,6 +7,7 @@ import type { Readable } from 'node:stream'
 import { createFlights, type Flight, type Landing } from '../src/cache/collapse.ts'
 import type { CacheForward, CacheHit, HttpCache } from '../src/cache/http-cache.ts'
 import { relatedTargets } from '../src/cache/invalidation.ts'
+import { uriKey } from '../src/cache/key.ts'
 import { variantFlightKey } from '../src/cache/lookup.ts'
 import { formatCacheStatus, type CacheOutcome } from '../src/cache/status.ts'
 import { hintedLinks } from '../src/forward/early-hints.ts'
@@ -289,10 +290,12 @@ export default fp<ForwardOptions>(async function forward (app, options) {
 
   /** RFC 9111 4.4: the target, and what `Location` and `Content-Location` name on the same origin. */
   function invalidate (forwarding: Forwarding, fields: FieldMap): void {
-    const { target, runtime, path, query } = forwarding
-    const related = relatedTargets(fields, target.scheme, target.authority, path + query)
+    const { target, runtime } = forwarding
+    const related = relatedTargets(fields, target.scheme, target.authority, target.path + target.query)
     const own = cacheKeyOf(runtime, target, target.path + target.query, forwarding)
-    cache.invalidate([own, ...related.map(uri => cacheKeyOf(runtime, target, uri, forwarding))].filter(key => key !== null))
+    const changed = [own, ...related.map(uri => cacheKeyOf(runtime, target, uri, forwarding))].filter(key => key !== null)
+    cache.invalidate(changed)
+    for (const key of changed) flights.endUnder(uriKey(key))
     if (own !== null) cache.invalidateGroups(own, fields)
   }
 }, { name: 'forward', fastify: '5.x', dependencies: ['request-context', 'cache', 'errors'] })

@@ -50,6 +50,8 @@ export interface Flights {
   /** Whether responses under the key proved not shareable lately. */
   isHopeless (key: string, now: number): boolean
   lead (key: string): LeadFlight
+  /** Nobody can join what is under way for a URI any more, since it has changed (RFC 9111 4.4). */
+  endUnder (uri: string): void
   /** @param until epoch milliseconds */
   rememberHopeless (key: string, until: number): void
   /** A response under the key proved shareable after all. */
@@ -97,6 +99,10 @@ export function createFlights (): Flights {
       }
       flights.set(key, flight)
       return flight
+    },
+
+    endUnder (uri) {
+      for (const key of flights.keys()) if (key === uri || key.startsWith(`${uri} `)) flights.delete(key)
     },
 
     rememberHopeless (key, until) {

@@ -73,14 +73,14 @@ export type CacheLookup = CacheHit | CacheForward | CacheUnsatisfiable
 export function lookUp (context: CacheContext, request: CacheRequest, now: number): CacheLookup {
   const { method, fields, rules } = request
   if (!request.enabled) return pass('bypass', 'cache-off')
+  const control = rules.requestDirectives === 'ignore' ? null : requestControl(fields)
   // A response to POST may be stored for later GETs, and is never found by another POST (RFC 9110 9.3.3).
-  if (method === 'POST') return { ...pass('method', 'method'), key: primaryKey(request) }
+  if (method === 'POST') return { ...pass('method', 'method'), key: primaryKey(request), control }
   if (method !== 'GET' && method !== 'HEAD') return pass('method', 'method')
   if (request.hasContent) return pass('bypass', 'request-content')
 
   const key = primaryKey(request)
   if (request.extra !== '') context.severalKeys = true
-  const control = rules.requestDirectives === 'ignore' ? null : requestControl(fields)
   // 5.2.1.7 before what these preconditions want: there is no stored response that they could be answered with.
   if (mustReachOrigin(fields)) return control?.onlyIfCached === true ? unsatisfiable(request) : forward('bypass', 'precondition')
 
