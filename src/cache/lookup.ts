@@ -149,9 +149,9 @@ export function lookUp (context: CacheContext, request: CacheRequest, now: numbe
     return completion === null ? asked : { ...asked, completion, conditional: completion.fields, flightKey: null, mayLead: false }
   }
 
-  /** The validation that goes on behind a stale response (RFC 5861 3): a GET for the whole, whatever the client wanted of it. */
+  /** The validation that goes on behind a stale response (RFC 5861 3): a GET for the whole, whatever the client wanted of it or has. */
   function background (stale: StoredEntry): CacheForward {
-    const { range: _range, 'if-range': _ifRange, ...rest } = fields
+    const { range: _range, 'if-range': _ifRange, 'if-none-match': _noneMatch, 'if-modified-since': _since, ...rest } = fields
     const whole: CacheRequest = { ...request, method: 'GET', fields: rest }
     const validating = stale.parts === null ? [stale] : []
     return {
@@ -160,7 +160,7 @@ export function lookUp (context: CacheContext, request: CacheRequest, now: numbe
       key: stale.key,
       stored: stale,
       validating,
-      conditional: conditionalFields(validating, nobody, true),
+      conditional: conditionalFields(validating, rest, true),
       flightKey: flightKeyOf(stale.key),
       mayLead: true,
       moment: context.removals.moment(),
@@ -203,9 +203,6 @@ function mayBeNamed ({ fields }: CacheRequest, { response, parts }: StoredEntry)
   const coding = fieldValue(response.fields, 'content-encoding')?.trim().toLowerCase()
   return coding === undefined || coding === 'identity' || accepts(fieldValue(fields, 'accept-encoding') ?? '', coding)
 }
-
-/** A validation of the cache's own has no conditions of a client. */
-const nobody: FieldMap = Object.freeze(Object.create(null) as FieldMap)
 
 const nothingStored = { action: 'forward', key: '', control: null, stored: null, validating: [], conditional: null, completion: null, flightKey: null, mayLead: false } as const
 

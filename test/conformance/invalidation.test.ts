@@ -245,3 +245,10 @@ t.test('an answer to POST that came before a later change is not stored after it
   t.equal(bodyOf(await posted), 'posted')
   t.equal(proxy.control.stats().cache.entries, 0)
 })
+
+t.test('a relative reference is resolved against the URI that the client asked for, also where the route rewrites it', async t => {
+  const { ask, send, isStored } = await changing(t, () => response('', ['Content-Location: other'], '201 Created'), { ...rfc9111, route: { match: { path: '/api/*' }, rewrite: { stripPrefix: '/api' }, cache: { setCookie: 'store', vary: 'meaning' } } })
+  for (const path of ['/api/here', '/api/other']) await ask(path)
+  await send('POST', '/api/here')
+  for (const path of ['/api/here', '/api/other']) t.equal(await isStored(path), false, path)
+})
