@@ -284,8 +284,8 @@ export default fp<ForwardOptions>(async function forward (app, options) {
 
   /** RFC 9111 4.4: the target, and what `Location` and `Content-Location` name on the same origin. */
   function invalidate (forwarding: Forwarding, fields: FieldMap): void {
-    const { target, runtime, path, query } = forwarding
-    const related = relatedTargets(fields, target.scheme, target.authority, path + query)
+    const { target, runtime } = forwarding
+    const related = relatedTargets(fields, target.scheme, target.authority, target.path + target.query)
     const own = cacheKeyOf(runtime, target, target.path + target.query, forwarding)
     cache.invalidate([own, ...related.map(uri => cacheKeyOf(runtime, target, uri, forwarding))].filter(key => key !== null))
     // Groups belong to the origin, also where no route takes a GET for this target.

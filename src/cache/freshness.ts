@@ -15,8 +15,8 @@ export interface Lifetime {
   readonly override: ReasonWord | null
 }
 
-/** Statuses whose responses may be given a lifetime by heuristics (RFC 9110 15.1). */
-const heuristicallyCacheable: ReadonlySet<number> = new Set([200, 203, 204, 206, 300, 301, 308, 404, 405, 410, 414, 501])
+/** Statuses whose responses may be given a lifetime by heuristics (RFC 9110 15.1, for 451 RFC 7725 3). */
+const heuristicallyCacheable: ReadonlySet<number> = new Set([200, 203, 204, 206, 300, 301, 308, 404, 405, 410, 414, 451, 501])
 
 /** Share of the time since the last change that a response without a lifetime counts as fresh (RFC 9111 4.2.2). */
 const heuristicFraction = 0.1

@@ -74,10 +74,10 @@ export type CacheLookup = CacheHit | CacheForward | CacheUnsatisfiable
 export function lookUp (context: CacheContext, request: CacheRequest, now: number): CacheLookup {
   const { method, fields, rules } = request
   if (!request.enabled) return pass('bypass', 'cache-off')
-  // A response to POST may be stored for later GETs, and is never found by another POST (RFC 9110 9.3.3).
-  if (method === 'POST') return { ...pass('method', 'method'), key: primaryKey(request) }
-  if (method !== 'GET' && method !== 'HEAD') return pass('method', 'method')
   const control = rules.requestDirectives === 'ignore' ? null : requestControl(fields)
+  // A response to POST may be stored for later GETs, and is never found by another POST (RFC 9110 9.3.3).
+  if (method === 'POST') return { ...pass('method', 'method'), key: primaryKey(request), control }
+  if (method !== 'GET' && method !== 'HEAD') return pass('method', 'method')
   const onlyIfCached = control?.onlyIfCached === true
   if (request.hasContent) return onlyIfCached ? unsatisfiable(request) : pass('bypass', 'request-content')
 
@@ -144,12 +144,14 @@ export function lookUp (context: CacheContext, request: CacheRequest, now: numbe
   }
 
   function completing (part: StoredEntry): CacheForward {
-    const completion = method === 'GET' ? planCompletion(request, part, now) : null
+    // 4.3.2: what the client has itself is not compared with a part that cannot answer it.
+    const conditional = fields['if-none-match'] !== undefined || fields['if-modified-since'] !== undefined
+    const completion = method === 'GET' && !conditional ? planCompletion(request, part, now) : null
     const asked = forward('partial', 'range-missing', part)
     return completion === null ? asked : { ...asked, completion, conditional: completion.fields, flightKey: null, mayLead: false }
   }
 
-  /** The validation that goes on behind a stale response (RFC 5861 3): a GET for the whole, whatever the client wanted of it. */
+  /** The validation that goes on behind a stale response (RFC 5861 3): a GET for the whole, whatever the client wanted of it or has. */
   function background (stale: StoredEntry): CacheForward {
     // Neither a part nor an answer to the client's own precondition would bring it up to date.
     const { range: _range, 'if-range': _ifRange, 'if-none-match': _noneMatch, 'if-modified-since': _since, ...rest } = fields
@@ -161,7 +163,7 @@ export function lookUp (context: CacheContext, request: CacheRequest, now: numbe
       key: stale.key,
       stored: stale,
       validating,
-      conditional: conditionalFields(validating, nobody, true),
+      conditional: conditionalFields(validating, rest, true),
       flightKey: flightKeyOf(stale.key, true),
       mayLead: true,
       moment: context.removals.moment(),
@@ -209,9 +211,6 @@ function mayBeNamed ({ fields }: CacheRequest, { response, parts }: StoredEntry)
   const coding = fieldValue(response.fields, 'content-encoding')?.trim().toLowerCase()
   return coding === undefined || coding === 'identity' || accepts(fieldValue(fields, 'accept-encoding') ?? '', coding)
 }
-
-/** A validation of the cache's own has no conditions of a client. */
-const nobody: FieldMap = Object.freeze(Object.create(null) as FieldMap)
 
 const nothingStored = { action: 'forward', key: '', control: null, stored: null, validating: [], conditional: null, completion: null, flightKey: null, mayLead: false } as const
 

@@ -1,6 +1,6 @@
 /** Decides on storing a response whose head has come, and records its content while it streams (RFC 9111 section 3). */
 import { absentControl } from '../http/cache-control.ts'
-import { strongMatch } from '../http/entity-tag.ts'
+import { strongMatch, weakMatch } from '../http/entity-tag.ts'
 import { fieldValue, type FieldMap } from '../http/fields.ts'
 import { createBodyRecorder, type RecordingEnd } from './body-recorder.ts'
 import { isInvalidated, type CacheContext } from './context.ts'
@@ -10,12 +10,12 @@ import { groupKey, groupsOf } from './groups.ts'
 import { uriKey } from './key.ts'
 import type { CacheForward, CacheRequest } from './lookup.ts'
 import type { ReasonWord } from './reasons.ts'
-import { addSegment } from './parts.ts'
+import { addSegment, heldBytes } from './parts.ts'
 import { responseControl } from './response-control.ts'
 import { searchVariance } from './search-variance.ts'
 import type { CacheOutcome } from './status.ts'
 import { decideStoring } from './storing.ts'
-import type { StoredEntry, StoredParts } from './store.ts'
+import type { Segment, StoredEntry } from './store.ts'
 import { updatedFields } from './validation.ts'
 import { selects, varyNames } from './vary.ts'
 
@@ -31,7 +31,7 @@ export interface ReceivedResponse {
   readonly locatesTarget: boolean
 }
 
-export type RecordingFailure = RecordingEnd | 'superseded' | 'store-failed'
+export type RecordingFailure = RecordingEnd | 'superseded' | 'store-failed' | 'partial'
 
 /** A response on its way into the store. */
 export interface Recording {
@@ -103,8 +103,11 @@ export function record (context: CacheContext, lookup: CacheForward, response: R
         if (typeof body === 'string') return body
         if (!isCurrent()) return 'superseded'
         return context.safely<RecordingFailure | null>('store-failed', () => {
-          const before = replaced(context, place.key, request, vary)
-          const entry = range === null ? createEntry(place, head, body) : combined(place, head, before, { start: range.start, bytes: body }, range.totalBytes)
+          const before = completed(context, lookup) ?? replaced(context, place.key, request, vary)
+          const entry = range === null
+            ? createEntry(place, head, body)
+            : combined({ place, head, request, response, maxBytes, added: { start: range.start, bytes: body }, totalBytes: range.totalBytes }, before)
+          if (entry === null) return 'partial'
           if (!context.store.put(entry, before)) return 'no-room'
           noteSearch(context, request, entry)
           return null
@@ -152,13 +155,48 @@ function replaced (context: CacheContext, key: string, { fields, rules }: CacheR
   }) ?? null
 }
 
-/** A part put together with what is here of the same representation, by its strong validator (3.4). */
-function combined (place: EntryPlace, head: EntryHead, before: StoredEntry | null, added: { start: number, bytes: Buffer }, totalBytes: number): StoredEntry {
+/** The part that this response completes, if it is still there. */
+function completed (context: CacheContext, { completion }: CacheForward): StoredEntry | null {
+  if (completion === null) return null
+  return context.store.variants(completion.part.key).includes(completion.part) ? completion.part : null
+}
+
+/** Gaps in one content: with more, what is here is let go of, since each piece costs more than its bytes. */
+const maxSegments = 64
+
+interface AddedPart {
+  readonly place: EntryPlace
+  readonly head: EntryHead
+  readonly request: CacheRequest
+  readonly response: ReceivedResponse
+  readonly maxBytes: number
+  readonly added: Segment
+  readonly totalBytes: number
+}
+
+/**
+ * A part put together with what is here of the same representation, by its strong validator, its fields being those that
+ * were stored as updated by its own (3.4). Null where it would take the place of a whole that it may be a part of.
+ */
+function combined ({ place, head, request, response, maxBytes, added, totalBytes }: AddedPart, before: StoredEntry | null): StoredEntry | null {
+  const alone = (): StoredEntry => createPartialEntry(place, head, { totalBytes, segments: [added] })
+  if (before === null) return alone()
   const { etag } = head.response
-  const same = before !== null && etag !== null && before.response.etag !== null && strongMatch(etag, before.response.etag)
-  if (same && before.parts === null && before.bodyBytes === totalBytes) return withHead(before, place, head)
-  const present: StoredParts = same && before.parts?.totalBytes === totalBytes ? before.parts : { totalBytes, segments: [] }
-  return createPartialEntry(place, head, addSegment(present, added))
+  const same = etag !== null && before.response.etag !== null && strongMatch(etag, before.response.etag)
+  if (!same) return before.parts === null && mayBePartOf(before, head, totalBytes) ? null : alone()
+
+  const updated = updatedHead(before, request, response)
+  if (!updated.mayStay || totalBytes !== (before.parts?.totalBytes ?? before.bodyBytes)) return alone()
+  if (before.parts === null) return withHead(before, place, updated)
+  const parts = addSegment(before.parts, added)
+  return parts.segments.length > maxSegments || heldBytes(parts) > maxBytes ? alone() : createPartialEntry(place, updated, parts)
+}
+
+/** Nothing says that it is not: the same length, and no validator that differs. */
+function mayBePartOf (whole: StoredEntry, { response: { etag, lastModifiedAt } }: EntryHead, totalBytes: number): boolean {
+  const { response } = whole
+  return response.statusCode === 200 && whole.bodyBytes === totalBytes &&
+    (etag === null || response.etag === null || weakMatch(etag, response.etag)) && (etag !== null || lastModifiedAt === response.lastModifiedAt)
 }
 
 /**

@@ -9,7 +9,7 @@ import type { Flights, Landing } from '../cache/collapse.ts'
 import { currentAge } from '../cache/freshness.ts'
 import type { CacheForward, CacheHit, HttpCache, ReceivedResponse, Recording } from '../cache/http-cache.ts'
 import { isSafe } from '../cache/invalidation.ts'
-import { composeCompletion } from '../cache/completion.ts'
+import { composeCompletion, type Composition } from '../cache/completion.ts'
 import { shareBody, type SharedBody } from '../cache/shared-body.ts'
 import type { CacheOutcome } from '../cache/status.ts'
 import type { StoredResponse } from '../cache/stored-response.ts'
@@ -172,7 +172,7 @@ export function startFetch ({ cache, flights, now }: FetchDependencies, request:
       lines: linesForClient(composed?.lines ?? linesOf(fields), lookup),
       cacheStatus: fields['cache-status'],
       outcome,
-      body: composed === null || content === null ? content : around(composed.before, content, composed.after)
+      body: composed === null || content === null ? content : around(composed, content)
     })
     shared?.start()
   }
@@ -233,11 +233,17 @@ function linesForClient (lines: readonly string[], { request: { rules } }: Cache
   return lines.some((name, i) => i % 2 === 0 && hidden.has(name)) ? lines.filter((_, i) => !hidden.has(lines[i - i % 2] as string)) : lines
 }
 
-/** The stored parts on both sides of what arrives. */
-function around (before: Buffer, content: Readable, after: Buffer): Readable {
+/** The stored parts on both sides of what arrives, which has to be as long as it should: the client was told. */
+function around ({ before, after, gapBytes }: Composition, content: Readable): Readable {
   const whole = Readable.from((async function * () {
     if (before.length > 0) yield before
-    yield * content
+    let left = gapBytes
+    for await (const chunk of content as AsyncIterable<Buffer>) {
+      left -= chunk.length
+      if (left < 0) break
+      yield chunk
+    }
+    if (left !== 0) throw new Error('the rest of a partial response has another length than its Content-Range says')
     if (after.length > 0) yield after
   })(), { objectMode: false })
   // A generator that nobody has begun to read ends without a word to what it would have read.

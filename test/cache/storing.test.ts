@@ -83,7 +83,7 @@ t.test('Vary with a member * forbids storing whatever stands beside it (property
 })
 
 t.test('a status that is neither heuristically cacheable nor explicit is not stored (property, RFC 9111 3)', async () => {
-  const heuristic = [200, 203, 204, 206, 300, 301, 308, 404, 405, 410, 414, 501]
+  const heuristic = [200, 203, 204, 206, 300, 301, 308, 404, 405, 410, 414, 451, 501]
   fc.assert(fc.property(statuses.filter(code => !heuristic.includes(code)), someFields, (statusCode, { expires: _expires, ...fields }) => !decideStoring(exchange(fields, { statusCode })).store), runs)
 })
 

@@ -486,3 +486,28 @@ t.test('a HEAD that was on its way while a newer response was stored does not ch
   await head
   t.equal(bodyOf(await ask('/')), 'answer 3')
 })
+
+t.test('a validation in the background has the fields that Vary nominates, and no condition or range of the client (RFC 9111 4.3.1)', async t => {
+  for (const fields of [['ETag: "1"'], []]) {
+    const { ask, pass, origin } = await inTurn(t, [response('old', ['Cache-Control: max-age=60, stale-while-revalidate=600', 'Vary: A', ...fields]), response('new', [minute, 'Vary: A'])])
+    await ask('/', ['A: 1'])
+    pass(61)
+    t.equal(outcomeOf(await ask('/', ['A: 1', 'If-None-Match: "client"', `If-Modified-Since: ${changed}`, 'If-Range: "1"', 'Range: bytes=0-0']), true), 'hit stale-while-revalidate')
+    await until(() => origin.requests.length === 2)
+    const request = origin.requests[1] as string
+    t.equal(sent(request, 'a'), '1')
+    t.equal(sent(request, 'if-none-match'), fields.length > 0 ? '"1"' : undefined)
+    t.notMatch(request, /\r\n(?:if-modified-since|if-range|range):/i)
+    for (let stale = true; stale;) stale = bodyOf(await ask('/', ['A: 1'])) !== 'new'
+    t.equal(origin.requests.length, 2)
+  }
+})
+
+t.test('a 304 to a conditional HEAD goes to the client and updates what it is about (RFC 9111 4.3.4)', async t => {
+  const { ask, pass, origin } = await inTurn(t, [response('content', [minute, 'ETag: "1"']), notModified(['ETag: "1"', 'Cache-Control: max-age=100', 'X-New: yes'])])
+  await ask('/')
+  pass(61)
+  t.match(await ask('/', ['If-None-Match: "1"'], 'HEAD'), /^HTTP\/1\.1 304/)
+  t.match(await ask('/'), /x-new: yes/)
+  t.equal(origin.requests.length, 2)
+})
