@@ -117,9 +117,8 @@ function pack ({ key, uri, scope, groups, moment }: EntryPlace, { response, comm
   const headBytes = [commonLines, described, hiddenLines].reduce((bytes, lines) => bytes + lines.reduce((sum, part) => sum + part.length + 2, 0), 0)
   const keyBytes = key.length + (uri === key ? 0 : uri.length) + groups.reduce((bytes, group) => bytes + group.length, 0)
   const sizeBytes = overheadBytes + headBytes + keyBytes + (content === null ? heldBytes(parts as StoredParts) : content.length)
-  return new PackedEntry({
-    key, uri, scope, groups, moment, statusCode, control, selecting, receivedAt, initialAge, freshnessLifetime, override, commonLines, contentLines: described, hiddenLines, content, parts, sizeBytes
-  })
+  const state = { key, uri, scope, groups, moment, statusCode, control, selecting, receivedAt, initialAge, freshnessLifetime, override, parts, sizeBytes }
+  return PackedEntry.pack(state, { commonLines, contentLines: described, hiddenLines }, content)
 }
 
 /** Fields as they are stored: without those limited to one user or to the first response, and with a date. */

@@ -35,7 +35,7 @@ t.test('framing and trailers of the origin server stay at its connection (RFC 91
   const whole: AskOptions = { has: /\r\n\r\ncontent$/, lacks: /\r\ntransfer-encoding:|trailer/i }
 
   await checkRows(t, [
-    ['a chunked response is stored without its chunks, with its length (RFC 9112 7.1)', raw(['Transfer-Encoding: chunked'], '3\r\ncon\r\n4;ext=1\r\ntent\r\n0\r\n\r\n'), [[0, 'uri-miss', { has: /\r\ncon\r\n[^]*tent/, lacks: /ext=1/ }], [1, 'hit', { ...whole, has: /content-length: 7\r\n[^]*\r\n\r\ncontent$/i }]]],
+    ['a chunked response is stored without its chunks, with its length (RFC 9112 7.1)', raw(['Transfer-Encoding: chunked'], '3\r\ncon\r\n4;ext=1\r\ntent\r\n0\r\n\r\n'), [[0, 'uri-miss', { has: /\r\ncon\r\n[^]*tent/, lacks: /ext=1/ }], [1, 'hit', { ...whole, has: /content-length: 7\r\n(?:[^]*\r\n)?\r\ncontent$/i }]]],
     ['trailer fields are discarded and never combined with the header fields (RFC 9111 3.1)', raw(['Transfer-Encoding: chunked', 'Trailer: X-Trailer, Cache-Control'], '7\r\ncontent\r\n0\r\nX-Trailer: 1\r\nCache-Control: no-store\r\n\r\n'), [[0, 'uri-miss', { lacks: /x-trailer|no-store/i }], [1, 'hit', { ...whole, has: [/max-age=60/, /\r\n\r\ncontent$/], lacks: /x-trailer|no-store|\r\ntransfer-encoding:/i }]]]
   ])
 })

@@ -2,7 +2,7 @@
 import t, { type Test } from 'tap'
 import { bodyOf, checkRows, outcomeOf, rfc9111, startWire } from '../fixtures/conformance.ts'
 import { response, type RawExchange } from '../fixtures/raw-origin.ts'
-import type { ProxySettings } from '../fixtures/proxy.ts'
+import { until, type ProxySettings } from '../fixtures/proxy.ts'
 
 const changed = 'Mon, 05 Jan 2026 08:00:00 GMT'
 const later = 'Mon, 05 Jan 2026 09:00:00 GMT'
@@ -471,18 +471,18 @@ t.test('HEAD shows that a stored error is not current any more (RFC 9111 4.3.5)'
 })
 
 t.test('a HEAD that was on its way while a newer response was stored does not change it', async t => {
-  let answerHead: (() => void) | null = null
+  const waiting: Array<() => void> = []
   const { ask, pass } = await startWire(t, ({ text, count, socket }) => {
     if (!text.startsWith('HEAD')) return response(`answer ${count}`, ['Cache-Control: max-age=3600', `ETag: "${count}"`])
-    answerHead = () => { socket.write('HTTP/1.1 200 OK\r\nContent-Length: 100\r\nETag: "1"\r\n\r\n') }
+    waiting.push(() => { socket.write('HTTP/1.1 200 OK\r\nContent-Length: 100\r\nETag: "1"\r\n\r\n') })
     return undefined
   })
   await ask('/')
   const head = ask('/', ['Cache-Control: no-cache'], 'HEAD')
-  while (answerHead === null) await new Promise(resolve => { setImmediate(resolve) })
+  await until(() => waiting.length === 1)
   pass(1)
   await ask('/', ['Cache-Control: no-cache'])
-  ;(answerHead as () => void)()
+  for (const answer of waiting) answer()
   await head
   t.equal(bodyOf(await ask('/')), 'answer 3')
 })
