@@ -56,7 +56,7 @@ const dates = fc.oneof(fc.integer({ min: -1e6, max: 1e6 }).map(seconds => format
 const someFields = fc.record({
   'last-modified': dates, expires: dates, date: dates, etag: fc.oneof(fc.constantFrom('"1"', 'W/"1"'), octets), vary: fc.oneof(fc.constantFrom('accept', ''), octets), age: fc.oneof(fc.nat().map(String), octets), pragma: octets, 'content-range': octets, 'content-length': fc.nat().map(String), 'set-cookie': fc.array(octets)
 }, { requiredKeys: [] })
-const statuses = fc.integer({ min: 200, max: 599 })
+const statuses = fc.oneof(fc.constantFrom(200, 404, 500), fc.integer({ min: 200, max: 599 }))
 const anyRules = fc.constantFrom(rules, rulesOf(), rulesOf({ ttl: [{ status: [200, 404, 500], ttl: '1m' }] }), rulesOf({ overrides: [{ ignoreOrigin: true, atLeast: '1m' }] }), rulesOf({ targetedFields: [] }))
 const runs = { numRuns: 3000 }
 
