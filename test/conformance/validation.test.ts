@@ -101,6 +101,12 @@ t.test('variants with a weak tag, or in a coding that the request does not accep
   }
 })
 
+t.test('no more than 8 variants are offered, the newest', async t => {
+  const { ask, origin } = await startWire(t, ({ text }) => response('x', ['Cache-Control: max-age=3600', 'Vary: A', `ETag: "${sent(text, 'a')}"`]))
+  for (let value = 1; value <= 11; value++) await ask('/', [`A: ${value}`])
+  t.equal(sent(origin.requests[10] as string, 'if-none-match'), '"3", "4", "5", "6", "7", "8", "9", "10"')
+})
+
 t.test('a 304 replaces stored fields with its own, and adds new ones (RFC 9111 4.3.4, 3.2)', async t => {
   const { ask, pass, origin } = await inTurn(t, [
     response('content', [minute, 'ETag: "1"', 'X-Kept: 1', 'X-Changed: 1', 'X-Lines: 1', 'X-Lines: 2', 'Content-Type: text/plain', 'Content-Encoding: gzip']),
@@ -239,6 +245,7 @@ t.test('an answer that is about the request alone leaves what is stored', async 
     ['the request forbids storing', ['Cache-Control: no-cache, no-store'], response('mine', [minute])],
     ['the request is authenticated', ['Cache-Control: no-cache', 'Authorization: Basic eA=='], response('mine', [minute])],
     ['several parts', ['Cache-Control: no-cache', 'Range: bytes=0-0,2-2'], response('parts', ['Content-Type: multipart/byteranges; boundary=b'], '206 Partial Content')],
+    ['429', ['Cache-Control: no-cache'], response('', [minute], '429 Too Many Requests')],
     ['416', ['Cache-Control: no-cache', 'Range: bytes=100-'], response('', ['Content-Range: bytes */7'], '416 Range Not Satisfiable')]
   ] as const) {
     const { ask } = await inTurn(t, [response('content', ['Cache-Control: max-age=3600', 'ETag: "1"']), answer])
@@ -264,7 +271,7 @@ t.test('a 5xx while validating is forwarded, or a stale response stands in where
 })
 
 t.test('preconditions are evaluated against a stored 200 (RFC 9111 4.3.2, RFC 9110 13.2.2)', async t => {
-  const { ask, origin } = await inTurn(t, [response('content', ['Cache-Control: max-age=3600', 'ETag: "1"', `Last-Modified: ${changed}`, 'Content-Type: text/plain', 'Content-Location: /here', 'Expires: Mon, 01 Jun 2026 13:00:00 GMT', 'Vary: X', 'Date: Mon, 01 Jun 2026 12:00:00 GMT'])])
+  const { ask, origin } = await inTurn(t, [response('content', ['Cache-Control: max-age=3600', 'ETag: "1"', `Last-Modified: ${changed}`, 'Content-Type: text/plain', 'Content-Language: en', 'Content-Encoding: gzip', 'Accept-Ranges: bytes', 'Content-Location: /here', 'Expires: Mon, 01 Jun 2026 13:00:00 GMT', 'Vary: X', 'Date: Mon, 01 Jun 2026 12:00:00 GMT'])])
   await ask('/')
   for (const [fields, status] of [
     [['If-None-Match: "1"'], 304],
@@ -296,7 +303,7 @@ t.test('preconditions are evaluated against a stored 200 (RFC 9111 4.3.2, RFC 91
       t.match(outcomeOf(answer, false), 'hit')
       if (status !== 304) continue
       for (const name of ['cache-control', 'content-location', 'date', 'etag', 'expires', 'vary', 'age']) t.match(answer, `\r\n${name}: `, `RFC 9110 15.4.5: ${name}`)
-      t.notMatch(answer, /\r\ncontent-(?:type|length)|\r\ntransfer-encoding/)
+      t.notMatch(answer, /\r\ncontent-(?:type|length|language|encoding)|\r\naccept-ranges|\r\ntransfer-encoding/)
       t.equal(bodyOf(answer), '')
     }
   }

@@ -80,6 +80,13 @@ t.test('of those that match the most recent by Date is used, not the one stored 
       [1, 'request', { send: ['A: 1', 'B: 1', 'Cache-Control: no-cache'] }],
       [1, 'hit', { send: ['A: 1', 'B: 1'], has: /answer 2$/ }]
     ]],
+    ['both are of the same second', ({ at, count }) => ({
+      fields: ['Cache-Control: max-age=3600', `Date: ${at(0)}`, count === 1 ? 'Vary: A' : 'Vary: A, B'], body: `answer ${count}`
+    }), [
+      [0, 'uri-miss', { send: ['A: 1', 'B: 1'] }],
+      [0, 'request', { send: ['A: 1', 'B: 1', 'Cache-Control: no-cache'] }],
+      [0, 'hit', { send: ['A: 1', 'B: 1'], has: /answer 2$/ }]
+    ]],
     ['one with Vary goes before a younger one without (SHOULD)', ({ at, count }) => ({
       fields: ['Cache-Control: max-age=3600', `Date: ${at(count === 1 ? -100 : 0)}`, ...(count === 1 ? ['Vary: A'] : [])], body: `answer ${count}`
     }), [
