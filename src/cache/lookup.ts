@@ -173,10 +173,11 @@ export function lookUp (context: CacheContext, request: CacheRequest, now: numbe
 
   /**
    * Requests that wait for each other have the same key and, as far as earlier responses tell, select the same variant.
-   * A range is not waited for: its bytes may come last. A request that wants a validation of its own does not wait either.
+   * A range is not waited for: its bytes may come last. A request that wants a validation or an answer of its own does not
+   * wait either.
    */
   function flightOf (ranged: boolean, validates: boolean, hasStored: boolean): Pick<CacheForward, 'flightKey' | 'mayLead'> {
-    if (!rules.collapse.enabled || ranged || control?.noCache === true || control?.noStore === true) return { flightKey: null, mayLead: false }
+    if (!rules.collapse.enabled || ranged || control?.noCache === true || control?.noStore === true || mustReachOrigin(fields)) return { flightKey: null, mayLead: false }
     // The client's own precondition may be answered 304, of which nobody else has anything.
     const conditional = !validates && (fields['if-none-match'] !== undefined || fields['if-modified-since'] !== undefined)
     return { flightKey: flightKeyOf(key, hasStored), mayLead: method === 'GET' && !conditional }

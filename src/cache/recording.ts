@@ -46,6 +46,8 @@ export interface Recording {
   isCurrent (): boolean
   /** Stores the response if its content is whole; null, or why it was not stored. */
   complete (): RecordingFailure | null
+  /** The whole content as the store holds it; null before, and when it was not stored. */
+  stored (): Buffer | null
   abandon (): void
 }
 
@@ -89,6 +91,7 @@ export function record (context: CacheContext, lookup: CacheForward, response: R
   })
   const recorder = createBodyRecorder(maxBytes, context.budget, expectedBytes)
   const isCurrent = (): boolean => !context.removals.happenedSince(place.uri, moment) && !isInvalidated(context, place)
+  let stored: Buffer | null = null
   return {
     recording: {
       head: range === null && request.method === 'GET' ? head : null,
@@ -97,6 +100,7 @@ export function record (context: CacheContext, lookup: CacheForward, response: R
       isRunning: recorder.isRunning,
       isCurrent,
       abandon: recorder.abandon,
+      stored: () => stored,
       complete () {
         const body = recorder.finish()
         if (body === 'too-large' && statusCode < 500) forget(context, lookup)
@@ -110,6 +114,7 @@ export function record (context: CacheContext, lookup: CacheForward, response: R
           if (entry === null) return 'partial'
           if (!context.store.put(entry, before)) return 'no-room'
           noteSearch(context, request, entry)
+          if (range === null) stored = body
           return null
         })
       }

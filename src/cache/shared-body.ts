@@ -76,10 +76,20 @@ export function shareBody ({ source, recording, onEnd, onCutShort, onUnreadable,
     if (recording.isRunning()) return
     let slowest = Infinity
     for (const { next } of readers) if (next < slowest) slowest = next
-    while (pieces.length > 0 && (dropped < slowest || held > windowBytes)) {
+    // What has come to its end is held until the slowest has it.
+    const most = ended ? Infinity : windowBytes
+    while (pieces.length > 0 && (dropped < slowest || held > most)) {
       held -= (pieces.shift() as Buffer).length
       if (dropped++ === 0) onUnreadable()
     }
+  }
+
+  /** Readers that are still behind read what the store holds, so that nothing is held twice. */
+  function holdOnce (): void {
+    const stored = recording.stored()
+    if (stored === null || dropped > 0) return
+    let at = 0
+    for (const [i, { length }] of pieces.entries()) pieces[i] = stored.subarray(at, at += length)
   }
 
   function pace (): void {
@@ -103,6 +113,7 @@ export function shareBody ({ source, recording, onEnd, onCutShort, onUnreadable,
     ended = true
     // Stored before anybody sees the end: who asks again then, finds it.
     onEnd(recording.complete())
+    holdOnce()
     for (const reader of readers) pump(reader)
   })
   const fail = (error: Error): void => {

@@ -29,6 +29,7 @@ function share ({ limit = 1e6, expected, finishAlone = false, source = new Reada
     isRunning: recorder.isRunning,
     isCurrent: () => true,
     abandon: recorder.abandon,
+    stored: () => stored.content,
     complete () {
       const whole = recorder.finish()
       if (typeof whole === 'string') return whole
@@ -102,6 +103,29 @@ t.test('a slow reader holds up nobody, and has its bytes when it comes to them',
   source.push(null)
   t.equal((await quick).length, 200_000)
   t.equal((await read(slow)).length, 200_000)
+})
+
+t.test('who is slow still has all of it after the others have left, out of what the store holds', async t => {
+  const { source, body, stored } = share({ limit: 1e7 })
+  const slow = body.reader() as Readable
+  const quick = read(body.reader())
+  body.start()
+  for (let i = 0; i < 30; i++) {
+    source.push(Buffer.alloc(100_000, 65 + i))
+    await turn()
+  }
+  source.push(null)
+  t.equal((await quick).length, 3_000_000)
+  await turns()
+  const whole = stored.content?.buffer
+  let shared = 0
+  let bytes = 0
+  for await (const chunk of slow) {
+    bytes += (chunk as Buffer).length
+    if ((chunk as Buffer).buffer === whole) shared += (chunk as Buffer).length
+  }
+  t.equal(bytes, 3_000_000)
+  t.ok(shared > 2_500_000, `${shared} bytes are the store's own`)
 })
 
 t.test('without a reader that wants more the origin server is not read', async t => {
