@@ -8,7 +8,7 @@ import type { CacheForward, HttpCache } from '../src/cache/http-cache.ts'
 import { relatedTargets } from '../src/cache/invalidation.ts'
 import { variantFlightKey } from '../src/cache/lookup.ts'
 import { formatCacheStatus, type CacheOutcome } from '../src/cache/status.ts'
-import { hintedLinks } from '../src/forward/early-hints.ts'
+import { interimFields, writeInterim } from '../src/forward/interim.ts'
 import { decideMaxForwards } from '../src/forward/max-forwards.ts'
 import { buildRequestFields } from '../src/forward/request-fields.ts'
 import { responseFields } from '../src/forward/response-fields.ts'
@@ -21,6 +21,7 @@ import { startFetch, type Audience, type FetchRequest } from '../src/proxy/fetch
 import { discard } from '../src/proxy/discard.ts'
 import { createReplyFromDispatcher } from '../src/upstream/reply-from-dispatcher.ts'
 import { exchangeKey, UpstreamError, type Exchange, type FetchCallback } from '../src/upstream/exchange.ts'
+import { ageLine } from './cache.ts'
 import { sendError } from './errors.ts'
 import { isOver, respond } from './respond.ts'
 
@@ -131,9 +132,9 @@ export default fp<ForwardOptions>(async function forward (app, options) {
     const wantsContent = hasContent && request.method !== 'HEAD' && !answer.notModified
     const reader = wantsContent ? body.reader() : null
     if (wantsContent && reader === null) return goAlone(request, reply, lookup)
-    const { statusCode, lines, age, outcome } = answer
+    const { statusCode, lines, outcome } = answer
     request.cacheOutcome = outcome
-    respond(request, reply, { statusCode, lines, ownLines: ['age', String(age), 'cache-status', formatCacheStatus(identifier, outcome)], body: reader })
+    respond(request, reply, { statusCode, lines, ownLines: [...ageLine(answer), 'cache-status', formatCacheStatus(identifier, outcome)], body: reader })
   }
 
   function goAlone (request: FastifyRequest, reply: FastifyReply, lookup: CacheForward): void {
@@ -283,8 +284,8 @@ export default fp<ForwardOptions>(async function forward (app, options) {
 
   /** RFC 9111 4.4: the target, and what `Location` and `Content-Location` name on the same origin. */
   function invalidate (forwarding: Forwarding, fields: FieldMap): void {
-    const { target, runtime, path, query } = forwarding
-    const related = relatedTargets(fields, target.scheme, target.authority, path + query)
+    const { target, runtime } = forwarding
+    const related = relatedTargets(fields, target.scheme, target.authority, target.path + target.query)
     const own = cacheKeyOf(runtime, target, target.path + target.query, forwarding)
     cache.invalidate([own, ...related.map(uri => cacheKeyOf(runtime, target, uri, forwarding))].filter(key => key !== null))
     // Groups belong to the origin, also where no route takes a GET for this target.
@@ -301,7 +302,10 @@ function cancelled (request: FastifyRequest, reply: FastifyReply): void {
 
 function sendUpstreamError (request: FastifyRequest, reply: FastifyReply, error: UpstreamError): void {
   if (error.statusCode === 503) reply.header('retry-after', '1')
-  sendError(request, reply, error.statusCode, error.code)
+  const { lookup } = request.forwarding as Forwarding
+  // RFC 9111 5.2.2.2: a cache that cannot reach the origin server says so where the stored response may not stand in.
+  const isDisconnected = error.code === 'upstream_unreachable' && lookup?.action === 'forward' && lookup.stored?.response.control.mustRevalidate === true
+  sendError(request, reply, isDisconnected ? 504 : error.statusCode, error.code)
 }
 
 /** RFC 9110 9.3.3: what a POST was answered with is a representation of the URI that it names here. */
@@ -316,20 +320,19 @@ function betweenBytes (limit: number | undefined): { betweenBytesMs?: number } {
   return limit === undefined ? {} : { betweenBytesMs: limit }
 }
 
+/** Interim responses held for a client that does not read. */
+const maxInterimBytes = 64 * 1024
+
 /** Early hints and other interim responses go on when they come (RFC 9110 15.2); HTTP/1.0 knows none. */
 function passInformation (request: FastifyRequest, raw: ServerResponse, statusCode: number, lines: readonly string[]): void {
-  if (request.raw.httpVersion === '1.0' || raw.headersSent || raw.destroyed) return
-  if (statusCode !== 103) {
-    if (statusCode === 102 && request.raw.httpVersionMajor === 1) raw.writeProcessing()
-    return
-  }
-  const link = hintedLinks(lines)
-  if (link.length === 0) return
+  // A client that does not read them does not get more of them: they are not worth memory.
+  if (request.raw.httpVersion === '1.0' || isOver(raw) || raw.writableLength > maxInterimBytes) return
+  const { route } = request.forwarding as Forwarding
   try {
-    raw.writeEarlyHints({ link })
+    writeInterim(raw, statusCode, interimFields(lines, route.config.response.removeFields))
   } catch (error) {
-    // Node checks the syntax of links more strictly than origin servers write them; a hint is optional.
-    request.log.debug({ err: error }, 'early hints not passed on')
+    // The stream of an HTTP/2 client may have closed this moment; what is lost is a hint.
+    request.log.debug({ err: error }, 'interim response not passed on')
   }
 }
 

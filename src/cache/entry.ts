@@ -16,6 +16,9 @@ import { selectingFields, type SelectingField, type VaryMode } from './vary.ts'
 /** What an entry costs beyond its bytes: objects, index and recency list; measured with 1 KiB responses (see docs/caching.md). */
 const overheadBytes = 900
 
+/** Bytes per piece of a partial content beyond its bytes: a Buffer and its memory's own bookkeeping. */
+const segmentOverheadBytes = 200
+
 /** Where an entry belongs. */
 export interface EntryPlace {
   readonly key: string
@@ -116,10 +119,9 @@ function pack ({ key, uri, scope, groups, moment }: EntryPlace, { response, comm
   const described = content === null || statusCode === 204 ? contentLines : [...contentLines, 'content-length', String(content.length)]
   const headBytes = [commonLines, described, hiddenLines].reduce((bytes, lines) => bytes + lines.reduce((sum, part) => sum + part.length + 2, 0), 0)
   const keyBytes = key.length + (uri === key ? 0 : uri.length) + groups.reduce((bytes, group) => bytes + group.length, 0)
-  const sizeBytes = overheadBytes + headBytes + keyBytes + (content === null ? heldBytes(parts as StoredParts) : content.length)
-  return new PackedEntry({
-    key, uri, scope, groups, moment, statusCode, control, selecting, receivedAt, initialAge, freshnessLifetime, override, commonLines, contentLines: described, hiddenLines, content, parts, sizeBytes
-  })
+  const sizeBytes = overheadBytes + headBytes + keyBytes + (content === null ? partialBytes(parts as StoredParts) : content.length)
+  const state = { key, uri, scope, groups, moment, statusCode, control, selecting, receivedAt, initialAge, freshnessLifetime, override, parts, sizeBytes }
+  return PackedEntry.pack(state, { commonLines, contentLines: described, hiddenLines }, content)
 }
 
 /** Fields as they are stored: without those limited to one user or to the first response, and with a date. */
@@ -155,4 +157,8 @@ function headLines (fields: FieldMap, consumed: readonly string[]): Omit<EntryHe
 function addLines (lines: string[], name: string, value: FieldMap[string]): void {
   if (typeof value === 'string') lines.push(name, value)
   else if (value !== undefined) for (const one of value) lines.push(name, one)
+}
+
+function partialBytes (parts: StoredParts): number {
+  return heldBytes(parts) + parts.segments.length * segmentOverheadBytes
 }

@@ -54,7 +54,7 @@ export interface HttpCache {
   lookup (request: CacheRequest, now: number): CacheLookup
   record (lookup: CacheForward, response: ReceivedResponse, maxBytes: number): { recording: Recording | null, outcome: CacheOutcome }
   freshen (lookup: CacheForward, response: ReceivedResponse): CacheHit | null
-  updateFromHead (lookup: CacheForward, response: ReceivedResponse): boolean
+  updateFromHead (lookup: CacheForward, response: ReceivedResponse): void
   onUpstreamFailure (lookup: CacheForward, now: number, fwdStatus: number | null): CacheHit | null
   /** False once what it asks for was invalidated since: the answer must not be given to who asks now. */
   isCurrent (lookup: CacheForward): boolean

@@ -32,8 +32,8 @@ export interface CacheRequest extends KeyParts {
 export interface CacheHit {
   readonly action: 'hit'
   readonly entry: StoredEntry
-  /** Whole seconds, for `Age`. */
-  readonly age: number
+  /** Whole seconds, for `Age`; null where the origin server has just validated it, which an `Age` would deny (RFC 9111 5.1). */
+  readonly age: number | null
   /** The client's own precondition says that it has this response already. */
   readonly notModified: boolean
   /** The parts asked for; null for the whole. */
@@ -74,20 +74,22 @@ export type CacheLookup = CacheHit | CacheForward | CacheUnsatisfiable
 export function lookUp (context: CacheContext, request: CacheRequest, now: number): CacheLookup {
   const { method, fields, rules } = request
   if (!request.enabled) return pass('bypass', 'cache-off')
+  const control = rules.requestDirectives === 'ignore' ? null : requestControl(fields)
   // A response to POST may be stored for later GETs, and is never found by another POST (RFC 9110 9.3.3).
-  if (method === 'POST') return { ...pass('method', 'method'), key: primaryKey(request) }
+  if (method === 'POST') return { ...pass('method', 'method'), key: primaryKey(request), control }
   if (method !== 'GET' && method !== 'HEAD') return pass('method', 'method')
-  if (request.hasContent) return pass('bypass', 'request-content')
+  const onlyIfCached = control?.onlyIfCached === true
+  if (request.hasContent) return onlyIfCached ? unsatisfiable(request) : pass('bypass', 'request-content')
 
   const key = primaryKey(request)
   if (request.extra !== '') context.severalKeys = true
-  const control = rules.requestDirectives === 'ignore' ? null : requestControl(fields)
-  if (mustReachOrigin(fields)) return forward('bypass', 'precondition')
+  // 5.2.1.7 before what these preconditions want: there is no stored response that they could be answered with.
+  if (mustReachOrigin(fields)) return onlyIfCached ? unsatisfiable(request) : forward('bypass', 'precondition')
 
   const variants = storedVariants(context, request, key, now)
   const entry = chooseVariant(request, variants)
   if (entry === null) {
-    if (control?.onlyIfCached === true) return unsatisfiable(request)
+    if (onlyIfCached) return unsatisfiable(request)
     const validating = method === 'GET' ? variants.filter(variant => mayBeNamed(request, variant)).slice(-maxValidators) : []
     return forward(variants.length === 0 ? 'uri-miss' : 'vary-miss', null, null, validating)
   }
@@ -96,7 +98,7 @@ export function lookUp (context: CacheContext, request: CacheRequest, now: numbe
   if (decision.reuse) {
     const range = answerRange(request, entry, now)
     if (range === 'missing') {
-      if (control?.onlyIfCached === true) return unsatisfiable(request)
+      if (onlyIfCached) return unsatisfiable(request)
       return completing(entry)
     }
     context.counts.hits++
@@ -106,7 +108,7 @@ export function lookUp (context: CacheContext, request: CacheRequest, now: numbe
     context.safely(undefined, () => { context.store.touch(entry) })
     return { ...hitWith(request, entry, now, range), revalidate, outcome: { ...nothingForwarded, ...keyOf(request, entry.key), hit: true, ttl: decision.ttl, detail: decision.detail ?? foreign } }
   }
-  if (control?.onlyIfCached === true) return unsatisfiable(request)
+  if (onlyIfCached) return unsatisfiable(request)
   return forward(decision.byRequest ? 'request' : 'stale', decision.detail, entry, validatable(entry))
 
   function pass (fwd: ForwardReason, detail: ReasonWord): CacheForward {
@@ -116,7 +118,7 @@ export function lookUp (context: CacheContext, request: CacheRequest, now: numbe
   function forward (fwd: ForwardReason, detail: ReasonWord | null, stored: StoredEntry | null = null, validating: readonly StoredEntry[] = []): CacheForward {
     context.counts.misses++
     const ranged = method === 'GET' && fields['range'] !== undefined
-    const conditional = conditionalFields(validating, ranged)
+    const conditional = conditionalFields(validating, fields, !ranged && stored !== null)
     return {
       ...nothingStored,
       request,
@@ -142,12 +144,14 @@ export function lookUp (context: CacheContext, request: CacheRequest, now: numbe
   }
 
   function completing (part: StoredEntry): CacheForward {
-    const completion = method === 'GET' ? planCompletion(request, part, now) : null
+    // 4.3.2: what the client has itself is not compared with a part that cannot answer it.
+    const conditional = fields['if-none-match'] !== undefined || fields['if-modified-since'] !== undefined
+    const completion = method === 'GET' && !conditional ? planCompletion(request, part, now) : null
     const asked = forward('partial', 'range-missing', part)
     return completion === null ? asked : { ...asked, completion, conditional: completion.fields, flightKey: null, mayLead: false }
   }
 
-  /** The validation that goes on behind a stale response (RFC 5861 3): a GET for the whole, whatever the client wanted of it. */
+  /** The validation that goes on behind a stale response (RFC 5861 3): a GET for the whole, whatever the client wanted of it or has. */
   function background (stale: StoredEntry): CacheForward {
     // Neither a part nor an answer to the client's own precondition would bring it up to date.
     const { range: _range, 'if-range': _ifRange, 'if-none-match': _noneMatch, 'if-modified-since': _since, ...rest } = fields
@@ -159,7 +163,7 @@ export function lookUp (context: CacheContext, request: CacheRequest, now: numbe
       key: stale.key,
       stored: stale,
       validating,
-      conditional: conditionalFields(validating, false),
+      conditional: conditionalFields(validating, rest, true),
       flightKey: flightKeyOf(stale.key, true),
       mayLead: true,
       moment: context.removals.moment(),

@@ -15,7 +15,8 @@ import type { StoredEntry, StoredParts } from './store.ts'
 import type { StoredResponse } from './stored-response.ts'
 import type { SelectingField } from './vary.ts'
 
-export interface PackedInput {
+/** What is decided on, as values. */
+export interface PackedState {
   readonly key: string
   readonly uri: string
   readonly scope: string
@@ -28,15 +29,29 @@ export interface PackedInput {
   readonly initialAge: number
   readonly freshnessLifetime: number
   readonly override: ReasonWord | null
+  readonly parts: StoredParts | null
+  readonly sizeBytes: number
+}
+
+/** Where the text has what. */
+export interface PackedText {
+  /** Head, and small content behind an empty line. */
+  readonly text: string
+  /** Where the lines end that a 304 has as well, and where all end. */
+  readonly commonLength: number
+  readonly headLength: number
+  /** Lines that clients do not get; empty for almost all. */
+  readonly hidden: string
+  /** Content that is too large to be text; null when it is in `text`, or in `parts`. */
+  readonly bytes: Buffer | null
+}
+
+export interface PackedLines {
   /** Lines `[name, value, ...]` that a 304 has as well, and those that it has not. */
   readonly commonLines: readonly string[]
   readonly contentLines: readonly string[]
   /** Lines kept for later decisions that clients do not get. */
   readonly hiddenLines: readonly string[]
-  /** Content in full; null beside `parts`. */
-  readonly content: Buffer | string | null
-  readonly parts: StoredParts | null
-  readonly sizeBytes: number
 }
 
 /** Up to this size content is kept as one-byte text behind its head and leaves in one write with it; above, a copy per hit would cost more. */
@@ -57,39 +72,57 @@ export class PackedEntry implements StoredEntry, StoredResponse {
   readonly override: ReasonWord | null
   readonly parts: StoredParts | null
   readonly sizeBytes: number
-  /** Head, and small content behind an empty line. */
   readonly text: string
-  /** Where the lines end that a 304 has as well, and where all end. */
   readonly commonLength: number
   readonly headLength: number
-  /** Lines that clients do not get; empty for almost all. */
   private readonly hidden: string
-  /** Content that is too large to be text; null when it is in `text`, or in `parts`. */
   private readonly bytes: Buffer | null
 
-  constructor (input: PackedInput) {
-    const { content } = input
-    this.key = input.key
-    this.uri = input.uri
-    this.scope = input.scope
-    this.groups = input.groups
-    this.moment = input.moment
-    this.statusCode = input.statusCode
-    this.control = input.control
-    this.selecting = input.selecting
-    this.receivedAt = input.receivedAt
-    this.initialAge = input.initialAge
-    this.freshnessLifetime = input.freshnessLifetime
-    this.override = input.override
-    this.parts = input.parts
-    this.sizeBytes = input.sizeBytes
-    const common = formatLines(input.commonLines)
-    const head = common + formatLines(input.contentLines)
-    this.commonLength = common.length
-    this.headLength = head.length
-    this.hidden = formatLines(input.hiddenLines)
-    this.bytes = typeof content !== 'string' && content !== null && content.length > textBytes ? content : null
-    this.text = this.bytes !== null || content === null ? flat(head) : flat(`${head}\r\n`, content)
+  private constructor (state: PackedState, text: PackedText) {
+    this.key = state.key
+    this.uri = state.uri
+    this.scope = state.scope
+    this.groups = state.groups
+    this.moment = state.moment
+    this.statusCode = state.statusCode
+    this.control = state.control
+    this.selecting = state.selecting
+    this.receivedAt = state.receivedAt
+    this.initialAge = state.initialAge
+    this.freshnessLifetime = state.freshnessLifetime
+    this.override = state.override
+    this.parts = state.parts
+    this.sizeBytes = state.sizeBytes
+    this.text = text.text
+    this.commonLength = text.commonLength
+    this.headLength = text.headLength
+    this.hidden = text.hidden
+    this.bytes = text.bytes
+  }
+
+  /** @param content in full; null beside `parts` */
+  static pack (state: PackedState, lines: PackedLines, content: Buffer | string | null): PackedEntry {
+    const common = formatLines(lines.commonLines)
+    const head = common + formatLines(lines.contentLines)
+    const bytes = typeof content !== 'string' && content !== null && content.length > textBytes ? content : null
+    return new PackedEntry(state, {
+      commonLength: common.length,
+      headLength: head.length,
+      hidden: formatLines(lines.hiddenLines),
+      bytes,
+      text: bytes !== null || content === null ? flat(head) : flat(`${head}\r\n`, content)
+    })
+  }
+
+  /** Puts an entry together again from what `state`, `text` and the contents were. */
+  static restore (saved: PackedState & PackedText): PackedEntry {
+    return new PackedEntry(saved, saved)
+  }
+
+  /** Everything but text and contents, to be saved. */
+  state () {
+    const { key, uri, scope, groups, statusCode, control, selecting, receivedAt, initialAge, freshnessLifetime, override, commonLength, headLength, hidden, sizeBytes } = this
+    return { key, uri, scope, groups, statusCode, control, selecting, receivedAt, initialAge, freshnessLifetime, override, commonLength, headLength, hidden, sizeBytes }
   }
 
   /** Head and response are one object: two would cost more than some contents. */
@@ -104,6 +137,15 @@ export class PackedEntry implements StoredEntry, StoredResponse {
     if (this.bytes !== null) return this.bytes.length
     return this.parts === null ? this.text.length - this.headLength - 2 : 0
   }
+
+  /** The lines without `Content-Length`, each with its CRLF, for another length. */
+  get headWithoutLength (): string {
+    const lengthLine = this.statusCode === 204 || this.parts !== null ? 0 : 'content-length: \r\n'.length + String(this.bodyBytes).length
+    return this.text.slice(0, this.headLength - lengthLine)
+  }
+
+  /** The content where it is not in `text`. */
+  get bytesApart (): Buffer | null { return this.bytes }
 
   get lines (): readonly string[] { return parseLines(this.text.slice(0, this.headLength)) }
 

@@ -1,6 +1,6 @@
 /** Decides on storing a response whose head has come, and records its content while it streams (RFC 9111 section 3). */
 import { absentControl } from '../http/cache-control.ts'
-import { strongMatch } from '../http/entity-tag.ts'
+import { strongMatch, weakMatch } from '../http/entity-tag.ts'
 import { fieldValue, type FieldMap } from '../http/fields.ts'
 import { createBodyRecorder, type RecordingEnd } from './body-recorder.ts'
 import { isInvalidated, type CacheContext } from './context.ts'
@@ -9,12 +9,13 @@ import { freshnessLifetime } from './freshness.ts'
 import { groupKey, groupsOf } from './groups.ts'
 import { uriKey } from './key.ts'
 import type { CacheForward, CacheRequest } from './lookup.ts'
-import { addSegment } from './parts.ts'
+import type { ReasonWord } from './reasons.ts'
+import { addSegment, heldBytes } from './parts.ts'
 import { responseControl } from './response-control.ts'
 import { searchVariance } from './search-variance.ts'
 import type { CacheOutcome } from './status.ts'
 import { decideStoring } from './storing.ts'
-import type { StoredEntry, StoredParts } from './store.ts'
+import type { Segment, StoredEntry } from './store.ts'
 import { updatedFields } from './validation.ts'
 import { selects, varyNames } from './vary.ts'
 
@@ -30,7 +31,7 @@ export interface ReceivedResponse {
   readonly locatesTarget: boolean
 }
 
-export type RecordingFailure = RecordingEnd | 'superseded' | 'store-failed'
+export type RecordingFailure = RecordingEnd | 'superseded' | 'store-failed' | 'partial'
 
 /** A response on its way into the store. */
 export interface Recording {
@@ -61,7 +62,7 @@ export function record (context: CacheContext, lookup: CacheForward, response: R
   const targeted = source !== 'cache-control'
   const decision = decideStoring({ ...request, ...response, requestFields: request.fields, requestControl: lookup.control ?? absentControl, ranged: request.fields['range'] !== undefined || lookup.completion !== null, control, targeted })
   if (!decision.store) {
-    forget(context, lookup, statusCode)
+    if (statusCode < 500 && !aboutRequestAlone.has(decision.reason)) forget(context, lookup)
     // That a POST is not stored is no news.
     return { recording: null, outcome: request.method === 'POST' ? outcome : { ...outcome, detail: decision.reason } }
   }
@@ -70,7 +71,7 @@ export function record (context: CacheContext, lookup: CacheForward, response: R
   const announcedBytes = length !== undefined && /^\d+$/.test(length) ? Number(length) : undefined
   const expectedBytes = decision.range === null ? announcedBytes : decision.range.end - decision.range.start + 1
   if (expectedBytes !== undefined && expectedBytes > maxBytes) {
-    forget(context, lookup, statusCode)
+    if (statusCode < 500) forget(context, lookup)
     return { recording: null, outcome: { ...outcome, detail: 'too-large' } }
   }
 
@@ -102,12 +103,15 @@ export function record (context: CacheContext, lookup: CacheForward, response: R
       stored: () => stored,
       complete () {
         const body = recorder.finish()
-        if (body === 'too-large') forget(context, lookup, statusCode)
+        if (body === 'too-large' && statusCode < 500) forget(context, lookup)
         if (typeof body === 'string') return body
         if (!isCurrent()) return 'superseded'
         return context.safely<RecordingFailure | null>('store-failed', () => {
-          const before = replaced(context, place.key, request, vary)
-          const entry = range === null ? createEntry(place, head, body) : combined(place, head, before, { start: range.start, bytes: body }, range.totalBytes)
+          const before = completed(context, lookup) ?? replaced(context, place.key, request, vary)
+          const entry = range === null
+            ? createEntry(place, head, body)
+            : combined({ place, head, request, response, maxBytes, added: { start: range.start, bytes: body }, totalBytes: range.totalBytes }, before)
+          if (entry === null) return 'partial'
           if (!context.store.put(entry, before)) return 'no-room'
           noteSearch(context, request, entry)
           if (range === null) stored = body
@@ -120,9 +124,12 @@ export function record (context: CacheContext, lookup: CacheForward, response: R
   }
 }
 
+/** Reasons that lie in the request, or in a status that is about it: they say nothing of what is stored. */
+const aboutRequestAlone: ReadonlySet<ReasonWord> = new Set(['request-no-store', 'request-content', 'authorization', 'partial', 'status'])
+
 /** 4.3.3 and section 4: what a response takes the place of that cannot be stored itself must not be used again. */
-function forget (context: CacheContext, { request, stored }: CacheForward, statusCode: number): void {
-  if (stored === null || request.method !== 'GET' || statusCode >= 500) return
+function forget (context: CacheContext, { request, stored }: CacheForward): void {
+  if (stored === null || request.method !== 'GET') return
   context.safely(undefined, () => { context.store.remove(stored) })
 }
 
@@ -153,13 +160,48 @@ function replaced (context: CacheContext, key: string, { fields, rules }: CacheR
   }) ?? null
 }
 
-/** A part put together with what is here of the same representation, by its strong validator (3.4). */
-function combined (place: EntryPlace, head: EntryHead, before: StoredEntry | null, added: { start: number, bytes: Buffer }, totalBytes: number): StoredEntry {
+/** The part that this response completes, if it is still there. */
+function completed (context: CacheContext, { completion }: CacheForward): StoredEntry | null {
+  if (completion === null) return null
+  return context.store.variants(completion.part.key).includes(completion.part) ? completion.part : null
+}
+
+/** Gaps in one content: with more, what is here is let go of, since each piece costs more than its bytes. */
+const maxSegments = 64
+
+interface AddedPart {
+  readonly place: EntryPlace
+  readonly head: EntryHead
+  readonly request: CacheRequest
+  readonly response: ReceivedResponse
+  readonly maxBytes: number
+  readonly added: Segment
+  readonly totalBytes: number
+}
+
+/**
+ * A part put together with what is here of the same representation, by its strong validator, its fields being those that
+ * were stored as updated by its own (3.4). Null where it would take the place of a whole that it may be a part of.
+ */
+function combined ({ place, head, request, response, maxBytes, added, totalBytes }: AddedPart, before: StoredEntry | null): StoredEntry | null {
+  const alone = (): StoredEntry => createPartialEntry(place, head, { totalBytes, segments: [added] })
+  if (before === null) return alone()
   const { etag } = head.response
-  const same = before !== null && etag !== null && before.response.etag !== null && strongMatch(etag, before.response.etag)
-  if (same && before.parts === null && before.bodyBytes === totalBytes) return withHead(before, place, head)
-  const present: StoredParts = same && before.parts?.totalBytes === totalBytes ? before.parts : { totalBytes, segments: [] }
-  return createPartialEntry(place, head, addSegment(present, added))
+  const same = etag !== null && before.response.etag !== null && strongMatch(etag, before.response.etag)
+  if (!same) return before.parts === null && mayBePartOf(before, head, totalBytes) ? null : alone()
+
+  const updated = updatedHead(before, request, response)
+  if (!updated.mayStay || totalBytes !== (before.parts?.totalBytes ?? before.bodyBytes)) return alone()
+  if (before.parts === null) return withHead(before, place, updated)
+  const parts = addSegment(before.parts, added)
+  return parts.segments.length > maxSegments || heldBytes(parts) > maxBytes ? alone() : createPartialEntry(place, updated, parts)
+}
+
+/** Nothing says that it is not: the same length, and no validator that differs. */
+function mayBePartOf (whole: StoredEntry, { response: { etag, lastModifiedAt } }: EntryHead, totalBytes: number): boolean {
+  const { response } = whole
+  return response.statusCode === 200 && whole.bodyBytes === totalBytes &&
+    (etag === null || response.etag === null || weakMatch(etag, response.etag)) && (etag !== null || lastModifiedAt === response.lastModifiedAt)
 }
 
 /**
@@ -171,7 +213,8 @@ export function updatedHead (stored: StoredEntry, request: CacheRequest, respons
   const { control, source } = responseControl(fields, request.rules.targetedFields)
   const { statusCode } = stored.response
   const lifetime = freshnessLifetime({ statusCode, fields, control, targeted: source !== 'cache-control', rules: request.rules, receivedAt: response.receivedAt })
-  const vary = varyNames(fields)
+  // The field itself may be one that is not stored (5.2.2.4, 5.2.2.7); what it said still holds.
+  const vary = fields['vary'] === undefined ? stored.response.selecting.map(({ name }) => name) : varyNames(fields)
   const head = createHead({
     ...response,
     ...headRules(request),

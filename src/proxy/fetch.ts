@@ -9,10 +9,11 @@ import type { Flights, Landing } from '../cache/collapse.ts'
 import { currentAge } from '../cache/freshness.ts'
 import type { CacheForward, CacheHit, HttpCache, ReceivedResponse, Recording } from '../cache/http-cache.ts'
 import { isSafe } from '../cache/invalidation.ts'
-import { composeCompletion } from '../cache/completion.ts'
+import { composeCompletion, type Composition } from '../cache/completion.ts'
 import { shareBody, type SharedBody } from '../cache/shared-body.ts'
 import type { CacheOutcome } from '../cache/status.ts'
 import type { StoredResponse } from '../cache/stored-response.ts'
+import { confirmsClient } from '../cache/validation.ts'
 import { linesOf } from '../forward/response-fields.ts'
 import type { FieldMap, MutableFieldMap } from '../http/fields.ts'
 import { UpstreamError, type Exchange, type FetchCallback, type UpstreamResponse } from '../upstream/exchange.ts'
@@ -123,8 +124,9 @@ export function startFetch ({ cache, flights, now }: FetchDependencies, request:
     const fields = request.responseFields(lines, receivedAt)
     const response: ReceivedResponse = { statusCode, fields, requestedAt, receivedAt, locatesTarget: request.locatesTarget(fields) }
 
-    if (statusCode === 304 && lookup.conditional !== null) {
-      const freshened = cache.freshen(lookup, response)
+    const freshened = statusCode === 304 ? cache.freshen(lookup, response) : null
+    // Else it answers conditions of the client, who gets it as it is.
+    if (statusCode === 304 && lookup.conditional !== null && !(freshened === null && confirmsClient(lookup.conditional, lookup.request.fields, fields))) {
       if (freshened === null) {
         // It confirms something we do not have. An origin server that insists on it answers nonsense.
         if (lookup.conditional !== unconditional) return askAgain(lookup, body)
@@ -170,7 +172,7 @@ export function startFetch ({ cache, flights, now }: FetchDependencies, request:
       lines: linesForClient(composed?.lines ?? linesOf(fields), lookup),
       cacheStatus: fields['cache-status'],
       outcome,
-      body: composed === null || content === null ? content : around(composed.before, content, composed.after)
+      body: composed === null || content === null ? content : around(composed, content)
     })
     shared?.start()
   }
@@ -199,7 +201,8 @@ export function startFetch ({ cache, flights, now }: FetchDependencies, request:
     if (landing !== null) return flight.land(landing)
     // An origin server in trouble will answer differently soon; all at once asking it again would not help it.
     if (standsInFor.has(statusCode) && statusCode !== 500) return flight.land({ kind: 'failed', error: new UpstreamError('upstream_failed') })
-    if (statusCode < 500) flights.rememberHopeless(flightKey as string, now() + rules.collapse.hitForMiss)
+    // A 304 was for what one client has.
+    if (statusCode < 500 && statusCode !== 304) flights.rememberHopeless(flightKey as string, now() + rules.collapse.hitForMiss)
     flight.land({ kind: 'alone' })
   }
 
@@ -230,11 +233,17 @@ function linesForClient (lines: readonly string[], { request: { rules } }: Cache
   return lines.some((name, i) => i % 2 === 0 && hidden.has(name)) ? lines.filter((_, i) => !hidden.has(lines[i - i % 2] as string)) : lines
 }
 
-/** The stored parts on both sides of what arrives. */
-function around (before: Buffer, content: Readable, after: Buffer): Readable {
+/** The stored parts on both sides of what arrives, which has to be as long as it should: the client was told. */
+function around ({ before, after, gapBytes }: Composition, content: Readable): Readable {
   const whole = Readable.from((async function * () {
     if (before.length > 0) yield before
-    yield * content
+    let left = gapBytes
+    for await (const chunk of content as AsyncIterable<Buffer>) {
+      left -= chunk.length
+      if (left < 0) break
+      yield chunk
+    }
+    if (left !== 0) throw new Error('the rest of a partial response has another length than its Content-Range says')
     if (after.length > 0) yield after
   })(), { objectMode: false })
   // A generator that nobody has begun to read ends without a word to what it would have read.
