@@ -49,7 +49,7 @@ export default fp<CachePluginOptions>(async function cache (app, options) {
     const { entry, range } = hit
     request.cacheOutcome = hit.outcome
     const ownLines = [...ageLine(hit), 'cache-status', formatCacheStatus(identifier, hit.outcome)]
-    const packed = entry instanceof PackedEntry ? entry : null
+    const packed = entry instanceof PackedEntry && !entry.saysCacheStatus ? entry : null
 
     if (hit.notModified) {
       const block = packed === null ? null : { stored: packed.text.slice(0, packed.commonLength), withContent: false, bytes: null }
