@@ -4,7 +4,7 @@
  */
 import fp from 'fastify-plugin'
 import type { FastifyReply, FastifyRequest, preHandlerHookHandler } from 'fastify'
-import type { CacheHit, CacheRequest, HttpCache } from '../src/cache/http-cache.ts'
+import type { CacheHit, CacheLookup, CacheRequest, HttpCache } from '../src/cache/http-cache.ts'
 import { PackedEntry } from '../src/cache/packed-entry.ts'
 import { formatCacheStatus, type CacheOutcome } from '../src/cache/status.ts'
 import { requestKey } from '../src/proxy/cache-key-of.ts'
@@ -72,7 +72,9 @@ export default fp<CachePluginOptions>(async function cache (app, options) {
 
   app.decorate('answerFromCache', (request: FastifyRequest, reply: FastifyReply, done: () => void): void => {
     const forwarding = request.forwarding as Forwarding
-    const lookup = cache.lookup(cacheRequest(request, forwarding, deviceClass?.(request) ?? ''), now())
+    const device = deviceClass === undefined ? '' : classOf(request, deviceClass)
+    const asked = cacheRequest(request, forwarding, device ?? '')
+    const lookup = device === null ? withoutClass(cache.lookup({ ...asked, enabled: false }, now())) : cache.lookup(asked, now())
     forwarding.lookup = lookup
     request.cacheOutcome = lookup.outcome
     if (lookup.action === 'unsatisfiable') return sendError(request, reply, 504, 'not_in_cache')
@@ -84,6 +86,22 @@ export default fp<CachePluginOptions>(async function cache (app, options) {
 
 export function ageLine ({ age }: Pick<CacheHit, 'age'>): readonly string[] {
   return age === null ? [] : ['age', String(age)]
+}
+
+/** The class that the application's function names; null when it fails: a response for another class would be worse than none. */
+function classOf (request: FastifyRequest, deviceClass: (request: FastifyRequest) => string): string | null {
+  try {
+    const device: unknown = deviceClass(request)
+    if (typeof device === 'string') return device
+    request.log.warn({ reqId: request.id, code: 'device_class_failed' }, 'deviceClass returned no text')
+  } catch (error) {
+    request.log.warn({ reqId: request.id, err: error, code: 'device_class_failed' }, 'deviceClass failed')
+  }
+  return null
+}
+
+function withoutClass (lookup: CacheLookup): CacheLookup {
+  return lookup.action === 'forward' ? { ...lookup, outcome: { ...lookup.outcome, detail: 'device-class' } } : lookup
 }
 
 function cacheRequest (request: FastifyRequest, forwarding: Forwarding, device: string): CacheRequest {

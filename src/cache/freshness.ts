@@ -43,9 +43,11 @@ export function freshnessLifetime (input: LifetimeInput): Lifetime {
 
   const lifetime = override.ignoreOrigin ? assignedLifetime(input) : originLifetime(input)
   const seconds = lifetime.seconds
-  if (override.atLeast !== undefined && seconds < override.atLeast / 1000) return { seconds: override.atLeast / 1000, source: 'rule', override: 'override-raised' }
-  if (override.atMost !== undefined && seconds > override.atMost / 1000) return { seconds: override.atMost / 1000, source: 'rule', override: 'override-capped' }
-  return { ...lifetime, override: override.ignoreOrigin ? 'override-origin-ignored' : null }
+  // That the origin server is ignored decides more than the lifetime, so that it is what is named.
+  const ignored = override.ignoreOrigin ? 'override-origin-ignored' : null
+  if (override.atLeast !== undefined && seconds < override.atLeast / 1000) return { seconds: override.atLeast / 1000, source: 'rule', override: ignored ?? 'override-raised' }
+  if (override.atMost !== undefined && seconds > override.atMost / 1000) return { seconds: override.atMost / 1000, source: 'rule', override: ignored ?? 'override-capped' }
+  return { ...lifetime, override: ignored }
 }
 
 /** The route's rule for responses of this status, or undefined. */
