@@ -113,7 +113,7 @@ t.test('a member that was asked for before the invalidation is not stored after 
     if (text.startsWith('POST')) return response('', ['Cache-Group-Invalidation: "a"'])
     if (count > 1) return response('new', ['Cache-Control: max-age=60', 'Cache-Groups: "a"'])
     answer = () => { socket.write(response('old', ['Cache-Control: max-age=60', 'Cache-Groups: "a"'])) }
-    void talk(proxy.port, 'POST /action HTTP/1.1\r\nHost: proxy.test\r\nConnection: close\r\nContent-Length: 0\r\n\r\n').then(() => { answer() })
+    talk(proxy.port, 'POST /action HTTP/1.1\r\nHost: proxy.test\r\nConnection: close\r\nContent-Length: 0\r\n\r\n').then(() => { answer() }, t.fail)
     return undefined
   })
   t.match(await ask('/'), /old$/)
