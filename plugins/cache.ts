@@ -6,6 +6,7 @@ import fp from 'fastify-plugin'
 import type { FastifyReply, FastifyRequest, preHandlerHookHandler } from 'fastify'
 import type { CacheHit, CacheRequest, HttpCache } from '../src/cache/http-cache.ts'
 import { formatCacheStatus, type CacheOutcome } from '../src/cache/status.ts'
+import { linesWithout } from '../src/http/fields.ts'
 import { requestKey } from '../src/proxy/cache-key-of.ts'
 import type { Forwarding } from '../src/proxy/forwarding.ts'
 import { sendError } from './errors.ts'
@@ -50,7 +51,7 @@ export default fp<CachePluginOptions>(async function cache (app, options) {
     const ownLines = ['age', String(hit.age), 'cache-status', formatCacheStatus(identifier, hit.outcome)]
     if (hit.notModified) return respond(request, reply, { statusCode: 304, lines: entry.notModifiedLines, ownLines, body: null })
     if (range !== null) {
-      return respond(request, reply, { statusCode: range.statusCode, lines: without(entry.lines, range.replaces), ownLines: [...range.lines, ...ownLines], body: range.body })
+      return respond(request, reply, { statusCode: range.statusCode, lines: linesWithout(entry.lines, range.replaces), ownLines: [...range.lines, ...ownLines], body: range.body })
     }
     respond(request, reply, { statusCode: entry.response.statusCode, lines: entry.lines, ownLines, body: entry.body })
   })
@@ -79,12 +80,4 @@ function cacheRequest (request: FastifyRequest, forwarding: Forwarding, device: 
     authenticated: route.authenticate !== null,
     showKey: runtime.config.cache.statusKey
   }
-}
-
-function without (lines: readonly string[], names: ReadonlySet<string>): string[] {
-  const kept: string[] = []
-  for (let i = 0; i + 1 < lines.length; i += 2) {
-    if (!names.has(lines[i] as string)) kept.push(lines[i] as string, lines[i + 1] as string)
-  }
-  return kept
 }

@@ -14,7 +14,7 @@ import { decideMaxForwards } from '../src/forward/max-forwards.ts'
 import { buildRequestFields } from '../src/forward/request-fields.ts'
 import { responseFields } from '../src/forward/response-fields.ts'
 import { hasPassed } from '../src/forward/via.ts'
-import type { FieldMap } from '../src/http/fields.ts'
+import { linesWithout, type FieldMap } from '../src/http/fields.ts'
 import { limitContent, ContentTooLarge } from '../src/proxy/limit-content.ts'
 import type { Forwarding } from '../src/proxy/forwarding.ts'
 import { cacheKeyOf } from '../src/proxy/cache-key-of.ts'
@@ -50,7 +50,7 @@ const base = 'http://upstream.invalid'
 
 export default fp<ForwardOptions>(async function forward (app, options) {
   const { cache, identifier, pseudonym, now } = options
-  const flights = createFlights()
+  const flights = createFlights(cache.isOutdated)
   await app.register(replyFrom, { undici: createReplyFromDispatcher() as never, disableRequestLogging: true } as never)
 
   app.decorate('forward', function forwardRequest (request: FastifyRequest, reply: FastifyReply): void {
@@ -123,6 +123,8 @@ export default fp<ForwardOptions>(async function forward (app, options) {
     const { head, body, hasContent } = landing.response
     const hit = cache.share(lookup, head, now())
     if (hit === null) {
+      // Purged before this request came: of those who find that, one asks anew.
+      if (lookup.mayLead && cache.isOutdated(lookup, head)) return proceed(request, reply, lookup)
       const flightKey = variantFlightKey(lookup.key, lookup.request, head.response.selecting.map(({ name }) => name))
       // It selects another variant: so may others, who wait for each other from now on.
       if (flightKey !== lookup.flightKey && lookup.mayLead) return proceed(request, reply, { ...lookup, flightKey })
@@ -166,7 +168,7 @@ export default fp<ForwardOptions>(async function forward (app, options) {
       },
       passed ({ statusCode, lines, cacheStatus, outcome, body }) {
         request.cacheOutcome = outcome
-        respond(request, reply, { statusCode, lines, ownLines: ['cache-status', statusLine(cacheStatus, outcome)], body })
+        respond(request, reply, { statusCode, lines: linesWithout(lines, cache.hiddenFields), ownLines: ['cache-status', statusLine(cacheStatus, outcome)], body })
       },
       failed (error) {
         ended()

@@ -55,7 +55,8 @@ export async function holdfast (app: FastifyInstance, options: HoldfastOptions):
     maxEntries: config.cache.maxEntries,
     maxVariants: config.cache.maxVariants
   })
-  const httpCache = createHttpCache({ store, onFailure: error => { app.log.warn({ err: error, code: 'store_failed' }, 'the store failed') } })
+  const tagRules = { fields: config.cache.tagFields, forward: config.cache.forwardTags, maxTags: config.cache.maxTags }
+  const httpCache = createHttpCache({ store, tagRules, onFailure: error => { app.log.warn({ err: error, code: 'store_failed' }, 'the store failed') } })
 
   await app.register(requestEnd)
   await app.register(errors, { identifier: config.cache.name })

@@ -5,11 +5,12 @@
  * is everybody's, or the advice to go on alone. After that advice the key is remembered for a while, so that requests for
  * pages that are different for everybody do not queue up behind each other.
  */
-import type { EntryHead } from './entry.ts'
+import type { CacheForward } from './lookup.ts'
+import type { SharedHead } from './recording.ts'
 import type { SharedBody } from './shared-body.ts'
 
 export interface SharedResponse {
-  readonly head: EntryHead
+  readonly head: SharedHead
   readonly body: SharedBody
   /** False where the status has none. */
   readonly hasContent: boolean
@@ -49,7 +50,7 @@ export interface Flights {
   find (key: string): Flight | null
   /** Whether responses under the key proved not shareable lately. */
   isHopeless (key: string, now: number): boolean
-  lead (key: string): LeadFlight
+  lead (key: string, lookup: CacheForward): LeadFlight
   /** @param until epoch milliseconds */
   rememberHopeless (key: string, until: number): void
   /** A response under the key proved shareable after all. */
@@ -59,12 +60,16 @@ export interface Flights {
 /** Keys remembered as not shareable; the oldest goes first, which costs one wait. */
 const maxHopeless = 10_000
 
-export function createFlights (): Flights {
-  const flights = new Map<string, Flight>()
+/** @param isOutdated what a flight brings is not for those who ask from now on: it was purged meanwhile */
+export function createFlights (isOutdated: (lookup: CacheForward, head: SharedHead | null) => boolean = () => false): Flights {
+  const flights = new Map<string, LeadFlight & { readonly isOutdated: () => boolean }>()
   const hopeless = new Map<string, number>()
 
   return {
-    find: key => flights.get(key) ?? null,
+    find (key) {
+      const flight = flights.get(key)
+      return flight === undefined || flight.isOutdated() ? null : flight
+    },
 
     isHopeless (key, now) {
       const until = hopeless.get(key)
@@ -74,7 +79,7 @@ export function createFlights (): Flights {
       return false
     },
 
-    lead (key) {
+    lead (key, lookup) {
       const waiters = new Set<Waiter>()
       let landed: Landing | null = null
       const flight: LeadFlight = {
@@ -95,7 +100,7 @@ export function createFlights (): Flights {
         },
         end () { if (flights.get(key) === flight) flights.delete(key) }
       }
-      flights.set(key, flight)
+      flights.set(key, Object.assign(flight, { isOutdated: () => isOutdated(lookup, landed?.kind === 'response' ? landed.response.head : null) }))
       return flight
     },
 

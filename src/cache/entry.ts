@@ -8,6 +8,7 @@ import { heldBytes, wholeContent } from './parts.ts'
 import type { ReasonWord } from './reasons.ts'
 import type { StoredEntry, StoredParts } from './store.ts'
 import type { StoredResponse } from './stored-response.ts'
+import { tagOverheadBytes } from './tag-index.ts'
 import { selectingFields, type VaryMode } from './vary.ts'
 
 /** Up to this size content is kept as one-byte text and leaves in one write with the head; above, a copy per hit would cost more. */
@@ -25,6 +26,7 @@ export interface EntryPlace {
   readonly uri: string
   readonly scope: string
   readonly groups: readonly string[]
+  readonly tags: readonly string[]
   readonly moment: number
 }
 
@@ -94,15 +96,17 @@ export function createPartialEntry (place: EntryPlace, head: EntryHead, parts: S
 
 /** The same content under another head. */
 export function withHead (entry: StoredEntry, place: EntryPlace, head: EntryHead): StoredEntry {
-  return entry.parts === null ? createEntry(place, head, entry.body) : createPartialEntry(place, head, entry.parts)
+  const renewed = entry.parts === null ? createEntry(place, head, entry.body) : createPartialEntry(place, head, entry.parts)
+  renewed.hits = entry.hits
+  return renewed
 }
 
-function placed ({ key, uri, scope, groups, moment }: EntryPlace, { response, notModifiedLines }: EntryHead) {
-  return { key, uri, scope, groups, moment, response, notModifiedLines }
+function placed ({ key, uri, scope, groups, tags, moment }: EntryPlace, { response, notModifiedLines }: EntryHead) {
+  return { key, uri, scope, groups, tags, moment, hits: 0, response, notModifiedLines }
 }
 
 function sizeOf (place: EntryPlace, lines: readonly string[], contentBytes: number): number {
-  const keyBytes = place.key.length + (place.uri === place.key ? 0 : place.uri.length) + place.groups.reduce((bytes, group) => bytes + group.length, 0)
+  const keyBytes = place.key.length + (place.uri === place.key ? 0 : place.uri.length) + place.groups.reduce((bytes, group) => bytes + group.length, 0) + place.tags.reduce((bytes, tag) => bytes + tag.length + tagOverheadBytes, 0)
   return overheadBytes + contentBytes + keyBytes + lines.reduce((bytes, part) => bytes + part.length, 0) + lines.length / 2 * lineOverheadBytes
 }
 

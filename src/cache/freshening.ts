@@ -1,6 +1,6 @@
 /** Stored responses brought up to date by a 304 or a response to HEAD, or used although stale because the upstream failed (RFC 9111 4.3, RFC 5861 4). */
-import { isInvalidated, type CacheContext } from './context.ts'
-import { withHead } from './entry.ts'
+import { isStored, isSuperseded, type CacheContext } from './context.ts'
+import { withHead, type EntryPlace } from './entry.ts'
 import { forwarded, hitWith, type CacheForward, type CacheHit } from './lookup.ts'
 import { answerRange } from './range-answer.ts'
 import { updatedHead, type ReceivedResponse } from './recording.ts'
@@ -25,11 +25,13 @@ export function freshen (context: CacheContext, lookup: CacheForward, response: 
     const isSelected = stored === used && stored === lookup.stored
     // A response that this request did not select by its fields stays where it is, for those who do.
     const ownHead = isSelected ? head : { ...head, response: { ...head.response, selecting: stored.response.selecting } }
-    const own = withHead(stored, { ...stored, moment }, ownHead)
-    const keep = head.mayStay && !context.removals.happenedSince(stored.uri, moment) && !isInvalidated(context, { ...stored, moment })
+    const place = placeAfter(stored, response, moment)
+    const own = withHead(stored, place, ownHead)
+    const keep = head.mayStay && mayReplace(context, stored, place)
     const put = context.safely(false, () => {
       if (keep) return context.store.put(own, stored)
-      context.store.remove(stored)
+      // What was purged softly meanwhile stays, as stale as it is.
+      if (!head.mayStay) context.store.remove(stored)
       return false
     })
     if (stored !== used) continue
@@ -37,7 +39,7 @@ export function freshen (context: CacheContext, lookup: CacheForward, response: 
     kept = put
     // And this request selects it from now on as well (4.3.1: the origin server named it).
     if (!isSelected && keep) {
-      const selected = withHead(stored, { ...stored, moment }, head)
+      const selected = withHead(stored, place, head)
       kept = context.safely(false, () => context.store.put(selected, null))
       answer = selected
     }
@@ -60,8 +62,8 @@ export function updateFromHead (context: CacheContext, lookup: CacheForward, res
   const { stored, request } = lookup
   if (stored === null || request.method !== 'HEAD' || response.statusCode !== 200 || stored.response.statusCode !== 200) return false
   const contentBytes = stored.parts === null ? stored.body.length : stored.parts.totalBytes
-  const place = { ...stored, moment: lookup.moment }
-  if (context.removals.happenedSince(stored.uri, lookup.moment)) return false
+  const place = placeAfter(stored, response, lookup.moment)
+  if (!mayReplace(context, stored, place)) return false
   const same = matchesHead(stored.response, contentBytes, response.fields)
   const head = same ? updatedHead(stored, request, response) : { ...stored, lines: withoutLength(stored.lines), response: { ...stored.response, freshnessLifetime: 0 } }
   return context.safely(false, () => {
@@ -73,6 +75,16 @@ export function updateFromHead (context: CacheContext, lookup: CacheForward, res
   })
 }
 
+/** Where a response belongs after an update. */
+function placeAfter (stored: StoredEntry, { tags }: ReceivedResponse, moment: number): EntryPlace {
+  return Array.isArray(tags) ? { ...stored, tags, moment } : { ...stored, moment }
+}
+
+/** A response that was purged while it was validated is not brought back, by its old tags or by new ones. */
+function mayReplace (context: CacheContext, stored: StoredEntry, place: EntryPlace): boolean {
+  return context.safely(false, () => isStored(context, stored)) && !isSuperseded(context, { ...stored, moment: place.moment }) && !isSuperseded(context, place)
+}
+
 function withoutLength (lines: readonly string[]): readonly string[] {
   const place = lines.indexOf('content-length')
   return place === -1 ? lines : [...lines.slice(0, place), ...lines.slice(place + 2)]
@@ -82,6 +94,8 @@ function withoutLength (lines: readonly string[]): readonly string[] {
 export function staleOnError (context: CacheContext, lookup: CacheForward, now: number, fwdStatus: number | null): CacheHit | null {
   const { stored, request } = lookup
   if (stored === null || !mayServeStaleOnError(stored.response, lookup.control, request.rules, now)) return null
+  // Purged, unless only made stale.
+  if (isSuperseded(context, { ...stored, moment: lookup.moment }) && !context.safely(false, () => isStored(context, stored))) return null
   const range = answerRange(request, stored, now)
   if (range === 'missing') return null
   context.counts.stale++

@@ -3,7 +3,7 @@ import { absentControl } from '../http/cache-control.ts'
 import { strongMatch } from '../http/entity-tag.ts'
 import { fieldValue, type FieldMap } from '../http/fields.ts'
 import { createBodyRecorder, type RecordingEnd } from './body-recorder.ts'
-import { isInvalidated, type CacheContext } from './context.ts'
+import { isSuperseded, type CacheContext } from './context.ts'
 import { createEntry, createHead, createPartialEntry, withHead, type EntryHead, type EntryPlace } from './entry.ts'
 import { freshnessLifetime } from './freshness.ts'
 import { groupKey, groupsOf } from './groups.ts'
@@ -16,6 +16,7 @@ import type { CacheOutcome } from './status.ts'
 import { decideStoring } from './storing.ts'
 import type { StoredEntry, StoredParts } from './store.ts'
 import { updatedFields } from './validation.ts'
+import type { Tags } from './tags.ts'
 import { selects, varyNames } from './vary.ts'
 
 /** A response that the upstream has begun. */
@@ -28,14 +29,19 @@ export interface ReceivedResponse {
   readonly receivedAt: number
   /** `Content-Location` names the target URI. */
   readonly locatesTarget: boolean
+  /** Read, and taken out of `fields`, by the cache. */
+  readonly tags?: Tags
 }
+
+/** A head, and where its response belongs. */
+export interface SharedHead extends EntryHead { readonly place: EntryPlace }
 
 export type RecordingFailure = RecordingEnd | 'superseded' | 'store-failed'
 
 /** A response on its way into the store. */
 export interface Recording {
   /** What others that wait for the same response may be answered with; null for a part. */
-  readonly head: EntryHead | null
+  readonly head: SharedHead | null
   /** Bytes that will come, if the origin server says. */
   readonly expectedBytes: number | undefined
   /** Copies a piece and gives back the copy, or the piece itself when it is not recorded any more. */
@@ -62,6 +68,12 @@ export function record (context: CacheContext, lookup: CacheForward, response: R
     return { recording: null, outcome: request.method === 'POST' ? outcome : { ...outcome, detail: decision.reason } }
   }
 
+  const { tags = null } = response
+  if (tags === 'too-many') {
+    forget(context, lookup, statusCode)
+    return { recording: null, outcome: { ...outcome, detail: 'too-many-tags' } }
+  }
+
   const length = fieldValue(fields, 'content-length')
   const announcedBytes = length !== undefined && /^\d+$/.test(length) ? Number(length) : undefined
   const expectedBytes = decision.range === null ? announcedBytes : decision.range.end - decision.range.start + 1
@@ -70,7 +82,7 @@ export function record (context: CacheContext, lookup: CacheForward, response: R
   const { lifetime, vary, range } = decision
   // The request itself has just invalidated what was stored; what happens from now on counts.
   const moment = request.method === 'POST' ? context.removals.moment() : lookup.moment
-  const place = placeOf(request, lookup.key, moment, fields)
+  const place = placeOf(request, lookup.key, moment, fields, tags ?? [])
   const head = createHead({
     ...response,
     ...headRules(request),
@@ -84,7 +96,7 @@ export function record (context: CacheContext, lookup: CacheForward, response: R
   const recorder = createBodyRecorder(maxBytes, context.budget, expectedBytes)
   return {
     recording: {
-      head: range === null && request.method === 'GET' ? head : null,
+      head: range === null && request.method === 'GET' ? { ...head, place } : null,
       expectedBytes,
       write: recorder.write,
       isRunning: recorder.isRunning,
@@ -92,7 +104,7 @@ export function record (context: CacheContext, lookup: CacheForward, response: R
       complete () {
         const body = recorder.finish()
         if (typeof body === 'string') return body
-        if (context.removals.happenedSince(place.uri, moment) || isInvalidated(context, place)) return 'superseded'
+        if (isSuperseded(context, place)) return 'superseded'
         return context.safely<RecordingFailure | null>('store-failed', () => {
           const before = replaced(context, place.key, request, vary)
           const entry = range === null ? createEntry(place, head, body) : combined(place, head, before, { start: range.start, bytes: body }, range.totalBytes)
@@ -118,9 +130,9 @@ export function headRules (request: CacheRequest) {
   return { varyMode: rules.vary, stripSetCookie: rules.setCookie === 'strip', consumed: rules.consumeTargetedFields ? rules.targetedFields.map(name => name.toLowerCase()) : [] }
 }
 
-function placeOf (request: CacheRequest, key: string, moment: number, fields: FieldMap): EntryPlace {
+function placeOf (request: CacheRequest, key: string, moment: number, fields: FieldMap, tags: readonly string[]): EntryPlace {
   const groups = groupsOf(fields, 'cache-groups').map(group => groupKey(request.scheme, request.authority, group))
-  return { key, uri: request.extra === '' ? key : uriKey(request), scope: request.scope, groups, moment }
+  return { key, uri: request.extra === '' ? key : uriKey(request), scope: request.scope, groups, tags, moment }
 }
 
 function noteSearch (context: CacheContext, request: CacheRequest, entry: StoredEntry): void {
@@ -166,5 +178,5 @@ export function updatedHead (stored: StoredEntry, request: CacheRequest, respons
     freshnessLifetime: lifetime.seconds,
     override: lifetime.override
   })
-  return { ...head, mayStay: vary !== '*' && (!control.noStore || control.mustUnderstand) && control.private !== true && !control.malformed }
+  return { ...head, mayStay: vary !== '*' && response.tags !== 'too-many' && (!control.noStore || control.mustUnderstand) && control.private !== true && !control.malformed }
 }

@@ -81,7 +81,7 @@ const unconditional: FieldMap = Object.freeze(Object.create(null) as MutableFiel
 export function startFetch ({ cache, flights, now }: FetchDependencies, request: FetchRequest): Fetch {
   const { method, audience } = request
   const { flightKey, mayLead } = request.lookup
-  const flight = flightKey !== null && mayLead && flights.find(flightKey) === null ? flights.lead(flightKey) : null
+  const flight = flightKey !== null && mayLead && flights.find(flightKey) === null ? flights.lead(flightKey, request.lookup) : null
   let exchange: Exchange | null = null
   let headHasCome = false
   let isShared = false
