@@ -5,6 +5,7 @@
 import fp from 'fastify-plugin'
 import type { FastifyReply, FastifyRequest, preHandlerHookHandler } from 'fastify'
 import type { CacheHit, CacheRequest, HttpCache } from '../src/cache/http-cache.ts'
+import { PackedEntry } from '../src/cache/packed-entry.ts'
 import { formatCacheStatus, type CacheOutcome } from '../src/cache/status.ts'
 import { linesWithout } from '../src/http/fields.ts'
 import { requestKey } from '../src/proxy/cache-key-of.ts'
@@ -48,12 +49,26 @@ export default fp<CachePluginOptions>(async function cache (app, options) {
   app.decorate('sendStored', (request: FastifyRequest, reply: FastifyReply, hit: CacheHit): void => {
     const { entry, range } = hit
     request.cacheOutcome = hit.outcome
-    const ownLines = ['age', String(hit.age), 'cache-status', formatCacheStatus(identifier, hit.outcome)]
-    if (hit.notModified) return respond(request, reply, { statusCode: 304, lines: entry.notModifiedLines, ownLines, body: null })
+    const ownLines = [...ageLine(hit), 'cache-status', formatCacheStatus(identifier, hit.outcome)]
+    const packed = entry instanceof PackedEntry ? entry : null
+
+    if (hit.notModified) {
+      const block = packed === null ? null : { stored: packed.text.slice(0, packed.commonLength), withContent: false, bytes: null }
+      return respond(request, reply, { statusCode: 304, get lines () { return entry.notModifiedLines }, ownLines, body: null, ...(block === null ? {} : { block }) })
+    }
     if (range !== null) {
       return respond(request, reply, { statusCode: range.statusCode, lines: linesWithout(entry.lines, range.replaces), ownLines: [...range.lines, ...ownLines], body: range.body })
     }
-    respond(request, reply, { statusCode: entry.response.statusCode, lines: entry.lines, ownLines, body: entry.body })
+    const statusCode = entry.response.statusCode
+    if (packed === null) return respond(request, reply, { statusCode, lines: entry.lines, ownLines, body: entry.body })
+    const bytes = packed.bytesApart
+    respond(request, reply, {
+      statusCode,
+      block: { stored: packed.text, withContent: bytes === null, bytes },
+      get lines () { return packed.lines },
+      ownLines,
+      get body () { return packed.body }
+    })
   })
 
   app.decorate('answerFromCache', (request: FastifyRequest, reply: FastifyReply, done: () => void): void => {
@@ -67,6 +82,10 @@ export default fp<CachePluginOptions>(async function cache (app, options) {
     if (lookup.revalidate !== null) app.validateInBackground(request, lookup.revalidate)
   })
 }, { name: 'cache', fastify: '5.x', dependencies: ['request-context', 'errors'] })
+
+export function ageLine ({ age }: Pick<CacheHit, 'age'>): readonly string[] {
+  return age === null ? [] : ['age', String(age)]
+}
 
 function cacheRequest (request: FastifyRequest, forwarding: Forwarding, device: string): CacheRequest {
   const { route, runtime } = forwarding

@@ -3,13 +3,12 @@ import replyFrom from '@fastify/reply-from'
 import fp from 'fastify-plugin'
 import type { FastifyReply, FastifyRequest, RouteHandlerMethod } from 'fastify'
 import type { ServerResponse } from 'node:http'
-import type { Readable } from 'node:stream'
 import { createFlights, type Flight, type Landing } from '../src/cache/collapse.ts'
-import type { CacheForward, CacheHit, HttpCache } from '../src/cache/http-cache.ts'
+import type { CacheForward, HttpCache } from '../src/cache/http-cache.ts'
 import { relatedTargets } from '../src/cache/invalidation.ts'
 import { variantFlightKey } from '../src/cache/lookup.ts'
 import { formatCacheStatus, type CacheOutcome } from '../src/cache/status.ts'
-import { hintedLinks } from '../src/forward/early-hints.ts'
+import { interimFields, writeInterim } from '../src/forward/interim.ts'
 import { decideMaxForwards } from '../src/forward/max-forwards.ts'
 import { buildRequestFields } from '../src/forward/request-fields.ts'
 import { responseFields } from '../src/forward/response-fields.ts'
@@ -19,8 +18,10 @@ import { limitContent, ContentTooLarge } from '../src/proxy/limit-content.ts'
 import type { Forwarding } from '../src/proxy/forwarding.ts'
 import { cacheKeyOf } from '../src/proxy/cache-key-of.ts'
 import { startFetch, type Audience, type FetchRequest } from '../src/proxy/fetch.ts'
+import { discard } from '../src/proxy/discard.ts'
 import { createReplyFromDispatcher } from '../src/upstream/reply-from-dispatcher.ts'
 import { exchangeKey, UpstreamError, type Exchange, type FetchCallback } from '../src/upstream/exchange.ts'
+import { ageLine } from './cache.ts'
 import { sendError } from './errors.ts'
 import { isOver, respond } from './respond.ts'
 
@@ -50,7 +51,7 @@ const base = 'http://upstream.invalid'
 
 export default fp<ForwardOptions>(async function forward (app, options) {
   const { cache, identifier, pseudonym, now } = options
-  const flights = createFlights(cache.isOutdated)
+  const flights = createFlights()
   await app.register(replyFrom, { undici: createReplyFromDispatcher() as never, disableRequestLogging: true } as never)
 
   app.decorate('forward', function forwardRequest (request: FastifyRequest, reply: FastifyReply): void {
@@ -74,7 +75,7 @@ export default fp<ForwardOptions>(async function forward (app, options) {
     if (flightKey === null) return ask(request, reply, lookup)
     if (flights.isHopeless(flightKey, now())) {
       const detail = lookup.outcome.detail ?? 'hit-for-miss'
-      return ask(request, reply, { ...lookup, flightKey: null, mayLead: false, outcome: { ...lookup.outcome, detail } })
+      return ask(request, reply, { ...lookup, mayLead: false, outcome: { ...lookup.outcome, detail } })
     }
     const flight = flights.find(flightKey)
     if (flight === null) ask(request, reply, lookup)
@@ -116,35 +117,26 @@ export default fp<ForwardOptions>(async function forward (app, options) {
     if (landing.kind === 'validated') {
       const again = cache.lookup(lookup.request, now())
       if (again.action !== 'hit') return goAlone(request, reply, lookup)
-      return app.sendStored(request, reply, { ...again, outcome: { ...lookup.outcome, collapsed: true, ttl: again.outcome.ttl, detail: 'validated' } })
+      return app.sendStored(request, reply, { ...again, outcome: { ...lookup.outcome, collapsed: true, fwdStatus: 304, ttl: again.outcome.ttl, detail: 'validated' } })
     }
     if (landing.kind === 'alone') return goAlone(request, reply, lookup)
 
     const { head, body, hasContent } = landing.response
-    const hit = cache.share(lookup, head, now())
-    if (hit === null) {
+    const answer = cache.share(lookup, head, now())
+    if (answer === null) {
       // Purged before this request came: of those who find that, one asks anew.
-      if (lookup.mayLead && cache.isOutdated(lookup, head)) return proceed(request, reply, lookup)
-      const flightKey = variantFlightKey(lookup.key, lookup.request, head.response.selecting.map(({ name }) => name))
+      if (lookup.mayLead && cache.isOutdated(head)) return proceed(request, reply, lookup)
+      const flightKey = variantFlightKey(lookup.key, lookup.request, head.response.selecting.map(({ name }) => name), lookup.stored !== null)
       // It selects another variant: so may others, who wait for each other from now on.
-      if (flightKey !== lookup.flightKey && lookup.mayLead) return proceed(request, reply, { ...lookup, flightKey })
+      if (flightKey !== lookup.flightKey && lookup.mayLead) return proceed(request, reply, { ...lookup, flightKey, outcome: { ...lookup.outcome, collapsed: false } })
       return goAlone(request, reply, lookup)
     }
-    const wantsContent = hasContent && request.method !== 'HEAD' && !hit.notModified
+    const wantsContent = hasContent && request.method !== 'HEAD' && !answer.notModified
     const reader = wantsContent ? body.reader() : null
     if (wantsContent && reader === null) return goAlone(request, reply, lookup)
-    sendShared(request, reply, hit, reader)
-  }
-
-  function sendShared (request: FastifyRequest, reply: FastifyReply, hit: CacheHit, reader: Readable | null): void {
-    request.cacheOutcome = hit.outcome
-    const { entry, notModified } = hit
-    respond(request, reply, {
-      statusCode: notModified ? 304 : entry.response.statusCode,
-      lines: notModified ? entry.notModifiedLines : entry.lines,
-      ownLines: ['age', String(hit.age), 'cache-status', formatCacheStatus(identifier, hit.outcome)],
-      body: reader
-    })
+    const { statusCode, lines, outcome } = answer
+    request.cacheOutcome = outcome
+    respond(request, reply, { statusCode, lines, ownLines: [...ageLine(answer), 'cache-status', formatCacheStatus(identifier, outcome)], body: reader })
   }
 
   function goAlone (request: FastifyRequest, reply: FastifyReply, lookup: CacheForward): void {
@@ -224,7 +216,10 @@ export default fp<ForwardOptions>(async function forward (app, options) {
       ...fetchOf(request, { ...forwarding, hasContent: false, content: null }, lookup),
       audience: {
         stored () {},
-        passed ({ statusCode }) { if (statusCode >= 500) log(`status_${statusCode}`) },
+        passed ({ statusCode, body }) {
+          if (body !== null) discard(body)
+          if (statusCode >= 500) log(`status_${statusCode}`)
+        },
         failed (error) { log(error.code, error.cause) },
         recorded () {},
         cutShort (error) { log(error.code, error.cause) },
@@ -291,11 +286,12 @@ export default fp<ForwardOptions>(async function forward (app, options) {
 
   /** RFC 9111 4.4: the target, and what `Location` and `Content-Location` name on the same origin. */
   function invalidate (forwarding: Forwarding, fields: FieldMap): void {
-    const { target, runtime, path, query } = forwarding
-    const related = relatedTargets(fields, target.scheme, target.authority, path + query)
+    const { target, runtime } = forwarding
+    const related = relatedTargets(fields, target.scheme, target.authority, target.path + target.query)
     const own = cacheKeyOf(runtime, target, target.path + target.query, forwarding)
     cache.invalidate([own, ...related.map(uri => cacheKeyOf(runtime, target, uri, forwarding))].filter(key => key !== null))
-    if (own !== null) cache.invalidateGroups(own, fields)
+    // Groups belong to the origin, also where no route takes a GET for this target.
+    cache.invalidateGroups(own ?? target, fields)
   }
 }, { name: 'forward', fastify: '5.x', dependencies: ['request-context', 'cache', 'errors'] })
 
@@ -308,7 +304,10 @@ function cancelled (request: FastifyRequest, reply: FastifyReply): void {
 
 function sendUpstreamError (request: FastifyRequest, reply: FastifyReply, error: UpstreamError): void {
   if (error.statusCode === 503) reply.header('retry-after', '1')
-  sendError(request, reply, error.statusCode, error.code)
+  const { lookup } = request.forwarding as Forwarding
+  // RFC 9111 5.2.2.2: a cache that cannot reach the origin server says so where the stored response may not stand in.
+  const isDisconnected = error.code === 'upstream_unreachable' && lookup?.action === 'forward' && lookup.stored?.response.control.mustRevalidate === true
+  sendError(request, reply, isDisconnected ? 504 : error.statusCode, error.code)
 }
 
 /** RFC 9110 9.3.3: what a POST was answered with is a representation of the URI that it names here. */
@@ -323,20 +322,19 @@ function betweenBytes (limit: number | undefined): { betweenBytesMs?: number } {
   return limit === undefined ? {} : { betweenBytesMs: limit }
 }
 
+/** Interim responses held for a client that does not read. */
+const maxInterimBytes = 64 * 1024
+
 /** Early hints and other interim responses go on when they come (RFC 9110 15.2); HTTP/1.0 knows none. */
 function passInformation (request: FastifyRequest, raw: ServerResponse, statusCode: number, lines: readonly string[]): void {
-  if (request.raw.httpVersion === '1.0' || raw.headersSent || raw.destroyed) return
-  if (statusCode !== 103) {
-    if (statusCode === 102 && request.raw.httpVersionMajor === 1) raw.writeProcessing()
-    return
-  }
-  const link = hintedLinks(lines)
-  if (link.length === 0) return
+  // A client that does not read them does not get more of them: they are not worth memory.
+  if (request.raw.httpVersion === '1.0' || isOver(raw) || raw.writableLength > maxInterimBytes) return
+  const { route } = request.forwarding as Forwarding
   try {
-    raw.writeEarlyHints({ link })
+    writeInterim(raw, statusCode, interimFields(lines, route.config.response.removeFields))
   } catch (error) {
-    // Node checks the syntax of links more strictly than origin servers write them; a hint is optional.
-    request.log.debug({ err: error }, 'early hints not passed on')
+    // The stream of an HTTP/2 client may have closed this moment; what is lost is a hint.
+    request.log.debug({ err: error }, 'interim response not passed on')
   }
 }
 

@@ -10,10 +10,13 @@ import type { ServerHttp2Stream } from 'node:http2'
 import { pipeline, Readable } from 'node:stream'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { discard } from '../src/proxy/discard.ts'
+import { canWriteBlock, writeBlock, type StoredBlock } from './wire.ts'
 
 /** What a response consists of; `lines` is `[name, value, ...]` and is not changed. */
 export interface OutgoingResponse {
   readonly statusCode: number
+  /** The same head, and content if it is small, as it goes over the wire: then the rest is only asked for where that cannot be used. */
+  readonly block?: StoredBlock
   /** Lines that were made once, when the response was stored or received. */
   readonly lines: readonly string[]
   /** Lines made for this response: `age`, `cache-status`. */
@@ -51,10 +54,20 @@ export function respond (request: FastifyRequest, reply: FastifyReply, response:
   const hooked = (reply.server as unknown as Record<symbol, boolean | undefined>)[sendHooks] !== false
   if (hooked || request.raw.httpVersionMajor !== 1) return respondThroughFastify(request, reply, response)
 
-  const { statusCode, body } = response
-  const head = response.lines.concat(response.ownLines)
+  const { statusCode, block } = response
   // What filters have put on the reply so far, such as rate limit fields and the request id.
   const preset = reply.getHeaders()
+  if (block !== undefined && canWriteBlock(reply.raw)) {
+    const own = ownBlock(response.ownLines, preset)
+    if (own !== null) {
+      reply.hijack()
+      writeBlock(reply.raw, statusCode, own, block)
+      return
+    }
+  }
+
+  const { body } = response
+  const head = response.lines.concat(response.ownLines)
   for (const name in preset) {
     const value = preset[name]
     if (value === undefined) continue
@@ -76,6 +89,25 @@ export function respond (request: FastifyRequest, reply: FastifyReply, response:
   } else {
     raw.end(body, 'latin1')
   }
+}
+
+/** Fields that decide on framing or the connection are Node's to write. */
+const framing: ReadonlySet<string> = new Set(['connection', 'keep-alive', 'transfer-encoding', 'content-length', 'date', 'trailer'])
+const fieldName = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
+const fieldValue = /^[\t\x20-\x7e\x80-\xff]*$/
+
+/** Lines of this response as text; null when one of them has to go through Node's own checks. */
+function ownBlock (ownLines: readonly string[], preset: Record<string, unknown>): string | null {
+  let text = ''
+  for (let i = 0; i + 1 < ownLines.length; i += 2) text += `${ownLines[i]}: ${ownLines[i + 1]}\r\n`
+  for (const name in preset) {
+    const value = preset[name]
+    if (value === undefined) continue
+    const line = typeof value === 'number' ? String(value) : value
+    if (typeof line !== 'string' || framing.has(name) || !fieldName.test(name) || !fieldValue.test(line)) return null
+    text += `${name}: ${line}\r\n`
+  }
+  return text
 }
 
 /** No response can be written any more. */

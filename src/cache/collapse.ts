@@ -5,7 +5,6 @@
  * is everybody's, or the advice to go on alone. After that advice the key is remembered for a while, so that requests for
  * pages that are different for everybody do not queue up behind each other.
  */
-import type { CacheForward } from './lookup.ts'
 import type { SharedHead } from './recording.ts'
 import type { SharedBody } from './shared-body.ts'
 
@@ -50,7 +49,8 @@ export interface Flights {
   find (key: string): Flight | null
   /** Whether responses under the key proved not shareable lately. */
   isHopeless (key: string, now: number): boolean
-  lead (key: string, lookup: CacheForward): LeadFlight
+  /** @param isCurrent false once what was asked for was invalidated: who asks after that must not get it (RFC 9111 4.4) */
+  lead (key: string, isCurrent: () => boolean): LeadFlight
   /** @param until epoch milliseconds */
   rememberHopeless (key: string, until: number): void
   /** A response under the key proved shareable after all. */
@@ -60,15 +60,17 @@ export interface Flights {
 /** Keys remembered as not shareable; the oldest goes first, which costs one wait. */
 const maxHopeless = 10_000
 
-/** @param isOutdated what a flight brings is not for those who ask from now on: it was purged meanwhile */
-export function createFlights (isOutdated: (lookup: CacheForward, head: SharedHead | null) => boolean = () => false): Flights {
-  const flights = new Map<string, LeadFlight & { readonly isOutdated: () => boolean }>()
+export function createFlights (): Flights {
+  const flights = new Map<string, { readonly flight: Flight, readonly isCurrent: () => boolean }>()
   const hopeless = new Map<string, number>()
 
   return {
     find (key) {
-      const flight = flights.get(key)
-      return flight === undefined || flight.isOutdated() ? null : flight
+      const found = flights.get(key)
+      if (found === undefined) return null
+      if (found.isCurrent()) return found.flight
+      flights.delete(key)
+      return null
     },
 
     isHopeless (key, now) {
@@ -79,7 +81,7 @@ export function createFlights (isOutdated: (lookup: CacheForward, head: SharedHe
       return false
     },
 
-    lead (key, lookup) {
+    lead (key, isCurrent) {
       const waiters = new Set<Waiter>()
       let landed: Landing | null = null
       const flight: LeadFlight = {
@@ -98,9 +100,9 @@ export function createFlights (isOutdated: (lookup: CacheForward, head: SharedHe
           waiters.clear()
           for (const waiter of told) waiter(landing)
         },
-        end () { if (flights.get(key) === flight) flights.delete(key) }
+        end () { if (flights.get(key)?.flight === flight) flights.delete(key) }
       }
-      flights.set(key, Object.assign(flight, { isOutdated: () => isOutdated(lookup, landed?.kind === 'response' ? landed.response.head : null) }))
+      flights.set(key, { flight, isCurrent })
       return flight
     },
 

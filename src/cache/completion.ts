@@ -14,6 +14,8 @@ export interface Composition {
   /** Stored bytes that come before and after those that arrive. */
   readonly before: Buffer
   readonly after: Buffer
+  /** How many have to arrive. */
+  readonly gapBytes: number
 }
 
 const nothing = Buffer.alloc(0)
@@ -24,6 +26,9 @@ export function composeCompletion ({ part, gap, wanted }: Completion, statusCode
   const range = parseContentRange(fields['content-range'])
   const etag = parseEntityTag(fieldValue(fields, 'etag'))
   if (statusCode !== 206 || range === null || range.start !== gap.start || range.end !== gap.end || range.totalBytes !== parts.totalBytes) return null
+  // It says a length that is not that of the gap.
+  const length = fieldValue(fields, 'content-length')
+  if (length !== undefined && Number(length) !== gap.end - gap.start + 1) return null
   if (etag === null || part.response.etag === null || !strongMatch(etag, part.response.etag)) return null
 
   const { start, end } = wanted ?? { start: 0, end: parts.totalBytes - 1 }
@@ -33,5 +38,5 @@ export function composeCompletion ({ part, gap, wanted }: Completion, statusCode
 
   const { 'content-range': _range, 'content-length': _length, 'cache-status': _status, ...rest } = updatedFields(part.response.fields, fields, true)
   const own = wanted === null ? [] : ['content-range', formatContentRange(wanted, parts.totalBytes)]
-  return { statusCode: wanted === null ? 200 : 206, lines: [...linesOf(rest), ...own, 'content-length', String(end - start + 1)], before, after }
+  return { statusCode: wanted === null ? 200 : 206, lines: [...linesOf(rest), ...own, 'content-length', String(end - start + 1)], before, after, gapBytes: gap.end - gap.start + 1 }
 }

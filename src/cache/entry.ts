@@ -3,22 +3,22 @@ import { parseEntityTag } from '../http/entity-tag.ts'
 import { formatHttpDate } from '../http/date.ts'
 import { fieldValue, type FieldMap, type MutableFieldMap } from '../http/fields.ts'
 import type { CacheControl } from '../http/cache-control.ts'
+import { linesOf } from '../forward/response-fields.ts'
 import { dateOf, initialAge, lastModifiedOf } from './freshness.ts'
+import { createInterner } from './intern.ts'
+import { PackedEntry } from './packed-entry.ts'
 import { heldBytes, wholeContent } from './parts.ts'
 import type { ReasonWord } from './reasons.ts'
 import type { StoredEntry, StoredParts } from './store.ts'
 import type { StoredResponse } from './stored-response.ts'
 import { tagOverheadBytes } from './tag-index.ts'
-import { selectingFields, type VaryMode } from './vary.ts'
-
-/** Up to this size content is kept as one-byte text and leaves in one write with the head; above, a copy per hit would cost more. */
-const textBytes = 16 * 1024
+import { selectingFields, type SelectingField, type VaryMode } from './vary.ts'
 
 /** What an entry costs beyond its bytes: objects, index and recency list; measured with 1 KiB responses (see docs/caching.md). */
 const overheadBytes = 900
 
-/** Bytes per field line beyond its text: string headers and list slots. */
-const lineOverheadBytes = 56
+/** Bytes per piece of a partial content beyond its bytes: a Buffer and its memory's own bookkeeping. */
+const segmentOverheadBytes = 200
 
 /** Where an entry belongs. */
 export interface EntryPlace {
@@ -52,10 +52,15 @@ export interface HeadInput {
 /** A response without its content, ready to be kept or passed on. */
 export interface EntryHead {
   readonly response: StoredResponse
-  /** As sent, without `Content-Length`. */
-  readonly lines: readonly string[]
-  readonly notModifiedLines: readonly string[]
+  /** As sent, without `Content-Length`: lines that a 304 has as well, and those that describe content. */
+  readonly commonLines: readonly string[]
+  readonly contentLines: readonly string[]
+  /** Lines that clients do not get. */
+  readonly hiddenLines: readonly string[]
 }
+
+const sharedControl = createInterner<CacheControl>(JSON.stringify)
+const sharedSelecting = createInterner<readonly SelectingField[]>(selecting => JSON.stringify(selecting.map(({ name, raw, value }) => [name, raw ?? null, value ?? null])))
 
 export function createHead (input: HeadInput): EntryHead {
   const { control, receivedAt } = input
@@ -65,8 +70,8 @@ export function createHead (input: HeadInput): EntryHead {
     response: {
       statusCode: input.statusCode,
       fields,
-      control,
-      selecting: selectingFields(input.requestFields, input.vary, input.varyMode),
+      control: sharedControl(control),
+      selecting: sharedSelecting(selectingFields(input.requestFields, input.vary, input.varyMode)),
       etag: parseEntityTag(fieldValue(fields, 'etag')),
       lastModifiedAt: lastModifiedOf(fields, receivedAt),
       dateAt: dateOf(fields, receivedAt),
@@ -79,35 +84,48 @@ export function createHead (input: HeadInput): EntryHead {
 }
 
 /** An entry of the whole content. */
-export function createEntry (place: EntryPlace, head: EntryHead, content: Buffer | string): StoredEntry {
-  const contentBytes = content.length
-  const body = typeof content !== 'string' && contentBytes <= textBytes ? content.toString('latin1') : content
-  // A stored response is complete, so its length is known also where it came chunked; a 204 must not say one (RFC 9110 8.6).
-  const lines = head.response.statusCode === 204 ? head.lines : [...head.lines, 'content-length', String(contentBytes)]
-  return { ...placed(place, head), lines, body, parts: null, sizeBytes: sizeOf(place, lines, contentBytes) }
+export function createEntry (place: EntryPlace, head: EntryHead, content: Buffer | string): PackedEntry {
+  return pack(place, head, content, null)
 }
 
 /** An entry of what is here of the content; the same as `createEntry` where that is all of it. */
-export function createPartialEntry (place: EntryPlace, head: EntryHead, parts: StoredParts): StoredEntry {
+export function createPartialEntry (place: EntryPlace, head: EntryHead, parts: StoredParts): PackedEntry {
   const whole = wholeContent(parts)
-  if (whole !== null) return createEntry(place, head, whole)
-  return { ...placed(place, head), lines: head.lines, body: '', parts, sizeBytes: sizeOf(place, head.lines, heldBytes(parts)) }
+  return whole === null ? pack(place, head, null, parts) : pack(place, head, whole, null)
 }
 
 /** The same content under another head. */
-export function withHead (entry: StoredEntry, place: EntryPlace, head: EntryHead): StoredEntry {
+export function withHead (entry: StoredEntry, place: EntryPlace, head: EntryHead): PackedEntry {
   const renewed = entry.parts === null ? createEntry(place, head, entry.body) : createPartialEntry(place, head, entry.parts)
   renewed.hits = entry.hits
   return renewed
 }
 
-function placed ({ key, uri, scope, groups, tags, moment }: EntryPlace, { response, notModifiedLines }: EntryHead) {
-  return { key, uri, scope, groups, tags, moment, hits: 0, response, notModifiedLines }
+/** The head of an entry, to be changed in a few places. */
+export function headOf ({ response, lines, notModifiedLines }: StoredEntry): EntryHead {
+  const { statusCode, fields, control, selecting, etag, lastModifiedAt, dateAt, receivedAt, initialAge, freshnessLifetime, override } = response
+  const kept = lines.at(-2) === 'content-length' ? lines.slice(0, -2) : lines
+  return {
+    response: { statusCode, fields, control, selecting, etag, lastModifiedAt, dateAt, receivedAt, initialAge, freshnessLifetime, override },
+    commonLines: notModifiedLines,
+    contentLines: kept.slice(notModifiedLines.length),
+    hiddenLines: linesOf(fields).slice(kept.length)
+  }
 }
 
-function sizeOf (place: EntryPlace, lines: readonly string[], contentBytes: number): number {
-  const keyBytes = place.key.length + (place.uri === place.key ? 0 : place.uri.length) + place.groups.reduce((bytes, group) => bytes + group.length, 0) + place.tags.reduce((bytes, tag) => bytes + tag.length + tagOverheadBytes, 0)
-  return overheadBytes + contentBytes + keyBytes + lines.reduce((bytes, part) => bytes + part.length, 0) + lines.length / 2 * lineOverheadBytes
+export function placeOfEntry ({ key, uri, scope, groups, tags }: StoredEntry, moment: number): EntryPlace {
+  return { key, uri, scope, groups, tags, moment }
+}
+
+function pack ({ key, uri, scope, groups, tags, moment }: EntryPlace, { response, commonLines, contentLines, hiddenLines }: EntryHead, content: Buffer | string | null, parts: StoredParts | null): PackedEntry {
+  const { statusCode, control, selecting, receivedAt, initialAge, freshnessLifetime, override } = response
+  // A stored response is complete, so its length is known also where it came chunked; a 204 must not say one (RFC 9110 8.6).
+  const described = content === null || statusCode === 204 ? contentLines : [...contentLines, 'content-length', String(content.length)]
+  const headBytes = [commonLines, described, hiddenLines].reduce((bytes, lines) => bytes + lines.reduce((sum, part) => sum + part.length + 2, 0), 0)
+  const keyBytes = key.length + (uri === key ? 0 : uri.length) + groups.reduce((bytes, group) => bytes + group.length, 0) + tags.reduce((bytes, tag) => bytes + tag.length + tagOverheadBytes, 0)
+  const sizeBytes = overheadBytes + headBytes + keyBytes + (content === null ? partialBytes(parts as StoredParts) : content.length)
+  const state = { key, uri, scope, groups, tags, moment, statusCode, control, selecting, receivedAt, initialAge, freshnessLifetime, override, parts, sizeBytes }
+  return PackedEntry.pack(state, { commonLines, contentLines: described, hiddenLines }, content)
 }
 
 /** Fields as they are stored: without those limited to one user or to the first response, and with a date. */
@@ -128,19 +146,23 @@ function storableFields (input: HeadInput): FieldMap {
 /** Description of the content itself: left out of a 304, which has none (RFC 9110 15.4.5). */
 const contentDescription: ReadonlySet<string> = new Set(['content-type', 'content-encoding', 'content-language', 'accept-ranges'])
 
-function headLines (fields: FieldMap, consumed: readonly string[]): Pick<EntryHead, 'lines' | 'notModifiedLines'> {
-  const lines: string[] = []
-  const notModifiedLines: string[] = []
+function headLines (fields: FieldMap, consumed: readonly string[]): Omit<EntryHead, 'response'> {
+  const commonLines: string[] = []
+  const contentLines: string[] = []
+  const hiddenLines: string[] = []
   for (const name of Object.keys(fields)) {
     // `Age` is made for each response; the length is that of what is sent.
-    if (name === 'age' || name === 'content-length' || consumed.includes(name)) continue
-    addLines(lines, name, fields[name])
-    if (!contentDescription.has(name)) addLines(notModifiedLines, name, fields[name])
+    if (name === 'age' || name === 'content-length') continue
+    addLines(consumed.includes(name) ? hiddenLines : contentDescription.has(name) ? contentLines : commonLines, name, fields[name])
   }
-  return { lines, notModifiedLines }
+  return { commonLines, contentLines, hiddenLines }
 }
 
 function addLines (lines: string[], name: string, value: FieldMap[string]): void {
   if (typeof value === 'string') lines.push(name, value)
   else if (value !== undefined) for (const one of value) lines.push(name, one)
+}
+
+function partialBytes (parts: StoredParts): number {
+  return heldBytes(parts) + parts.segments.length * segmentOverheadBytes
 }

@@ -15,8 +15,8 @@ export interface Lifetime {
   readonly override: ReasonWord | null
 }
 
-/** Statuses whose responses may be given a lifetime by heuristics (RFC 9110 15.1). */
-const heuristicallyCacheable: ReadonlySet<number> = new Set([200, 203, 204, 206, 300, 301, 308, 404, 405, 410, 414, 501])
+/** Statuses whose responses may be given a lifetime by heuristics (RFC 9110 15.1, for 451 RFC 7725 3). */
+const heuristicallyCacheable: ReadonlySet<number> = new Set([200, 203, 204, 206, 300, 301, 308, 404, 405, 410, 414, 451, 501])
 
 /** Share of the time since the last change that a response without a lifetime counts as fresh (RFC 9111 4.2.2). */
 const heuristicFraction = 0.1
@@ -101,8 +101,10 @@ export function lastModifiedOf (fields: FieldMap, receivedAt: number): number | 
 
 /** Seconds old when received (RFC 9111 4.2.3). Of an `Age` list the first member counts; an invalid one is ignored (5.1). */
 export function initialAge (fields: FieldMap, requestedAt: number, receivedAt: number): number {
-  const ageValue = parseDeltaSeconds(fieldValue(fields, 'age')?.split(',')[0]?.trim()) ?? 0
-  const apparentAge = Math.max(0, receivedAt - dateOf(fields, receivedAt)) / 1000
+  const members = fieldValue(fields, 'age')?.split(',').map(member => member.trim())
+  const ageValue = parseDeltaSeconds(members?.find(member => member !== '')) ?? 0
+  // `Date` says whole seconds: compared with more, what was made this moment would seem up to a second old.
+  const apparentAge = Math.max(0, Math.floor(receivedAt / 1000) - Math.floor(dateOf(fields, receivedAt) / 1000))
   const responseDelay = Math.max(0, receivedAt - requestedAt) / 1000
   return Math.max(apparentAge, ageValue + responseDelay)
 }

@@ -6,12 +6,11 @@
  */
 import { fieldValue, type FieldMap } from '../http/fields.ts'
 import { createContext, isSuperseded } from './context.ts'
-import { createEntry, type EntryHead } from './entry.ts'
 import { freshen, staleOnError, updateFromHead } from './freshening.ts'
 import { groupKey, groupsOf } from './groups.ts'
 import { primaryKey, uriKey, type KeyParts } from './key.ts'
 import { listEntries, type ListOptions, type Listing } from './listing.ts'
-import { hitWith, lookUp, type CacheForward, type CacheHit, type CacheLookup, type CacheRequest } from './lookup.ts'
+import { isAnsweredByNotModified, lookUp, type CacheForward, type CacheHit, type CacheLookup, type CacheRequest } from './lookup.ts'
 import { purge, type PurgeCount, type PurgeCounts, type PurgeOptions } from './purging.ts'
 import { record, type ReceivedResponse, type Recording, type SharedHead } from './recording.ts'
 import { decideReuse } from './reuse.ts'
@@ -47,20 +46,32 @@ export interface CacheStatistics extends StoreStatistics {
   readonly purges: PurgeCounts
 }
 
+/** A response that another request asked for, as it answers one that waited; its content streams. */
+export interface SharedAnswer {
+  readonly statusCode: number
+  readonly lines: readonly string[]
+  readonly notModified: boolean
+  /** Whole seconds. */
+  readonly age: number
+  readonly outcome: CacheOutcome
+}
+
 export interface HttpCache {
   lookup (request: CacheRequest, now: number): CacheLookup
   record (lookup: CacheForward, response: ReceivedResponse, maxBytes: number): { recording: Recording | null, outcome: CacheOutcome }
   freshen (lookup: CacheForward, response: ReceivedResponse): CacheHit | null
-  updateFromHead (lookup: CacheForward, response: ReceivedResponse): boolean
+  updateFromHead (lookup: CacheForward, response: ReceivedResponse): void
   onUpstreamFailure (lookup: CacheForward, now: number, fwdStatus: number | null): CacheHit | null
+  /** False once what it asks for was invalidated since: the answer must not be given to who asks now. */
+  isCurrent (lookup: CacheForward): boolean
   /** The answer that another request's response makes for one that waited for it; null when it may not use it. */
-  share (lookup: CacheForward, head: SharedHead, now: number): CacheHit | null
-  /** Whether what was asked for by this lookup, and has perhaps come, must not answer those who ask from now on. */
-  isOutdated (lookup: CacheForward, head: SharedHead | null): boolean
+  share (lookup: CacheForward, head: SharedHead, now: number): SharedAnswer | null
+  /** Whether a response that has come was purged, or its URI or group invalidated, after it was asked for. */
+  isOutdated (head: SharedHead): boolean
   /** Removes all under the keys of a target URI that changed (RFC 9111 4.4); returns how many responses went at once. */
   invalidate (targets: readonly KeyParts[]): number
   /** What an unsafe request's answer says of groups (RFC 9875 2.2.1, 3). */
-  invalidateGroups (target: KeyParts, fields: FieldMap): void
+  invalidateGroups (target: Pick<KeyParts, 'scheme' | 'authority'>, fields: FieldMap): void
   /** Removes what was stored under rules that are no longer in force. */
   retainScopes (scopes: ReadonlySet<string>): Promise<number>
   /** Takes out, or makes stale, what is selected, some milliseconds in a turn of the event loop. Rejects when the store throws. */
@@ -89,6 +100,8 @@ export function createHttpCache (options: HttpCacheOptions): HttpCache {
     updateFromHead: (lookup, response) => updateFromHead(context, lookup, tagged(response)),
     onUpstreamFailure: (lookup, now, fwdStatus) => staleOnError(context, lookup, now, fwdStatus),
 
+    isCurrent: ({ request, moment }) => !removals.happenedSince(uriKey(request), moment),
+
     share (lookup, head, now) {
       const { request, control } = lookup
       if (!selects(request.fields, head.response.selecting, request.rules.vary)) return null
@@ -98,18 +111,25 @@ export function createHttpCache (options: HttpCacheOptions): HttpCache {
       // A stale one would have to be validated first, which is what this request waited for.
       if (!decision.reuse || decision.ttl < 0) return null
       counts.collapsed++
-      const entry: StoredEntry = { ...createEntry(noPlace, head, ''), lines: lengthLines(head) }
-      return { ...hitWith(request, entry, now, null), outcome: { ...lookup.outcome, collapsed: true, ttl: decision.ttl } }
+      const { response, commonLines } = head
+      const notModified = isAnsweredByNotModified(request, response, now)
+      return {
+        statusCode: notModified ? 304 : response.statusCode,
+        lines: notModified ? commonLines : [...commonLines, ...head.contentLines, ...lengthLine(response.fields)],
+        notModified,
+        age: decision.age,
+        outcome: { ...lookup.outcome, fwdStatus: response.statusCode, collapsed: true, ttl: decision.ttl, detail: decision.detail ?? lookup.outcome.detail }
+      }
     },
 
-    isOutdated: ({ request, moment }, head) => head === null ? removals.happenedSince(uriKey(request), moment) : isSuperseded(context, head.place),
+    isOutdated: head => isSuperseded(context, head.place),
 
     invalidate (targets) {
       return safely(0, () => targets.reduce((removed, target) => {
         const uri = uriKey(target)
         removals.note(uri)
         // Responses under other keys of the same URI are recognised when they are looked up.
-        if (context.severalKeys) invalidations.note(uri)
+        if (context.severalKeys || !searches.isEmpty()) invalidations.note(uri)
         for (const entry of store.variants(primaryKey(target))) for (const group of entry.groups) invalidations.note(group)
         return removed + store.removeKey(uri)
       }, 0))
@@ -148,10 +168,8 @@ export function createHttpCache (options: HttpCacheOptions): HttpCache {
 /** Entries of one URI that are looked at: keyed by cookies, there may be any number. */
 const maxFound = 1000
 
-const noPlace = { key: '', uri: '', scope: '', groups: [], tags: [], moment: 0 } as const
-
 /** Of a response that still streams the origin server's own length is the only one known. */
-function lengthLines ({ lines, response }: EntryHead): readonly string[] {
-  const length = fieldValue(response.fields, 'content-length')
-  return length === undefined ? lines : [...lines, 'content-length', length]
+function lengthLine (fields: FieldMap): readonly string[] {
+  const length = fieldValue(fields, 'content-length')
+  return length === undefined ? [] : ['content-length', length]
 }

@@ -72,11 +72,16 @@ export function applyKeyRules (parts: Omit<KeyParts, 'extra'>, rules: KeyRules, 
   return {
     scope: parts.scope,
     scheme: parts.scheme,
-    authority: rules.hosts[parts.authority] ?? parts.authority,
+    authority: aliasOf(parts.authority, rules.hosts),
     path: rules.ignorePathCase ? parts.path.toLowerCase() : parts.path,
     query: keyQuery(parts.query, rules.query),
     extra: request === undefined ? '' : keyExtra(rules, request, device)
   }
+}
+
+/** Host names are what a client writes: `constructor` is one, and no alias. */
+function aliasOf (authority: string, hosts: KeyRules['hosts']): string {
+  return Object.hasOwn(hosts, authority) ? hosts[authority] as string : authority
 }
 
 /** Whether the rules leave keys as they are, so that applying them can be spared. */
@@ -90,10 +95,15 @@ function keyExtra (rules: KeyRules, request: FieldMap, device: string): string {
   const cookies = rules.cookies.length === 0 ? null : parseCookies(fieldValue(request, 'cookie') ?? '')
   // JSON keeps members apart and absent (null) from empty.
   return JSON.stringify([
-    ...rules.fields.map(name => (Object.hasOwn(request, name) ? fieldValue(request, name) : undefined) ?? null),
+    ...rules.fields.map(name => fieldOf(request, name.toLowerCase()) ?? null),
     ...rules.cookies.map(name => cookies?.get(name) ?? null),
     device
   ])
+}
+
+/** Node's request fields have a prototype, which is no field. */
+function fieldOf (request: FieldMap, name: string): string | undefined {
+  return Object.hasOwn(request, name) ? fieldValue(request, name) : undefined
 }
 
 /** First value of each cookie; a browser sends the most specific one first (RFC 6265 5.4). */

@@ -5,7 +5,7 @@ import { fieldValue, type FieldMap } from '../http/fields.ts'
 import { isNotModified, mustReachOrigin } from '../http/preconditions.ts'
 import { isInvalidated, type CacheContext } from './context.ts'
 import { currentAge } from './freshness.ts'
-import { primaryKey, type KeyParts } from './key.ts'
+import { primaryKey, uriKey, type KeyParts } from './key.ts'
 import { accepts } from './preferences.ts'
 import { answerRange, planCompletion, type Completion, type RangeAnswer } from './range-answer.ts'
 import type { ReasonWord } from './reasons.ts'
@@ -13,6 +13,7 @@ import { decideReuse } from './reuse.ts'
 import { formatVariance, searchVariance } from './search-variance.ts'
 import { nothingForwarded, type CacheOutcome, type ForwardReason } from './status.ts'
 import type { StoredEntry } from './store.ts'
+import type { StoredResponse } from './stored-response.ts'
 import { conditionalFields } from './validation.ts'
 import { selectingFields, selects, suitsByMeaning } from './vary.ts'
 
@@ -31,8 +32,8 @@ export interface CacheRequest extends KeyParts {
 export interface CacheHit {
   readonly action: 'hit'
   readonly entry: StoredEntry
-  /** Whole seconds, for `Age`. */
-  readonly age: number
+  /** Whole seconds, for `Age`; null where the origin server has just validated it, which an `Age` would deny (RFC 9111 5.1). */
+  readonly age: number | null
   /** The client's own precondition says that it has this response already. */
   readonly notModified: boolean
   /** The parts asked for; null for the whole. */
@@ -73,20 +74,22 @@ export type CacheLookup = CacheHit | CacheForward | CacheUnsatisfiable
 export function lookUp (context: CacheContext, request: CacheRequest, now: number): CacheLookup {
   const { method, fields, rules } = request
   if (!request.enabled) return pass('bypass', 'cache-off')
+  const control = rules.requestDirectives === 'ignore' ? null : requestControl(fields)
   // A response to POST may be stored for later GETs, and is never found by another POST (RFC 9110 9.3.3).
-  if (method === 'POST') return { ...pass('method', 'method'), key: primaryKey(request) }
+  if (method === 'POST') return { ...pass('method', 'method'), key: primaryKey(request), control }
   if (method !== 'GET' && method !== 'HEAD') return pass('method', 'method')
-  if (request.hasContent) return pass('bypass', 'request-content')
+  const onlyIfCached = control?.onlyIfCached === true
+  if (request.hasContent) return onlyIfCached ? unsatisfiable(request) : pass('bypass', 'request-content')
 
   const key = primaryKey(request)
   if (request.extra !== '') context.severalKeys = true
-  const control = rules.requestDirectives === 'ignore' ? null : requestControl(fields)
-  if (mustReachOrigin(fields)) return forward('bypass', 'precondition')
+  // 5.2.1.7 before what these preconditions want: there is no stored response that they could be answered with.
+  if (mustReachOrigin(fields)) return onlyIfCached ? unsatisfiable(request) : forward('bypass', 'precondition')
 
   const variants = storedVariants(context, request, key, now)
   const entry = chooseVariant(request, variants)
   if (entry === null) {
-    if (control?.onlyIfCached === true) return unsatisfiable(request)
+    if (onlyIfCached) return unsatisfiable(request)
     const validating = method === 'GET' ? variants.filter(variant => mayBeNamed(request, variant)).slice(-maxValidators) : []
     return forward(variants.length === 0 ? 'uri-miss' : 'vary-miss', null, null, validating)
   }
@@ -95,7 +98,7 @@ export function lookUp (context: CacheContext, request: CacheRequest, now: numbe
   if (decision.reuse) {
     const range = answerRange(request, entry, now)
     if (range === 'missing') {
-      if (control?.onlyIfCached === true) return unsatisfiable(request)
+      if (onlyIfCached) return unsatisfiable(request)
       return completing(entry)
     }
     context.counts.hits++
@@ -104,9 +107,9 @@ export function lookUp (context: CacheContext, request: CacheRequest, now: numbe
     const revalidate = decision.revalidate ? background(entry) : null
     const foreign = entry.key === key ? null : 'no-vary-search'
     context.safely(undefined, () => { context.store.touch(entry) })
-    return { ...hitWith(request, entry, now, range), revalidate, outcome: { ...nothingForwarded, ...keyOf(request), hit: true, ttl: decision.ttl, detail: decision.detail ?? foreign } }
+    return { ...hitWith(request, entry, now, range), revalidate, outcome: { ...nothingForwarded, ...keyOf(request, entry.key), hit: true, ttl: decision.ttl, detail: decision.detail ?? foreign } }
   }
-  if (control?.onlyIfCached === true) return unsatisfiable(request)
+  if (onlyIfCached) return unsatisfiable(request)
   return forward(decision.byRequest ? 'request' : 'stale', decision.detail, entry, validatable(entry))
 
   function pass (fwd: ForwardReason, detail: ReasonWord): CacheForward {
@@ -116,7 +119,7 @@ export function lookUp (context: CacheContext, request: CacheRequest, now: numbe
   function forward (fwd: ForwardReason, detail: ReasonWord | null, stored: StoredEntry | null = null, validating: readonly StoredEntry[] = []): CacheForward {
     context.counts.misses++
     const ranged = method === 'GET' && fields['range'] !== undefined
-    const conditional = conditionalFields(validating, ranged)
+    const conditional = conditionalFields(validating, fields, !ranged && stored !== null)
     return {
       ...nothingStored,
       request,
@@ -125,7 +128,7 @@ export function lookUp (context: CacheContext, request: CacheRequest, now: numbe
       stored,
       validating: conditional === null ? [] : validating,
       conditional,
-      ...flightOf(ranged, conditional !== null),
+      ...flightOf(ranged, conditional !== null, stored !== null),
       moment: context.removals.moment(),
       outcome: forwarded(request, fwd, detail)
     }
@@ -142,14 +145,17 @@ export function lookUp (context: CacheContext, request: CacheRequest, now: numbe
   }
 
   function completing (part: StoredEntry): CacheForward {
-    const completion = method === 'GET' ? planCompletion(request, part, now) : null
+    // 4.3.2: what the client has itself is not compared with a part that cannot answer it.
+    const conditional = fields['if-none-match'] !== undefined || fields['if-modified-since'] !== undefined
+    const completion = method === 'GET' && !conditional ? planCompletion(request, part, now) : null
     const asked = forward('partial', 'range-missing', part)
     return completion === null ? asked : { ...asked, completion, conditional: completion.fields, flightKey: null, mayLead: false }
   }
 
-  /** The validation that goes on behind a stale response (RFC 5861 3): a GET for the whole, whatever the client wanted of it. */
+  /** The validation that goes on behind a stale response (RFC 5861 3): a GET for the whole, whatever the client wanted of it or has. */
   function background (stale: StoredEntry): CacheForward {
-    const { range: _range, 'if-range': _ifRange, ...rest } = fields
+    // Neither a part nor an answer to the client's own precondition would bring it up to date.
+    const { range: _range, 'if-range': _ifRange, 'if-none-match': _noneMatch, 'if-modified-since': _since, ...rest } = fields
     const whole: CacheRequest = { ...request, method: 'GET', fields: rest }
     const validating = stale.parts === null ? [stale] : []
     return {
@@ -158,8 +164,8 @@ export function lookUp (context: CacheContext, request: CacheRequest, now: numbe
       key: stale.key,
       stored: stale,
       validating,
-      conditional: conditionalFields(validating, false),
-      flightKey: flightKeyOf(stale.key),
+      conditional: conditionalFields(validating, rest, true),
+      flightKey: flightKeyOf(stale.key, true),
       mayLead: true,
       moment: context.removals.moment(),
       outcome: forwarded(whole, 'stale', 'stale-while-revalidate')
@@ -168,25 +174,31 @@ export function lookUp (context: CacheContext, request: CacheRequest, now: numbe
 
   /**
    * Requests that wait for each other have the same key and, as far as earlier responses tell, select the same variant.
-   * A range is not waited for: its bytes may come last. A request that wants a validation of its own does not wait either.
+   * A range is not waited for: its bytes may come last. A request that wants a validation or an answer of its own does not
+   * wait either.
    */
-  function flightOf (ranged: boolean, validates: boolean): Pick<CacheForward, 'flightKey' | 'mayLead'> {
-    if (!rules.collapse.enabled || ranged || control?.noCache === true || control?.noStore === true) return { flightKey: null, mayLead: false }
+  function flightOf (ranged: boolean, validates: boolean, hasStored: boolean): Pick<CacheForward, 'flightKey' | 'mayLead'> {
+    if (!rules.collapse.enabled || ranged || control?.noCache === true || control?.noStore === true || mustReachOrigin(fields)) return { flightKey: null, mayLead: false }
     // The client's own precondition may be answered 304, of which nobody else has anything.
     const conditional = !validates && (fields['if-none-match'] !== undefined || fields['if-modified-since'] !== undefined)
-    return { flightKey: flightKeyOf(key), mayLead: method === 'GET' && !conditional }
+    return { flightKey: flightKeyOf(key, hasStored), mayLead: method === 'GET' && !conditional }
   }
 
-  function flightKeyOf (stored: string): string {
+  function flightKeyOf (stored: string, hasStored: boolean): string {
     const last = context.safely([], () => context.store.variants(stored)).at(-1)
-    return variantFlightKey(stored, request, last?.response.selecting.map(({ name }) => name) ?? [])
+    return variantFlightKey(stored, request, last?.response.selecting.map(({ name }) => name) ?? [], hasStored)
   }
 }
 
-/** Apart for requests that would select different variants of a response with these names in `Vary`. */
-export function variantFlightKey (key: string, { fields, rules }: CacheRequest, names: readonly string[]): string {
-  if (names.length === 0) return key
-  return `${key} ${JSON.stringify(selectingFields(fields, names, rules.vary).map(({ value }) => value ?? null))}`
+/**
+ * Apart for requests that would select different variants of a response with these names in `Vary`, and for those with
+ * credentials, whose responses may not be shareable where others are. No cache key looks like it.
+ * @param hasStored a stored response is validated, which may be shared with everybody
+ */
+export function variantFlightKey (key: string, { fields, rules }: CacheRequest, names: readonly string[], hasStored: boolean): string {
+  const authorized = !hasStored && fields['authorization'] !== undefined
+  if (names.length === 0 && !authorized) return key
+  return `variant ${key.length} ${key} ${JSON.stringify([authorized, ...selectingFields(fields, names, rules.vary).map(({ value }) => value ?? null)])}`
 }
 
 /** Other variants whose entity tags are sent along, so that a 304 can name one of them (4.3.1). */
@@ -224,7 +236,10 @@ function equivalentVariants (context: CacheContext, request: CacheRequest): read
   const known = context.searches.find(request)
   if (known === null) return []
   const declared = formatVariance(known.variance)
-  return context.safely<readonly StoredEntry[]>([], () => context.store.variants(known.key)).filter(({ response }) => {
+  const uri = uriKey(request)
+  return context.safely<readonly StoredEntry[]>([], () => context.store.variants(known.key)).filter(({ response, moment }) => {
+    // The URI that is asked for was invalidated, although the response is stored for another one (RFC 9111 4.4).
+    if (context.invalidations.happenedSince(uri, moment)) return false
     const variance = searchVariance(response.fields)
     return variance !== null && formatVariance(variance) === declared
   })
@@ -251,16 +266,21 @@ function isPreferred (a: StoredEntry, b: StoredEntry): boolean {
 
 /** The answer that an entry makes for a request, which may use it. */
 export function hitWith (request: CacheRequest, entry: StoredEntry, now: number, range: RangeAnswer | null): Omit<CacheHit, 'outcome'> {
-  const notModified = entry.response.statusCode === 200 && isNotModified(request.fields, entry.response, now)
+  const notModified = isAnsweredByNotModified(request, entry.response, now)
   return { action: 'hit', entry, age: Math.floor(currentAge(entry.response, now)), notModified, range: notModified ? null : range, revalidate: null }
+}
+
+/** Preconditions are evaluated against a stored 200 only (4.3.2). */
+export function isAnsweredByNotModified ({ fields }: CacheRequest, response: StoredResponse, now: number): boolean {
+  return response.statusCode === 200 && isNotModified(fields, response, now)
 }
 
 export function forwarded (request: CacheRequest, fwd: ForwardReason, detail: ReasonWord | null): CacheOutcome {
   return { ...nothingForwarded, ...keyOf(request), hit: false, fwd, ttl: null, detail }
 }
 
-function keyOf (request: CacheRequest): { readonly key?: string } {
-  return request.showKey ? { key: primaryKey(request) } : {}
+function keyOf (request: CacheRequest, key?: string): { readonly key?: string } {
+  return request.showKey ? { key: key ?? primaryKey(request) } : {}
 }
 
 function unsatisfiable (request: CacheRequest): CacheUnsatisfiable {

@@ -17,7 +17,8 @@ export interface RangeAnswer {
 
 const replacedByPart: ReadonlySet<string> = new Set(['content-length'])
 const replacedByParts: ReadonlySet<string> = new Set(['content-length', 'content-type'])
-const replacedByNothing: ReadonlySet<string> = new Set(['content-length', 'content-type', 'content-encoding', 'content-language'])
+/** A 416 is about this request: what describes the stored content, and what would let a cache keep it for others, is left out. */
+const notOfError = /^(?:content-(?:length|type|encoding|language|location|disposition)|etag|last-modified|expires|pragma|set-cookie|cache-groups|(?:.*-)?cache-control|surrogate-control)$/
 
 /**
  * The ranges a request asks for, out of a stored response; null when it asks for none that counts, so that the whole is
@@ -25,10 +26,10 @@ const replacedByNothing: ReadonlySet<string> = new Set(['content-length', 'conte
  */
 export function answerRange (request: Pick<CacheRequest, 'method' | 'fields'>, entry: StoredEntry, now: number): RangeAnswer | null | 'missing' {
   const { response } = entry
-  const totalBytes = entry.parts === null ? entry.body.length : entry.parts.totalBytes
+  const totalBytes = entry.parts === null ? entry.bodyBytes : entry.parts.totalBytes
   const ranges = rangesOf(request, response, totalBytes, now)
   if (ranges === null) return entry.parts === null ? null : 'missing'
-  if (ranges.length === 0) return { statusCode: 416, lines: ['content-range', `bytes */${totalBytes}`, 'content-length', '0'], replaces: replacedByNothing, body: '' }
+  if (ranges.length === 0) return unsatisfied(entry.lines, totalBytes)
 
   const pieces: Array<Buffer | string> = []
   for (const range of ranges) {
@@ -43,9 +44,10 @@ export function answerRange (request: Pick<CacheRequest, 'method' | 'fields'>, e
 /** The ranges in force; none when not one can be satisfied; null when `Range` does not count (RFC 9110 14.2, 13.2.2). */
 function rangesOf ({ method, fields }: Pick<CacheRequest, 'method' | 'fields'>, response: StoredResponse, totalBytes: number, now: number): readonly ByteRange[] | null {
   const value = fieldValue(fields, 'range')
-  if (value === undefined || method !== 'GET' || response.statusCode !== 200) return null
+  // Of no bytes there is no part that `Content-Range` could name: the whole is the answer (14.2 allows it).
+  if (value === undefined || method !== 'GET' || response.statusCode !== 200 || totalBytes === 0) return null
   const specs = parseRange(value)
-  if (specs === null || !ifRangeHolds(fields['if-range'], { ...response, lastModified: response.fields['last-modified'] }, now)) return null
+  if (specs === null || !ifRangeHolds(fields['if-range'], response, now)) return null
   return resolveRanges(specs, totalBytes)
 }
 
@@ -58,9 +60,23 @@ function onePart (range: ByteRange, totalBytes: number, body: Buffer | string): 
   return { statusCode: 206, lines: ['content-range', formatContentRange(range, totalBytes), 'content-length', String(body.length)], replaces: replacedByPart, body }
 }
 
-/** RFC 9110 14.6. The boundary is not one that content is likely to have, and is the same for the same bytes. */
+/** RFC 9110 14.4, 15.5.17. */
+function unsatisfied (lines: readonly string[], totalBytes: number): RangeAnswer {
+  const replaces = new Set(lines.filter((name, place) => place % 2 === 0 && notOfError.test(name)))
+  return { statusCode: 416, lines: ['content-range', `bytes */${totalBytes}`, 'content-length', '0'], replaces, body: '' }
+}
+
+/** A boundary that is in none of the pieces (RFC 2046 5.1.1), also where somebody made them to have it. */
+function boundaryFor (pieces: ReadonlyArray<Buffer | string>): string {
+  for (let number = 0; ; number++) {
+    const boundary = `holdfast-part-${number}`
+    if (!pieces.some(piece => piece.includes(boundary))) return boundary
+  }
+}
+
+/** RFC 9110 14.6. */
 function severalParts (ranges: readonly ByteRange[], totalBytes: number, pieces: ReadonlyArray<Buffer | string>, type: string | undefined): RangeAnswer {
-  const boundary = `holdfast-${ranges.map(({ start, end }) => `${start.toString(36)}.${end.toString(36)}`).join('-').slice(0, 50)}`
+  const boundary = boundaryFor(pieces)
   const typeLine = type === undefined ? '' : `Content-Type: ${type}\r\n`
   const chunks: Buffer[] = []
   for (const [place, range] of ranges.entries()) {

@@ -42,7 +42,7 @@ export const reasons = {
   'override-raised': { sentence: 'The route raised the freshness lifetime.', source: 'routes[].cache.overrides' },
   'override-capped': { sentence: 'The route cut the freshness lifetime down.', source: 'routes[].cache.overrides' },
   'override-origin-ignored': { sentence: 'The route decides on freshness in place of the origin server.', source: 'routes[].cache.overrides' },
-  'head-differs': { sentence: 'A response to HEAD showed that the stored response is not current any more.', source: 'RFC 9111 section 4.3.5' },
+
   'no-vary-search': { sentence: 'A response stored for another query answers this one, as its origin server declares.', source: 'draft-ietf-httpbis-no-vary-search section 6' },
   'hit-for-miss': { sentence: 'Responses under this key proved not shareable lately, so requests do not wait for each other.', source: 'routes[].cache.collapse.hitForMiss' },
   'stale-if-error': { sentence: 'The upstream failed and a stale response may stand in.', source: 'RFC 5861 section 4' },

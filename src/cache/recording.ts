@@ -1,20 +1,21 @@
 /** Decides on storing a response whose head has come, and records its content while it streams (RFC 9111 section 3). */
 import { absentControl } from '../http/cache-control.ts'
-import { strongMatch } from '../http/entity-tag.ts'
+import { strongMatch, weakMatch } from '../http/entity-tag.ts'
 import { fieldValue, type FieldMap } from '../http/fields.ts'
 import { createBodyRecorder, type RecordingEnd } from './body-recorder.ts'
 import { isSuperseded, type CacheContext } from './context.ts'
-import { createEntry, createHead, createPartialEntry, withHead, type EntryHead, type EntryPlace } from './entry.ts'
+import { createEntry, createHead, createPartialEntry, placeOfEntry, withHead, type EntryHead, type EntryPlace } from './entry.ts'
 import { freshnessLifetime } from './freshness.ts'
 import { groupKey, groupsOf } from './groups.ts'
 import { uriKey } from './key.ts'
 import type { CacheForward, CacheRequest } from './lookup.ts'
-import { addSegment } from './parts.ts'
+import type { ReasonWord } from './reasons.ts'
+import { addSegment, heldBytes } from './parts.ts'
 import { responseControl } from './response-control.ts'
 import { searchVariance } from './search-variance.ts'
 import type { CacheOutcome } from './status.ts'
 import { decideStoring } from './storing.ts'
-import type { StoredEntry, StoredParts } from './store.ts'
+import type { Segment, StoredEntry } from './store.ts'
 import { updatedFields } from './validation.ts'
 import type { Tags } from './tags.ts'
 import { selects, varyNames } from './vary.ts'
@@ -36,7 +37,7 @@ export interface ReceivedResponse {
 /** A head, and where its response belongs. */
 export interface SharedHead extends EntryHead { readonly place: EntryPlace }
 
-export type RecordingFailure = RecordingEnd | 'superseded' | 'store-failed'
+export type RecordingFailure = RecordingEnd | 'superseded' | 'store-failed' | 'partial'
 
 /** A response on its way into the store. */
 export interface Recording {
@@ -47,8 +48,12 @@ export interface Recording {
   /** Copies a piece and gives back the copy, or the piece itself when it is not recorded any more. */
   write (chunk: Buffer): Buffer
   isRunning (): boolean
+  /** False once it was invalidated, by its URI or a group, after it was asked for: then it is not stored, and not given to who asks now. */
+  isCurrent (): boolean
   /** Stores the response if its content is whole; null, or why it was not stored. */
   complete (): RecordingFailure | null
+  /** The whole content as the store holds it; null before, and when it was not stored. */
+  stored (): Buffer | null
   abandon (): void
 }
 
@@ -63,21 +68,24 @@ export function record (context: CacheContext, lookup: CacheForward, response: R
   const targeted = source !== 'cache-control'
   const decision = decideStoring({ ...request, ...response, requestFields: request.fields, requestControl: lookup.control ?? absentControl, ranged: request.fields['range'] !== undefined || lookup.completion !== null, control, targeted })
   if (!decision.store) {
-    forget(context, lookup, statusCode)
+    if (statusCode < 500 && !aboutRequestAlone.has(decision.reason)) forget(context, lookup)
     // That a POST is not stored is no news.
     return { recording: null, outcome: request.method === 'POST' ? outcome : { ...outcome, detail: decision.reason } }
   }
 
   const { tags = null } = response
   if (tags === 'too-many') {
-    forget(context, lookup, statusCode)
+    if (statusCode < 500) forget(context, lookup)
     return { recording: null, outcome: { ...outcome, detail: 'too-many-tags' } }
   }
 
   const length = fieldValue(fields, 'content-length')
   const announcedBytes = length !== undefined && /^\d+$/.test(length) ? Number(length) : undefined
   const expectedBytes = decision.range === null ? announcedBytes : decision.range.end - decision.range.start + 1
-  if (expectedBytes !== undefined && expectedBytes > maxBytes) return { recording: null, outcome: { ...outcome, detail: 'too-large' } }
+  if (expectedBytes !== undefined && expectedBytes > maxBytes) {
+    if (statusCode < 500) forget(context, lookup)
+    return { recording: null, outcome: { ...outcome, detail: 'too-large' } }
+  }
 
   const { lifetime, vary, range } = decision
   // The request itself has just invalidated what was stored; what happens from now on counts.
@@ -94,22 +102,33 @@ export function record (context: CacheContext, lookup: CacheForward, response: R
     override: lifetime.override
   })
   const recorder = createBodyRecorder(maxBytes, context.budget, expectedBytes)
+  const isCurrent = (): boolean => !isSuperseded(context, place)
+  let stored: Buffer | null = null
   return {
     recording: {
       head: range === null && request.method === 'GET' ? { ...head, place } : null,
       expectedBytes,
       write: recorder.write,
       isRunning: recorder.isRunning,
+      isCurrent,
       abandon: recorder.abandon,
+      stored: () => stored,
       complete () {
         const body = recorder.finish()
+        if (body === 'too-large' && statusCode < 500) forget(context, lookup)
         if (typeof body === 'string') return body
-        if (isSuperseded(context, place)) return 'superseded'
+        if (!isCurrent()) return 'superseded'
         return context.safely<RecordingFailure | null>('store-failed', () => {
-          const before = replaced(context, place.key, request, vary)
-          const entry = range === null ? createEntry(place, head, body) : combined(place, head, before, { start: range.start, bytes: body }, range.totalBytes)
+          const before = completed(context, lookup) ?? replaced(context, place.key, request, vary)
+          // What it would be put together with was purged by a tag that it does not say again.
+          if (range !== null && before !== null && isSuperseded(context, placeOfEntry(before, moment))) return 'superseded'
+          const entry = range === null
+            ? createEntry(place, head, body)
+            : combined({ place, head, request, response, maxBytes, added: { start: range.start, bytes: body }, totalBytes: range.totalBytes }, before)
+          if (entry === null) return 'partial'
           if (!context.store.put(entry, before)) return 'no-room'
           noteSearch(context, request, entry)
+          if (range === null) stored = body
           return null
         })
       }
@@ -119,9 +138,12 @@ export function record (context: CacheContext, lookup: CacheForward, response: R
   }
 }
 
-/** 4.3.3 and section 4: what the origin server no longer wants stored under this key must not be used again. */
-function forget (context: CacheContext, { request, stored }: CacheForward, statusCode: number): void {
-  if (stored === null || request.method !== 'GET' || statusCode >= 500) return
+/** Reasons that lie in the request, or in a status that is about it: they say nothing of what is stored. */
+const aboutRequestAlone: ReadonlySet<ReasonWord> = new Set(['request-no-store', 'request-content', 'authorization', 'partial', 'status'])
+
+/** 4.3.3 and section 4: what a response takes the place of that cannot be stored itself must not be used again. */
+function forget (context: CacheContext, { request, stored }: CacheForward): void {
+  if (stored === null || request.method !== 'GET') return
   context.safely(undefined, () => { context.store.remove(stored) })
 }
 
@@ -131,8 +153,12 @@ export function headRules (request: CacheRequest) {
 }
 
 function placeOf (request: CacheRequest, key: string, moment: number, fields: FieldMap, tags: readonly string[]): EntryPlace {
-  const groups = groupsOf(fields, 'cache-groups').map(group => groupKey(request.scheme, request.authority, group))
-  return { key, uri: request.extra === '' ? key : uriKey(request), scope: request.scope, groups, tags, moment }
+  return { key, uri: request.extra === '' ? key : uriKey(request), scope: request.scope, groups: groupKeys(request, fields), tags, moment }
+}
+
+/** Keys of the groups that a response is in (RFC 9875 2.1). */
+export function groupKeys ({ scheme, authority }: Pick<CacheRequest, 'scheme' | 'authority'>, fields: FieldMap): readonly string[] {
+  return groupsOf(fields, 'cache-groups').map(group => groupKey(scheme, authority, group))
 }
 
 function noteSearch (context: CacheContext, request: CacheRequest, entry: StoredEntry): void {
@@ -148,13 +174,49 @@ function replaced (context: CacheContext, key: string, { fields, rules }: CacheR
   }) ?? null
 }
 
-/** A part put together with what is here of the same representation, by its strong validator (3.4). */
-function combined (place: EntryPlace, head: EntryHead, before: StoredEntry | null, added: { start: number, bytes: Buffer }, totalBytes: number): StoredEntry {
+/** The part that this response completes, if it is still there. */
+function completed (context: CacheContext, { completion }: CacheForward): StoredEntry | null {
+  if (completion === null) return null
+  return context.store.variants(completion.part.key).includes(completion.part) ? completion.part : null
+}
+
+/** Gaps in one content: with more, what is here is let go of, since each piece costs more than its bytes. */
+const maxSegments = 64
+
+interface AddedPart {
+  readonly place: EntryPlace
+  readonly head: EntryHead
+  readonly request: CacheRequest
+  readonly response: ReceivedResponse
+  readonly maxBytes: number
+  readonly added: Segment
+  readonly totalBytes: number
+}
+
+/**
+ * A part put together with what is here of the same representation, by its strong validator, its fields being those that
+ * were stored as updated by its own (3.4). Null where it would take the place of a whole that it may be a part of.
+ */
+function combined ({ place, head, request, response, maxBytes, added, totalBytes }: AddedPart, before: StoredEntry | null): StoredEntry | null {
+  const alone = (): StoredEntry => createPartialEntry(place, head, { totalBytes, segments: [added] })
+  if (before === null) return alone()
   const { etag } = head.response
-  const same = before !== null && etag !== null && before.response.etag !== null && strongMatch(etag, before.response.etag)
-  if (same && before.parts === null && before.body.length === totalBytes) return withHead(before, place, head)
-  const present: StoredParts = same && before.parts?.totalBytes === totalBytes ? before.parts : { totalBytes, segments: [] }
-  return createPartialEntry(place, head, addSegment(present, added))
+  const same = etag !== null && before.response.etag !== null && strongMatch(etag, before.response.etag)
+  if (!same) return before.parts === null && mayBePartOf(before, head, totalBytes) ? null : alone()
+
+  const updated = updatedHead(before, request, response)
+  if (!updated.mayStay || totalBytes !== (before.parts?.totalBytes ?? before.bodyBytes)) return alone()
+  const together = (response.tags ?? null) === null ? { ...place, tags: before.tags } : place
+  if (before.parts === null) return withHead(before, together, updated)
+  const parts = addSegment(before.parts, added)
+  return parts.segments.length > maxSegments || heldBytes(parts) > maxBytes ? alone() : createPartialEntry(together, updated, parts)
+}
+
+/** Nothing says that it is not: the same length, and no validator that differs. */
+function mayBePartOf (whole: StoredEntry, { response: { etag, lastModifiedAt } }: EntryHead, totalBytes: number): boolean {
+  const { response } = whole
+  return response.statusCode === 200 && whole.bodyBytes === totalBytes &&
+    (etag === null || response.etag === null || weakMatch(etag, response.etag)) && (etag !== null || lastModifiedAt === response.lastModifiedAt)
 }
 
 /**
@@ -166,7 +228,8 @@ export function updatedHead (stored: StoredEntry, request: CacheRequest, respons
   const { control, source } = responseControl(fields, request.rules.targetedFields)
   const { statusCode } = stored.response
   const lifetime = freshnessLifetime({ statusCode, fields, control, targeted: source !== 'cache-control', rules: request.rules, receivedAt: response.receivedAt })
-  const vary = varyNames(fields)
+  // The field itself may be one that is not stored (5.2.2.4, 5.2.2.7); what it said still holds.
+  const vary = fields['vary'] === undefined ? stored.response.selecting.map(({ name }) => name) : varyNames(fields)
   const head = createHead({
     ...response,
     ...headRules(request),

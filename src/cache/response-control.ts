@@ -12,9 +12,10 @@ export interface ResponseControl {
   readonly source: string
 }
 
-/** @param targetList lower-case names of targeted fields, the most applicable first */
+/** @param targetList names of targeted fields, the most applicable first */
 export function responseControl (fields: FieldMap, targetList: readonly string[]): ResponseControl {
-  for (const source of targetList) {
+  for (const name of targetList) {
+    const source = name.toLowerCase()
     const value = fieldValue(fields, source)
     if (value === undefined) continue
     const directives = parseDictionary(value)
@@ -54,7 +55,12 @@ function fromDictionary (directives: Dictionary, text: string): CacheControl {
   }
 }
 
-/** The parser makes the same number of `60` and `60.0`, of which only the first is a delta-seconds. */
+/**
+ * The parser makes the same number of `60` and `60.0`, of which only the first is a delta-seconds. Of members of one name
+ * the last counts (RFC 9651 3.2); without its strings, a dictionary is divided by its commas.
+ */
 function isDecimal (text: string, name: string): boolean {
-  return new RegExp(`(?:^|[,\\t ])${name}=-?\\d+\\.`).test(text)
+  const members = text.replace(/"(?:[^"\\]|\\.)*"/g, '').split(',').map(member => member.trim())
+  const last = members.findLast(member => member.startsWith(name) && /^[=;]|^$/.test(member.slice(name.length)))
+  return last !== undefined && /^=-?\d+\./.test(last.slice(name.length))
 }

@@ -38,9 +38,9 @@ export function decideReuse (stored: StoredResponse, control: CacheControl | nul
   if (fresh) return use()
   if (!mayBeServedStale(stored)) return refuse('stale')
   if (control?.maxStale !== undefined && -left <= control.maxStale) return use('request-max-stale')
-  // RFC 5861 3. A request with max-age does not want a stale response (5.2.1.1).
+  // RFC 5861 3. A request with max-age does not want a stale response (5.2.1.1), one with max-stale not a staler one (5.2.1.2).
   const window = stored.control.staleWhileRevalidate ?? rules.staleWhileRevalidate / 1000
-  if (control?.maxAge === undefined && window > 0 && -left <= window) return use('stale-while-revalidate', true)
+  if (control?.maxAge === undefined && control?.maxStale === undefined && window > 0 && -left <= window) return use('stale-while-revalidate', true)
   return refuse('stale')
 }
 

@@ -15,6 +15,7 @@ export interface SearchIndex {
   note (parts: KeyParts, key: string, variance: SearchVariance): void
   /** Key of a stored response that an equivalent query got, and the spelling its own query must have; null if none is known. */
   find (parts: KeyParts): { readonly key: string, readonly variance: SearchVariance } | null
+  isEmpty (): boolean
   clear (): void
 }
 
@@ -44,6 +45,8 @@ export function createSearchIndex (): SearchIndex {
       const key = keys.get(spelling(path, parts, variance))
       return key === undefined ? null : { key, variance }
     },
+
+    isEmpty: () => variances.size === 0,
 
     clear () {
       variances.clear()

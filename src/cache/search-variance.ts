@@ -59,9 +59,14 @@ function namesOf (list: readonly unknown[]): ReadonlySet<string> | null {
     const name = (item as readonly [unknown])[0]
     if (typeof name !== 'string') return null
     // A name alone, read by the parser that reads queries; `&` and `=` are escaped as part of a name.
-    names.add([...new URLSearchParams(name.replace(/[&=]/g, character => encodeURIComponent(character))).keys()][0] ?? '')
+    names.add(parametersOf(name.replace(/[&=]/g, character => encodeURIComponent(character)))[0]?.[0] ?? '')
   }
   return names
+}
+
+/** The form parser, which would take a first `?` of the text for the mark in front of a query: it gets one of its own. */
+function parametersOf (text: string): Array<[name: string, value: string]> {
+  return [...new URLSearchParams(`?${text}`)]
 }
 
 /**
@@ -72,7 +77,7 @@ function namesOf (list: readonly unknown[]): ReadonlySet<string> | null {
 export function significantQuery (query: string, variance: SearchVariance): string {
   // Octets, one character each, are what the parser takes for text otherwise.
   const escaped = query.slice(1).replace(/[\x80-\xff]/g, octet => `%${octet.charCodeAt(0).toString(16)}`)
-  let pairs = [...new URLSearchParams(escaped)]
+  let pairs = parametersOf(escaped)
   // What is no UTF-8 is all read as U+FFFD: such values are told apart by their octets, in a form no other query has.
   if (pairs.some(([name, value]) => name.includes('\ufffd') || value.includes('\ufffd'))) return `?${query}`
   pairs = pairs.filter(([name]) => variance.noVary === null ? variance.vary.has(name) : !variance.noVary.has(name))

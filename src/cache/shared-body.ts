@@ -28,6 +28,8 @@ export interface SharedBodyOptions {
   readonly onEnd: (failure: RecordingFailure | null) => void
   /** The source was cut short. */
   readonly onCutShort: () => void
+  /** No reader can begin any more: the first bytes are not held. */
+  readonly onUnreadable: () => void
   /** Go on without any reader, for the store, whatever is still to come. */
   readonly finishAlone: boolean
 }
@@ -40,7 +42,7 @@ interface Reader {
   wants: boolean
 }
 
-export function shareBody ({ source, recording, onEnd, onCutShort, finishAlone }: SharedBodyOptions): SharedBody {
+export function shareBody ({ source, recording, onEnd, onCutShort, onUnreadable, finishAlone }: SharedBodyOptions): SharedBody {
   const pieces: Buffer[] = []
   const readers = new Set<Reader>()
   /** Pieces before the held ones. */
@@ -74,10 +76,20 @@ export function shareBody ({ source, recording, onEnd, onCutShort, finishAlone }
     if (recording.isRunning()) return
     let slowest = Infinity
     for (const { next } of readers) if (next < slowest) slowest = next
-    while (pieces.length > 0 && (dropped < slowest || held > windowBytes)) {
+    // What has come to its end is held until the slowest has it.
+    const most = ended ? Infinity : windowBytes
+    while (pieces.length > 0 && (dropped < slowest || held > most)) {
       held -= (pieces.shift() as Buffer).length
-      dropped++
+      if (dropped++ === 0) onUnreadable()
     }
+  }
+
+  /** Readers that are still behind read what the store holds, so that nothing is held twice. */
+  function holdOnce (): void {
+    const stored = recording.stored()
+    if (stored === null || dropped > 0) return
+    let at = 0
+    for (const [i, { length }] of pieces.entries()) pieces[i] = stored.subarray(at, at += length)
   }
 
   function pace (): void {
@@ -101,6 +113,7 @@ export function shareBody ({ source, recording, onEnd, onCutShort, finishAlone }
     ended = true
     // Stored before anybody sees the end: who asks again then, finds it.
     onEnd(recording.complete())
+    holdOnce()
     for (const reader of readers) pump(reader)
   })
   const fail = (error: Error): void => {
@@ -115,7 +128,7 @@ export function shareBody ({ source, recording, onEnd, onCutShort, finishAlone }
 
   return {
     reader () {
-      if (dropped > 0 || failure !== null) return null
+      if (dropped > 0 || failure !== null || (source.destroyed && !ended)) return null
       const reader: Reader = {
         next: 0,
         wants: false,
@@ -123,7 +136,8 @@ export function shareBody ({ source, recording, onEnd, onCutShort, finishAlone }
           read () {
             reader.wants = true
             pump(reader)
-            pace()
+            // One that wants more is enough, whatever the others do.
+            if (reader.wants && !ended && failure === null) source.resume()
           },
           destroy (error, done) {
             readers.delete(reader)

@@ -14,8 +14,10 @@ export interface StoredEntry {
   readonly lines: readonly string[]
   /** The lines of a 304 made from this response (RFC 9110 15.4.5). */
   readonly notModifiedLines: readonly string[]
-  /** Whole content: small ones as a one-byte (latin1) string, so that head and content leave in one write. Empty beside `parts`. */
+  /** Whole content, small one as a one-byte (latin1) string. Empty beside `parts`. */
   readonly body: Buffer | string
+  /** Length of `body`. */
+  readonly bodyBytes: number
   /** Only some of the content is here (RFC 9111 3.3); null for the whole. */
   readonly parts: StoredParts | null
   /** Keys of the groups it belongs to (RFC 9875). */

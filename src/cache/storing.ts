@@ -103,7 +103,7 @@ export function decideStoring (exchange: StorableExchange): StoringDecision {
 function storableRange ({ method, ranged, fields, rules }: StorableExchange): (ContentRange & { readonly totalBytes: number }) | null {
   if (!rules.partial || method !== 'GET' || !ranged) return null
   const range = parseContentRange(fields['content-range'])
-  if (range === null || range.totalBytes === null) return null
+  if (range === null || range.totalBytes === null || /^multipart\/byteranges/i.test(fieldValue(fields, 'content-type') ?? '')) return null
   const length = fieldValue(fields, 'content-length')
   if (length !== undefined && Number(length) !== range.end - range.start + 1) return null
   return { ...range, totalBytes: range.totalBytes }

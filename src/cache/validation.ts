@@ -1,21 +1,47 @@
 /** Validation of stored responses (RFC 9111 section 4.3). */
-import { parseEntityTag, strongMatch, weakMatch } from '../http/entity-tag.ts'
+import { parseEntityTag, parseEntityTagList, strongMatch, weakMatch, type EntityTag } from '../http/entity-tag.ts'
 import { fieldValue, type FieldMap, type MutableFieldMap } from '../http/fields.ts'
 import type { StoredEntry } from './store.ts'
 import type { StoredResponse } from './stored-response.ts'
 
+/** Entity tags of a client that are sent along; with more it asks for a list that no origin server would read. */
+const maxClientTags = 32
+
 /**
  * Fields that ask the origin server whether one of the stored responses still holds; null when none has a validator (4.3.1).
- * @param ranged the request is for a part, for which no date is sent
+ * @param request whose own entity tags go along with those of the cache (4.3.2)
+ * @param dated whether `Last-Modified` may be sent: not for a part, nor for a response that the request does not select,
+ * since of two variants with one date an origin server that knows no entity tags would confirm the wrong one
  */
-export function conditionalFields (stored: readonly StoredEntry[], ranged: boolean): FieldMap | null {
+export function conditionalFields (stored: readonly StoredEntry[], request: FieldMap, dated: boolean): FieldMap | null {
   const fields: MutableFieldMap = Object.create(null)
-  const tags = stored.map(({ response }) => response.etag === null ? null : fieldValue(response.fields, 'etag')).filter(tag => tag !== undefined && tag !== null)
-  if (tags.length > 0) fields['if-none-match'] = [...new Set(tags)].join(', ')
+  const tags = tagsOf(stored)
+  if (tags.length > 0) fields['if-none-match'] = [...new Set([...tags, ...clientTags(request)].map(formatEntityTag))].join(', ')
   const [only] = stored
   const lastModified = only?.response.fields['last-modified']
-  if (stored.length === 1 && !ranged && typeof lastModified === 'string' && only?.response.lastModifiedAt !== null) fields['if-modified-since'] = lastModified
+  if (stored.length === 1 && dated && typeof lastModified === 'string' && only?.response.lastModifiedAt !== null) fields['if-modified-since'] = lastModified
   return fields['if-none-match'] === undefined && fields['if-modified-since'] === undefined ? null : fields
+}
+
+function tagsOf (stored: readonly StoredEntry[]): readonly EntityTag[] {
+  return stored.map(({ response }) => response.etag).filter(tag => tag !== null)
+}
+
+/** The list in `If-None-Match`; `*` is about no response in particular. */
+function clientTags (request: FieldMap): readonly EntityTag[] {
+  const value = fieldValue(request, 'if-none-match')
+  const tags = value === undefined ? '*' : parseEntityTagList(value)
+  return tags === '*' ? [] : tags.slice(0, maxClientTags)
+}
+
+function formatEntityTag ({ weak, opaque }: EntityTag): string {
+  return weak ? `W/${opaque}` : opaque
+}
+
+/** Whether a 304 is about a response that the client has, by an entity tag that was sent along for it (4.3.2). */
+export function confirmsClient (asked: FieldMap | null, request: FieldMap, received: FieldMap): boolean {
+  const etag = parseEntityTag(fieldValue(received, 'etag'))
+  return asked?.['if-none-match'] !== undefined && etag !== null && clientTags(request).some(tag => weakMatch(tag, etag))
 }
 
 /** Fields that say how the stored content is framed and coded: a 304, which has none, does not change them (3.2). */
@@ -41,8 +67,9 @@ export function updatedFields (stored: FieldMap, received: FieldMap, keepsCookie
 /**
  * The stored responses that a 304 is about (4.3.4): those with its strong validator; else the most recent one with its weak
  * validator, be it an entity tag or a date; one without any validator can only be about the only one asked for.
+ * @param request whose own entity tags were asked for as well
  */
-export function confirmed (asked: readonly StoredEntry[], received: FieldMap): readonly StoredEntry[] {
+export function confirmed (asked: readonly StoredEntry[], request: FieldMap, received: FieldMap): readonly StoredEntry[] {
   const etag = parseEntityTag(fieldValue(received, 'etag'))
   if (etag !== null) {
     const tagged = asked.filter(({ response }) => response.etag !== null && (etag.weak ? weakMatch(etag, response.etag) : strongMatch(etag, response.etag)))
@@ -51,11 +78,13 @@ export function confirmed (asked: readonly StoredEntry[], received: FieldMap): r
     if (asked.some(({ response }) => response.etag !== null)) return []
   }
   const lastModified = fieldValue(received, 'last-modified')
-  if (lastModified !== undefined && asked.some(({ response }) => response.lastModifiedAt !== null)) {
+  if (lastModified !== undefined) {
     const dated = asked.filter(({ response }) => fieldValue(response.fields, 'last-modified') === lastModified)
     return dated.length > 0 ? [mostRecent(dated)] : []
   }
-  return asked.length === 1 && (etag === null || asked[0]?.response.lastModifiedAt !== null) ? asked : []
+  const known = tagsOf(asked)
+  const others = clientTags(request).some(tag => !known.some(ours => weakMatch(tag, ours)))
+  return asked.length === 1 && etag === null && !others ? asked : []
 }
 
 function mostRecent (entries: readonly StoredEntry[]): StoredEntry {

@@ -86,11 +86,11 @@ export function formatContentRange ({ start, end }: ByteRange, totalBytes: numbe
  * Whether `If-Range` lets the range be used (13.1.5): a strong entity tag that is the same, or a date that is exactly
  * `Last-Modified` and strong enough, that is at least a second before `Date` (8.8.2.2).
  */
-export function ifRangeHolds (value: FieldMap[string], stored: Validators & { readonly lastModified: FieldMap[string] }, now: number): boolean {
+export function ifRangeHolds (value: FieldMap[string], stored: Validators & { readonly fields: FieldMap }, now: number): boolean {
   if (value === undefined) return true
   if (typeof value !== 'string') return false
   const tag = parseEntityTag(value)
   if (tag !== null) return stored.etag !== null && strongMatch(tag, stored.etag)
   const at = parseHttpDate(value, now)
-  return at !== null && stored.lastModifiedAt === at && value.trim() === stored.lastModified && stored.dateAt - at >= 1000
+  return at !== null && stored.lastModifiedAt === at && value.trim() === stored.fields['last-modified'] && stored.dateAt - at >= 1000
 }

@@ -5,14 +5,15 @@
  * has nobody. So the one that asked may leave while others still want the response.
  */
 import { Readable } from 'node:stream'
-import type { Flights, Landing, LeadFlight } from '../cache/collapse.ts'
+import type { Flights, Landing } from '../cache/collapse.ts'
 import { currentAge } from '../cache/freshness.ts'
 import type { CacheForward, CacheHit, HttpCache, ReceivedResponse, Recording } from '../cache/http-cache.ts'
 import { isSafe } from '../cache/invalidation.ts'
-import { composeCompletion } from '../cache/completion.ts'
+import { composeCompletion, type Composition } from '../cache/completion.ts'
 import { shareBody, type SharedBody } from '../cache/shared-body.ts'
 import type { CacheOutcome } from '../cache/status.ts'
 import type { StoredResponse } from '../cache/stored-response.ts'
+import { confirmsClient } from '../cache/validation.ts'
 import { linesOf } from '../forward/response-fields.ts'
 import type { FieldMap, MutableFieldMap } from '../http/fields.ts'
 import { UpstreamError, type Exchange, type FetchCallback, type UpstreamResponse } from '../upstream/exchange.ts'
@@ -81,7 +82,9 @@ const unconditional: FieldMap = Object.freeze(Object.create(null) as MutableFiel
 export function startFetch ({ cache, flights, now }: FetchDependencies, request: FetchRequest): Fetch {
   const { method, audience } = request
   const { flightKey, mayLead } = request.lookup
-  const flight = flightKey !== null && mayLead && flights.find(flightKey) === null ? flights.lead(flightKey, request.lookup) : null
+  let shareable: Recording | null = null
+  const isCurrent = (): boolean => shareable === null ? cache.isCurrent(request.lookup) : shareable.isCurrent()
+  const flight = flightKey !== null && mayLead && flights.find(flightKey) === null ? flights.lead(flightKey, isCurrent) : null
   let exchange: Exchange | null = null
   let headHasCome = false
   let isShared = false
@@ -91,6 +94,8 @@ export function startFetch ({ cache, flights, now }: FetchDependencies, request:
   return { leave: cancelUnlessWanted }
 
   function cancelUnlessWanted (): void {
+    // The store wants it, whoever has stopped waiting.
+    if (request.background) return
     // What is shared knows its readers.
     if (headHasCome && !isShared && audience.isGone()) exchange?.cancel?.()
     if (headHasCome || !audience.isGone() || (flight !== null && flight.waiting > 0)) return
@@ -119,8 +124,9 @@ export function startFetch ({ cache, flights, now }: FetchDependencies, request:
     const fields = request.responseFields(lines, receivedAt)
     const response: ReceivedResponse = { statusCode, fields, requestedAt, receivedAt, locatesTarget: request.locatesTarget(fields) }
 
-    if (statusCode === 304 && lookup.conditional !== null) {
-      const freshened = cache.freshen(lookup, response)
+    const freshened = statusCode === 304 ? cache.freshen(lookup, response) : null
+    // Else it answers conditions of the client, who gets it as it is.
+    if (statusCode === 304 && lookup.conditional !== null && !(freshened === null && confirmsClient(lookup.conditional, lookup.request.fields, fields))) {
       if (freshened === null) {
         // It confirms something we do not have. An origin server that insists on it answers nonsense.
         if (lookup.conditional !== unconditional) return askAgain(lookup, body)
@@ -130,7 +136,7 @@ export function startFetch ({ cache, flights, now }: FetchDependencies, request:
       discard(body)
       headHasCome = true
       audience.stored(freshened)
-      if (flight !== null) land(flight, lookup, isFresh(freshened.entry.response, receivedAt) ? { kind: 'validated' } : null, statusCode)
+      land(lookup, isFresh(freshened.entry.response, receivedAt) ? { kind: 'validated' } : null, statusCode)
       return
     }
     if (standsInFor.has(statusCode)) {
@@ -155,19 +161,18 @@ export function startFetch ({ cache, flights, now }: FetchDependencies, request:
 
     const shared = recording === null ? null : share(body, recording, outcome, statusCode)
     isShared = shared !== null
-    if (flight !== null) {
-      const head = shared === null ? null : recording?.head ?? null
-      const usable = head !== null && isFresh(head.response, receivedAt)
-      land(flight, lookup, usable ? { kind: 'response', response: { head, body: shared as SharedBody, hasContent: mayHaveContent(method, statusCode) } } : null, statusCode)
-    }
+    shareable = recording
+    const head = recording?.head ?? null
+    const usable = shared !== null && head !== null && isFresh(head.response, receivedAt)
+    land(lookup, usable ? { kind: 'response', response: { head, body: shared, hasContent: mayHaveContent(method, statusCode) } } : null, statusCode)
     const content = !mayHaveContent(method, statusCode) ? null : shared === null ? body : audience.isGone() ? null : shared.reader()
     if (content === null && shared === null) discard(body)
     audience.passed({
       statusCode: composed?.statusCode ?? statusCode,
-      lines: composed?.lines ?? linesOf(withoutCacheStatus(fields)),
+      lines: linesForClient(composed?.lines ?? linesOf(fields), lookup),
       cacheStatus: fields['cache-status'],
       outcome,
-      body: composed === null || content === null ? content : around(composed.before, content, composed.after)
+      body: composed === null || content === null ? content : around(composed, content)
     })
     shared?.start()
   }
@@ -181,6 +186,7 @@ export function startFetch ({ cache, flights, now }: FetchDependencies, request:
         flight?.end()
         audience.recorded(failure === null ? outcome : { ...outcome, stored: false, ttl: null, detail: failure })
       },
+      onUnreadable: () => { flight?.end() },
       onCutShort: () => {
         flight?.end()
         audience.recorded({ ...outcome, stored: false, ttl: null, detail: 'incomplete' })
@@ -189,11 +195,15 @@ export function startFetch ({ cache, flights, now }: FetchDependencies, request:
   }
 
   /** @param landing null when nobody else can use what came */
-  function land (flight: LeadFlight, { flightKey, request: { rules } }: CacheForward, landing: Landing | null, statusCode: number): void {
-    if (landing !== null) flights.forgetHopeless(flightKey as string)
-    // An origin server in trouble will answer differently soon.
-    else if (statusCode < 500) flights.rememberHopeless(flightKey as string, now() + rules.collapse.hitForMiss)
-    flight.land(landing ?? { kind: 'alone' })
+  function land ({ flightKey, request: { rules } }: CacheForward, landing: Landing | null, statusCode: number): void {
+    if (flightKey !== null && landing !== null) flights.forgetHopeless(flightKey)
+    if (flight === null) return
+    if (landing !== null) return flight.land(landing)
+    // An origin server in trouble will answer differently soon; all at once asking it again would not help it.
+    if (standsInFor.has(statusCode) && statusCode !== 500) return flight.land({ kind: 'failed', error: new UpstreamError('upstream_failed') })
+    // A 304 was for what one client has.
+    if (statusCode < 500 && statusCode !== 304) flights.rememberHopeless(flightKey as string, now() + rules.collapse.hitForMiss)
+    flight.land({ kind: 'alone' })
   }
 
   function failed (lookup: CacheForward, error: UpstreamError): void {
@@ -216,15 +226,26 @@ function isFresh (response: StoredResponse, now: number): boolean {
   return response.freshnessLifetime > currentAge(response, now) && (response.control.noCache !== true || response.override === 'override-origin-ignored')
 }
 
-function withoutCacheStatus (fields: MutableFieldMap): MutableFieldMap {
-  return fields['cache-status'] === undefined ? fields : { ...fields, 'cache-status': undefined }
+/** Without `Cache-Status`, which goes with our own, and without targeted fields that end here (RFC 9213 3.1). */
+function linesForClient (lines: readonly string[], { request: { rules } }: CacheForward): readonly string[] {
+  const hidden = new Set(['cache-status'])
+  if (rules.consumeTargetedFields) for (const name of rules.targetedFields) hidden.add(name.toLowerCase())
+  return lines.some((name, i) => i % 2 === 0 && hidden.has(name)) ? lines.filter((_, i) => !hidden.has(lines[i - i % 2] as string)) : lines
 }
 
-/** The stored parts on both sides of what arrives. */
-function around (before: Buffer, content: Readable, after: Buffer): Readable {
-  return Readable.from((async function * () {
+/** The stored parts on both sides of what arrives, which has to be as long as it should: the client was told. */
+function around ({ before, after, gapBytes }: Composition, content: Readable): Readable {
+  const whole = Readable.from((async function * () {
     if (before.length > 0) yield before
-    yield * content
+    let left = gapBytes
+    for await (const chunk of content as AsyncIterable<Buffer>) {
+      left -= chunk.length
+      if (left < 0) break
+      yield chunk
+    }
+    if (left !== 0) throw new Error('the rest of a partial response has another length than its Content-Range says')
     if (after.length > 0) yield after
   })(), { objectMode: false })
+  // A generator that nobody has begun to read ends without a word to what it would have read.
+  return whole.once('close', () => { content.destroy() })
 }

@@ -209,3 +209,15 @@ t.test('drain: what is in flight over TLS finishes, in HTTP/1.1 and HTTP/2, and 
   await closed
   await until(() => session.destroyed)
 })
+
+t.test('interim responses are forwarded to a client of HTTP/2, all of them (RFC 9110 15.2)', async t => {
+  const origin = await startRawOrigin(t, () => `HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\nX-A: 1\r\nConnection: x-b\r\nX-B: 2\r\n\r\nHTTP/1.1 199 Foo\r\nX-C: 3\r\n\r\n${response('ok')}`)
+  const { session } = await start(t, origin.url)
+  const seen: unknown[] = []
+  const { stream, end } = ask(session, {})
+  stream.on('headers', fields => { seen.push({ ...fields }) })
+
+  t.equal((await end).body, 'ok')
+  t.match(seen, [{ ':status': 103, link: '</a.css>; rel=preload', 'x-a': '1' }, { ':status': 199, 'x-c': '3' }])
+  t.notMatch(JSON.stringify(seen), 'x-b')
+})

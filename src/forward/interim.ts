@@ -1,0 +1,28 @@
+/** Interim responses: a proxy MUST forward those it did not ask for, as they come (RFC 9110 15.2). */
+import { STATUS_CODES, type ServerResponse } from 'node:http'
+import type { Http2ServerResponse } from 'node:http2'
+import { fieldsFromLines, type FieldMap } from '../http/fields.ts'
+import { endToEndFields } from './hop-by-hop.ts'
+import { linesOf } from './response-fields.ts'
+
+/** What of an interim response goes on to the client. @param lines `[name, value, ...]` as received, one character per octet */
+export function interimFields (lines: readonly string[], removed: readonly string[]): FieldMap {
+  const fields = endToEndFields(fieldsFromLines(lines))
+  // It has no content (RFC 9110 8.6).
+  delete fields['content-length']
+  for (const name of removed) delete fields[name.toLowerCase()]
+  return fields
+}
+
+/** Writes an interim response before the final one. Node's own methods know only some of them, and only some fields. */
+export function writeInterim (response: ServerResponse | Http2ServerResponse, statusCode: number, fields: FieldMap): void {
+  if ('stream' in response) {
+    response.stream.additionalHeaders({ ...fields, ':status': statusCode } as never)
+    return
+  }
+  const lines = linesOf(fields)
+  let head = `HTTP/1.1 ${statusCode} ${STATUS_CODES[statusCode] ?? ''}\r\n`
+  for (let i = 0; i + 1 < lines.length; i += 2) head += `${lines[i]}: ${lines[i + 1]}\r\n`
+  // What Node's own methods use: it waits for the responses to earlier requests of the connection.
+  ;(response as unknown as { _writeRaw (octets: string, encoding: string): void })._writeRaw(`${head}\r\n`, 'latin1')
+}
