@@ -1,0 +1,46 @@
+/**
+ * SIEVE (Zhang et al., NSDI 2024): one queue in order of entrance, and a hand that goes from its tail to its head, spares what
+ * was asked for since it came by, and takes the first that was not. What is spared stays where it is.
+ */
+import { entrance, main, shelter, type Queues, type Rule } from '../queues.ts'
+
+export const sieve: Rule = {
+  name: 'sieve',
+  usesSketch: false,
+
+  begin (queues) { queues.hand = -1 },
+
+  insert (queues, slot) { queues.push(main, slot) },
+
+  touch (queues, slot) { queues.hits[slot] = 1 },
+
+  victim (queues) {
+    const left = leftBehind(queues)
+    if (left !== -1) return left
+    const { hits, prev } = queues
+    const { tail } = queues.queues[main]
+    let slot = queues.hand === -1 ? tail : queues.hand
+    // Ends: a full round leaves nothing marked.
+    while ((hits[slot] as number) > 0) {
+      hits[slot] = 0
+      slot = prev[slot] as number
+      if (slot === -1) slot = tail
+    }
+    // Stays on the victim; unlinking it moves the hand on.
+    queues.hand = slot
+    return slot
+  }
+}
+
+/** What another rule had in its other queues leaves first, or joins the one queue if it was hit. */
+function leftBehind (queues: Queues): number {
+  for (const which of [entrance, shelter] as const) {
+    const queue = queues.queues[which]
+    while (queue.tail !== -1) {
+      const slot = queue.tail
+      if (queues.hits[slot] === 0) return slot
+      queues.move(main, slot)
+    }
+  }
+  return -1
+}
