@@ -10,7 +10,7 @@ import { s3Fifo, s3FifoEager } from './rules/s3-fifo.ts'
 import { sieve } from './rules/sieve.ts'
 import { wTinyLfu } from './rules/w-tiny-lfu.ts'
 
-const candidates = [lru, sieve, s3Fifo, s3FifoEager, wTinyLfu]
+export const candidates = [lru, sieve, s3Fifo, s3FifoEager, wTinyLfu]
 
 export function createPolicy<T extends object> (name: PolicyName, bounds: Bounds): EvictionPolicy<T> {
   switch (name) {

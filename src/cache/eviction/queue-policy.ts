@@ -13,8 +13,10 @@ export class QueuePolicy<T extends object> implements EvictionPolicy<T> {
   constructor (rule: Rule, bounds: Bounds, chooser: RuleChooser | null = null) {
     this.#queues = new Queues(rule, bounds)
     this.#chooser = chooser
-    // The next rule may want it, and it cannot be made up afterwards.
-    if (chooser !== null) this.#queues.keepSketch = true
+    if (chooser === null) return
+    // The next rule may want them, and they cannot be made up afterwards.
+    this.#queues.keepSketch = true
+    this.#queues.keepGhost = true
   }
 
   get bytes (): number { return this.#queues.bytes }

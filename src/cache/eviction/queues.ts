@@ -18,14 +18,14 @@ export interface Queue { head: number, tail: number, bytes: number, count: numbe
 /** How items enter, move on a hit, and leave. */
 export interface Rule {
   readonly name: string
-  /** Reads the frequency sketch, which then has to be kept. */
+  /** Reads the frequency sketch. */
   readonly usesSketch: boolean
+  /** Remembers by itself what has left. */
+  readonly usesGhost: boolean
   insert (queues: Queues, slot: number): void
   touch (queues: Queues, slot: number): void
   /** The slot that leaves, still in its queue; only asked when there is one. May move others. */
   victim (queues: Queues): number
-  /** A rule begins on what another has left. */
-  begin? (queues: Queues): void
 }
 
 /** Which queue a slot is in, beside none. */
@@ -51,9 +51,13 @@ export class Queues {
   queueOf = new Uint8Array(initialSlots).fill(none)
   /** SIEVE's hand; -1 for the tail. */
   hand = -1
+  /** Items that an earlier rule has left in the entrance, where the present one still has to deal with them. */
+  leftBehind = 0
   bytes = 0
   count = 0
-  keepSketch = true
+  /** Frequencies, and what has left: kept for the rule in force, or for any that may follow. */
+  keepSketch: boolean
+  keepGhost = false
   bounds: Bounds
   #rule: Rule
   #requests = 0
@@ -76,7 +80,8 @@ export class Queues {
   /** Follows another rule from now on: constant time. */
   follow (rule: Rule): void {
     this.#rule = rule
-    rule.begin?.(this)
+    this.hand = -1
+    this.leftBehind = this.queues[entrance].count
   }
 
   insert (hash: number, size: number): number {
@@ -115,6 +120,7 @@ export class Queues {
   evict (): number {
     if (this.count === 0) return -1
     const slot = this.#rule.victim(this)
+    if (this.keepGhost && !this.#rule.usesGhost) this.ghost.add(this.hash[slot] as number, this.size[slot] as number)
     this.remove(slot)
     return slot
   }
@@ -126,7 +132,7 @@ export class Queues {
   clear (): void {
     for (const queue of this.queues) Object.assign(queue, emptyQueue())
     this.queueOf.fill(none)
-    this.bytes = this.count = this.#used = 0
+    this.bytes = this.count = this.leftBehind = this.#used = 0
     this.hand = this.#free = -1
     this.ghost.clear()
     this.sketch.clear()

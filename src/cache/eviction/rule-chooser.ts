@@ -14,23 +14,30 @@ export interface ChooserOptions {
   /** The one to begin with. */
   readonly initial: Rule
   readonly mostSampledKeys?: number
+  readonly costOfChange?: number
 }
 
 /** Enough that two rules a point apart are told apart, few enough for some hundred kilobytes. */
 const mostSampledKeys = 2048
-/** Sampled requests between two decisions, at least. */
-const leastRequests = 128
-/** What earlier periods count at the end of the next one: about the last eight matter. */
-const memory = 0.875
-/** Another rule has to be better by this share of the requests: half of the point that the bar allows would be lost by dithering. */
-const margin = 0.002
+/** Sampled requests between two decisions. */
+const period = 64
+/** What a change costs, in hits for each key held: what the rule in force has missed must add up to more before another one follows. */
+const costOfChange = 0.1
+const leastCostOfChange = 16
+/** Differences below this share of the requests are taken for noise and never add up. */
+const noise = 0.002
 
 export class RuleChooser {
   readonly #simulations: readonly KeySimulation[]
   readonly #bounds: Bounds
   readonly #mostSampledKeys: number
+  readonly #costOfChange: number
+  /** Hits in this period. */
   readonly #hits: Float64Array
-  #weight = 0
+  /** Hits that the rule in force has missed of late against each other one. */
+  readonly #missed: Float64Array
+  readonly #allHits: Float64Array
+  #allRequests = 0
   #requests = 0
   #chosen: number
   #switches = 0
@@ -40,18 +47,21 @@ export class RuleChooser {
   constructor (options: ChooserOptions) {
     this.#bounds = options.bounds
     this.#mostSampledKeys = options.mostSampledKeys ?? mostSampledKeys
+    this.#costOfChange = options.costOfChange ?? costOfChange
     this.#simulations = options.candidates.map(rule => new KeySimulation(rule, options.bounds))
     this.#chosen = options.candidates.indexOf(options.initial)
     this.#hits = new Float64Array(this.#simulations.length)
+    this.#missed = new Float64Array(this.#simulations.length)
+    this.#allHits = new Float64Array(this.#simulations.length)
   }
 
   get rule (): Rule { return (this.#simulations[this.#chosen] as KeySimulation).rule }
   get switches (): number { return this.#switches }
   get sampledKeys (): number { return this.#simulations.reduce((sum, { count }) => sum + count, 0) }
   get overheadBytes (): number { return this.#simulations.reduce((sum, { overheadBytes }) => sum + overheadBytes, 0) }
-  /** Hits of late by rule, as a share of the sampled requests. */
+  /** Hits by rule, as a share of the sampled requests. */
   get hitRatios (): Record<string, number> {
-    return Object.fromEntries(this.#simulations.map(({ rule }, i) => [rule.name, this.#weight === 0 ? 0 : (this.#hits[i] as number) / this.#weight]))
+    return Object.fromEntries(this.#simulations.map(({ rule }, i) => [rule.name, this.#allRequests === 0 ? 0 : (this.#allHits[i] as number) / this.#allRequests]))
   }
 
   /** Takes note of a request, hit or miss. @returns whether the rule to follow is another one now */
@@ -64,11 +74,9 @@ export class RuleChooser {
       if (simulation.request(hash, sizeBytes)) this.#hits[i] = (this.#hits[i] as number) + 1
       if (simulation.count > most) most = simulation.count
     }
-    this.#weight++
     if (most > this.#mostSampledKeys) this.#thinOut()
-    if (++this.#requests < Math.max(leastRequests, most / 4)) return false
-    this.#requests = 0
-    return this.#decide()
+    if (++this.#requests < period) return false
+    return this.#decide(Math.max(leastCostOfChange, this.#costOfChange * most))
   }
 
   remove (hash: number): void {
@@ -78,19 +86,32 @@ export class RuleChooser {
   clear (): void {
     for (const simulation of this.#simulations) simulation.clear()
     this.#hits.fill(0)
-    this.#weight = 0
+    this.#missed.fill(0)
+    this.#requests = 0
   }
 
-  #decide (): boolean {
+  /**
+   * A cumulated sum with a floor (Page, Biometrika 1954): small differences take long to matter, large ones act at once, and what
+   * one change costs was lost before by not changing.
+   */
+  #decide (enough: number): boolean {
     const hits = this.#hits
+    const missed = this.#missed
+    const own = (hits[this.#chosen] as number) + noise * period
     let best = this.#chosen
-    for (let i = 0; i < hits.length; i++) if ((hits[i] as number) > (hits[best] as number)) best = i
-    const better = (hits[best] as number) - (hits[this.#chosen] as number) > margin * this.#weight
-    for (let i = 0; i < hits.length; i++) hits[i] = (hits[i] as number) * memory
-    this.#weight *= memory
-    if (!better) return false
+    missed[best] = 0
+    for (let i = 0; i < hits.length; i++) {
+      missed[i] = Math.max(0, (missed[i] as number) + (hits[i] as number) - own)
+      this.#allHits[i] = (this.#allHits[i] as number) + (hits[i] as number)
+      if ((missed[i] as number) > (missed[best] as number)) best = i
+    }
+    this.#allRequests += period
+    this.#requests = 0
+    hits.fill(0)
+    if (best === this.#chosen || (missed[best] as number) < enough) return false
     this.#chosen = best
     this.#switches++
+    missed.fill(0)
     return true
   }
 

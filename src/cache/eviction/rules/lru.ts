@@ -4,10 +4,15 @@ import { main, type Queues, type Rule } from '../queues.ts'
 export const lru: Rule = {
   name: 'lru',
   usesSketch: false,
+  usesGhost: false,
 
   insert (queues, slot) { queues.push(main, slot) },
 
-  touch (queues, slot) { queues.move(main, slot) },
+  touch (queues, slot) {
+    // Of no use here; a rule that may follow asks for it.
+    queues.hits[slot] = 1
+    queues.move(main, slot)
+  },
 
   victim (queues) {
     let oldest = -1

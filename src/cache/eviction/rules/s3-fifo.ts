@@ -15,6 +15,7 @@ function createRule (name: string, hitsToStay: number): Rule {
   return {
     name,
     usesSketch: false,
+    usesGhost: true,
 
     insert (queues, slot) {
       const returns = queues.ghost.take(queues.hash[slot] as number, queues.bytes * (1 - smallShare))

@@ -7,8 +7,7 @@ import { entrance, main, shelter, type Queues, type Rule } from '../queues.ts'
 export const sieve: Rule = {
   name: 'sieve',
   usesSketch: false,
-
-  begin (queues) { queues.hand = -1 },
+  usesGhost: false,
 
   insert (queues, slot) { queues.push(main, slot) },
 

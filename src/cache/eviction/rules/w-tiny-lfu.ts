@@ -8,9 +8,12 @@ import { entrance, main, shelter, type Queues, type Rule } from '../queues.ts'
 const windowShare = 0.01
 const shelterShare = 0.8 * (1 - windowShare)
 
+const squeezedAtOnce = 8
+
 export const wTinyLfu: Rule = {
   name: 'w-tiny-lfu',
   usesSketch: true,
+  usesGhost: false,
 
   insert (queues, slot) {
     queues.push(entrance, slot)
@@ -32,6 +35,7 @@ export const wTinyLfu: Rule = {
 
   victim (queues) {
     const [window, probation, sheltered] = queues.queues
+    if (queues.leftBehind > 0) squeeze(queues)
     const victim = probation.tail !== -1 ? probation.tail : sheltered.tail
     const candidate = window.tail
     if (victim === -1) return candidate
@@ -39,6 +43,18 @@ export const wTinyLfu: Rule = {
     if (!isWanted(queues, candidate, victim)) return candidate
     queues.move(main, candidate)
     return victim
+  }
+}
+
+/**
+ * Another rule's entrance may be many times our window. With one contest for each insertion it would stay as large for good: what
+ * is too much goes on without contest, a few at a time.
+ */
+function squeeze (queues: Queues): void {
+  const window = queues.queues[entrance]
+  for (let i = 0; i < squeezedAtOnce && queues.leftBehind > 0; i++) {
+    queues.leftBehind = window.bytes > windowShare * queues.bytes && window.count > 1 ? queues.leftBehind - 1 : 0
+    if (queues.leftBehind > 0) queues.move(main, window.tail)
   }
 }
 
