@@ -14,7 +14,7 @@ export interface EvictionOptions<T extends object> {
   readonly onEvict: (item: T) => void
   /** Looks at a few items for one that is dead; asked when room is needed. */
   readonly findDead?: () => T | null
-  /** Soft quotas, and the group and size of an item by which they are counted; absent, they cost nothing. */
+  /** Soft quotas, and the group and size of an item by which they are counted; they cost nothing until there are some. */
   readonly quotas?: { readonly groupOf: (item: T) => number, readonly sizeOf: (item: T) => number }
 }
 
@@ -46,8 +46,13 @@ export function createEviction<T extends object> (options: EvictionOptions<T>): 
     return true
   }
 
-  function count (item: T): void { quotas?.ledger.add(quotas.groupOf(item), item, quotas.sizeOf(item)) }
-  function uncount (item: T): void { quotas?.ledger.remove(quotas.groupOf(item), item, quotas.sizeOf(item)) }
+  function count (item: T): void {
+    if (quotas !== null && !quotas.ledger.isIdle) quotas.ledger.add(quotas.groupOf(item), item, quotas.sizeOf(item))
+  }
+
+  function uncount (item: T): void {
+    if (quotas !== null && !quotas.ledger.isIdle) quotas.ledger.remove(quotas.groupOf(item), item, quotas.sizeOf(item))
+  }
 
   function takeDead (): T | null {
     if (dead.size > 0) {

@@ -21,6 +21,9 @@ export class Quotas<T extends object> {
   readonly #groups = new Map<number, Group<T>>()
   readonly #above = new Set<Group<T>>()
 
+  /** No group has ever had a quota: nothing is counted. */
+  get isIdle (): boolean { return this.#groups.size === 0 }
+
   /** @param bytesByGroup soft quotas; items of other groups are counted when they come in after this */
   set (bytesByGroup: ReadonlyMap<number, number>): void {
     for (const group of this.#groups.values()) group.quotaBytes = Infinity
