@@ -10,13 +10,13 @@ import { s3Fifo, s3FifoEager } from './rules/s3-fifo.ts'
 import { sieve } from './rules/sieve.ts'
 import { wTinyLfu } from './rules/w-tiny-lfu.ts'
 
-export const candidates = [lru, sieve, s3Fifo, s3FifoEager, wTinyLfu]
+const candidates = [lru, sieve, s3Fifo, s3FifoEager, wTinyLfu]
 
 export function createPolicy<T extends object> (name: PolicyName, bounds: Bounds): EvictionPolicy<T> {
   switch (name) {
     case 'lru': return new LruPolicy()
     case 'gdsf': return new GdsfPolicy()
     case 's3-fifo': return new QueuePolicy(s3Fifo, bounds)
-    case 'adaptive': return new QueuePolicy(s3Fifo, bounds, new RuleChooser({ candidates, bounds, initial: s3Fifo }))
+    case 'adaptive': return new QueuePolicy(s3FifoEager, bounds, new RuleChooser({ candidates, bounds, initial: s3FifoEager }))
   }
 }

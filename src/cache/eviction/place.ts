@@ -6,7 +6,6 @@
  */
 class Returned {
   constructor (item: object) {
-    // eslint-disable-next-line no-constructor-return -- the point of this class
     return item
   }
 }

@@ -22,7 +22,7 @@ const mostSampledKeys = 2048
 /** Sampled requests between two decisions. */
 const period = 64
 /** What a change costs, in hits for each key held: what the rule in force has missed must add up to more before another one follows. */
-const costOfChange = 0.1
+const costOfChange = 0.15
 const leastCostOfChange = 16
 /** Differences below this share of the requests are taken for noise and never add up. */
 const noise = 0.002

@@ -17,16 +17,17 @@ export const sieve: Rule = {
     const left = leftBehind(queues)
     if (left !== -1) return left
     const { hits, prev } = queues
-    const { tail } = queues.queues[main]
+    const { head, tail } = queues.queues[main]
+    // Room is made for what stands at the head: the hand turns round below it.
     let slot = queues.hand === -1 ? tail : queues.hand
     // Ends: a full round leaves nothing marked.
     while ((hits[slot] as number) > 0) {
       hits[slot] = 0
       slot = prev[slot] as number
-      if (slot === -1) slot = tail
+      if (slot === -1 || slot === head) slot = tail
     }
-    // Stays on the victim; unlinking it moves the hand on.
-    queues.hand = slot
+    const ahead = prev[slot] as number
+    queues.hand = ahead === head ? -1 : ahead
     return slot
   }
 }
