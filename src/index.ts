@@ -5,7 +5,7 @@ export { loadConfig, resolveConfig, ConfigError, type ConfigProblem } from './co
 export type { Config, ConfigInput, RouteConfig, UpstreamConfig } from './config/schema.ts'
 export type { HoldfastControl } from './control.ts'
 export type { CacheStore, StoredEntry, StoreStatistics } from './cache/store.ts'
-export { createMemoryStore, type MemoryStoreOptions } from './cache/memory-store.ts'
+export { createMemoryStore, type MemoryStore, type MemoryStoreOptions } from './cache/memory-store.ts'
 export type { StoredResponse } from './cache/stored-response.ts'
 export type { CacheOutcome } from './cache/status.ts'
 export { formatCacheStatus } from './cache/status.ts'

@@ -1,3 +1,5 @@
+import { join } from 'node:path'
+import { gzipSync } from 'node:zlib'
 import fc from 'fast-check'
 import t from 'tap'
 import { createPolicy } from '../../src/cache/eviction/create-policy.ts'
@@ -14,6 +16,7 @@ import { lru } from '../../src/cache/eviction/rules/lru.ts'
 import { s3Fifo, s3FifoEager } from '../../src/cache/eviction/rules/s3-fifo.ts'
 import { sieve } from '../../src/cache/eviction/rules/sieve.ts'
 import { wTinyLfu } from '../../src/cache/eviction/rules/w-tiny-lfu.ts'
+import { readTrace } from '../../benchmark/eviction/recorded.ts'
 import { createZipf, createRandom, mix } from '../../benchmark/eviction/random.ts'
 import { createLru, createS3Fifo, createSieve, createWTinyLfu } from '../../benchmark/eviction/reference.ts'
 
@@ -292,4 +295,37 @@ t.test('a copy, or an item of another policy, is not taken for one that is held'
   t.notOk(a.remove({ ...one }))
   t.ok(a.remove(one))
   t.notOk(a.remove(one))
+})
+
+t.test('with every item hit, one eviction still takes bounded time', async (t) => {
+  for (const rule of [sieve, s3Fifo, s3FifoEager]) {
+    const queues = new Queues(rule, { maxBytes: 40_000, maxEntries: Infinity })
+    let looks = 0
+    const slots = Array.from({ length: 40_000 }, (_, key) => queues.insert(mix(key), 1))
+    for (let times = 0; times < 3; times++) for (const slot of slots) queues.touch(slot)
+    queues.hits = new Proxy(queues.hits, {
+      get (hits, name) {
+        looks++
+        return Reflect.get(hits, name)
+      }
+    })
+    queues.evict()
+    t.ok(looks < 20_000, `${rule.name}: ${looks}`)
+  }
+})
+
+t.test('recorded traces are read as text, as CSV with and without names, and compressed', async (t) => {
+  const folder = t.testdir({
+    'plain.txt': '# a comment\n1 /a 100\n2 /b 20\n\n3 /a 100\n',
+    'named.csv': 'timestamp,obj_id,obj_size\n1,7,100\n2,8,20\n3,7,100\n',
+    'twitter.csv': '1,k,1,99,5,get,0\n2,l,1,19,5,get,0\n3,k,1,99,5,get,0\n',
+    'text.gz': gzipSync('1 a 100\n2 b 20\n3 a 100\n'),
+    'wrong.txt': '1 a 100\n2 b many\n'
+  })
+  for (const name of ['plain.txt', 'named.csv', 'twitter.csv', 'text.gz']) {
+    const { keys, sizes } = await readTrace(join(folder, name))
+    t.same([[...keys], [...sizes]], [[0, 1, 0], [100, 20]], name)
+  }
+  await t.rejects(readTrace(join(folder, 'wrong.txt')), /wrong\.txt:2/)
+  await t.rejects(readTrace(join(folder, 'absent.txt')), { code: 'ENOENT' })
 })

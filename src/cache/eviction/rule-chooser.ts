@@ -3,7 +3,8 @@
  * on the same sample of the requests, and the rule with the most hits of late wins.
  *
  * A sample of the key space is enough (see `key-simulation.ts`), and it gets thinner as the store grows, so that memory and
- * time are bounded: at most `mostSampledKeys` for each candidate, about 60 bytes each.
+ * time are bounded: at most `mostSampledKeys` for each candidate, about 60 bytes each with its ghost; together some
+ * 600 kB, whatever the size of the store.
  */
 import { KeySimulation } from './key-simulation.ts'
 import type { Bounds, Rule } from './queues.ts'
@@ -17,8 +18,8 @@ export interface ChooserOptions {
   readonly costOfChange?: number
 }
 
-/** Enough that two rules a point apart are told apart, few enough for some hundred kilobytes. */
-const mostSampledKeys = 2048
+/** Enough that two rules a point apart are told apart; a little below the power of two to which the arrays grow. */
+const mostSampledKeys = 2000
 /** Sampled requests between two decisions. */
 const period = 64
 /** What a change costs, in hits for each key held: what the rule in force has missed must add up to more before another one follows. */

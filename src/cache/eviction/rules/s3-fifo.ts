@@ -3,7 +3,7 @@
  * come into the main one; keys that left the small one are remembered, and come into the main one if they return.
  * A hit moves nothing, it is only counted.
  */
-import { entrance, main, type Queues, type Rule } from '../queues.ts'
+import { entrance, main, mostSpared, type Queues, type Rule } from '../queues.ts'
 
 /** Share of all bytes that the small queue may have before it is the one to give (section 4.1 of the paper). */
 const smallShare = 0.1
@@ -28,11 +28,11 @@ function createRule (name: string, hitsToStay: number): Rule {
 
     victim (queues) {
       const { hits } = queues
-      for (;;) {
+      for (let spared = 0; ; spared++) {
         const [small, old, others] = queues.queues
         if (small.tail !== -1 && (small.bytes > smallShare * queues.bytes || old.count + others.count === 0)) {
           const slot = small.tail
-          if ((hits[slot] as number) < hitsToStay) {
+          if ((hits[slot] as number) < hitsToStay || spared >= mostSpared) {
             queues.ghost.add(queues.hash[slot] as number, queues.size[slot] as number)
             return slot
           }
@@ -42,7 +42,7 @@ function createRule (name: string, hitsToStay: number): Rule {
         }
         // What another rule had sheltered counts as the oldest of the main queue.
         const slot = others.tail === -1 ? old.tail : others.tail
-        if (hits[slot] === 0) return slot
+        if (hits[slot] === 0 || spared >= mostSpared) return slot
         hits[slot] = (hits[slot] as number) - 1
         requeue(queues, slot)
       }

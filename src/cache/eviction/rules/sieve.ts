@@ -2,7 +2,7 @@
  * SIEVE (Zhang et al., NSDI 2024): one queue in order of entrance, and a hand that goes from its tail to its head, spares what
  * was asked for since it came by, and takes the first that was not. What is spared stays where it is.
  */
-import { entrance, main, shelter, type Queues, type Rule } from '../queues.ts'
+import { entrance, main, mostSpared, shelter, type Queues, type Rule } from '../queues.ts'
 
 export const sieve: Rule = {
   name: 'sieve',
@@ -20,8 +20,7 @@ export const sieve: Rule = {
     const { head, tail } = queues.queues[main]
     // Room is made for what stands at the head: the hand turns round below it.
     let slot = queues.hand === -1 ? tail : queues.hand
-    // Ends: a full round leaves nothing marked.
-    while ((hits[slot] as number) > 0) {
+    for (let spared = 0; (hits[slot] as number) > 0 && spared < mostSpared; spared++) {
       hits[slot] = 0
       slot = prev[slot] as number
       if (slot === -1 || slot === head) slot = tail
@@ -36,9 +35,9 @@ export const sieve: Rule = {
 function leftBehind (queues: Queues): number {
   for (const which of [entrance, shelter] as const) {
     const queue = queues.queues[which]
-    while (queue.tail !== -1) {
+    for (let spared = 0; queue.tail !== -1; spared++) {
       const slot = queue.tail
-      if (queues.hits[slot] === 0) return slot
+      if (queues.hits[slot] === 0 || spared === mostSpared) return slot
       queues.move(main, slot)
     }
   }
