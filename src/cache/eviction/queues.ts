@@ -59,6 +59,8 @@ export class Queues {
   hand = -1
   /** Items that an earlier rule has left in the entrance, where the present one still has to deal with them. */
   leftBehind = 0
+  /** The same for the main queue. */
+  unsorted = 0
   bytes = 0
   count = 0
   /** Frequencies, and what has left: kept for the rule in force, or for any that may follow. */
@@ -88,6 +90,7 @@ export class Queues {
     this.#rule = rule
     this.hand = -1
     this.leftBehind = this.queues[entrance].count
+    this.unsorted = this.queues[main].count
   }
 
   insert (hash: number, size: number): number {
@@ -138,7 +141,7 @@ export class Queues {
   clear (): void {
     for (const queue of this.queues) Object.assign(queue, emptyQueue())
     this.queueOf.fill(none)
-    this.bytes = this.count = this.leftBehind = this.#used = 0
+    this.bytes = this.count = this.leftBehind = this.unsorted = this.#used = 0
     this.hand = this.#free = -1
     this.ghost.clear()
     this.sketch.clear()

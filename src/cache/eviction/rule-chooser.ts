@@ -15,7 +15,6 @@ export interface ChooserOptions {
   /** The one to begin with. */
   readonly initial: Rule
   readonly mostSampledKeys?: number
-  readonly costOfChange?: number
 }
 
 /** Enough that two rules a point apart are told apart; a little below the power of two to which the arrays grow. */
@@ -27,18 +26,23 @@ const costOfChange = 0.15
 const leastCostOfChange = 16
 /** Differences below this share of the requests are taken for noise and never add up. */
 const noise = 0.002
+/**
+ * Requests for each key held over which another rule must be the better one too. Without it a scan that happens to suit LRU
+ * brings it in for as long as it takes to lose everything popular.
+ */
+const horizon = 20
 
 export class RuleChooser {
   readonly #simulations: readonly KeySimulation[]
   readonly #bounds: Bounds
   readonly #mostSampledKeys: number
-  readonly #costOfChange: number
   /** Hits in this period. */
   readonly #hits: Float64Array
   /** Hits that the rule in force has missed of late against each other one. */
   readonly #missed: Float64Array
-  readonly #allHits: Float64Array
-  #allRequests = 0
+  /** Hits over the horizon, older ones fading, and the requests they are of. */
+  readonly #longHits: Float64Array
+  #longRequests = 0
   #requests = 0
   #chosen: number
   #switches = 0
@@ -48,21 +52,20 @@ export class RuleChooser {
   constructor (options: ChooserOptions) {
     this.#bounds = options.bounds
     this.#mostSampledKeys = options.mostSampledKeys ?? mostSampledKeys
-    this.#costOfChange = options.costOfChange ?? costOfChange
     this.#simulations = options.candidates.map(rule => new KeySimulation(rule, options.bounds))
     this.#chosen = options.candidates.indexOf(options.initial)
     this.#hits = new Float64Array(this.#simulations.length)
     this.#missed = new Float64Array(this.#simulations.length)
-    this.#allHits = new Float64Array(this.#simulations.length)
+    this.#longHits = new Float64Array(this.#simulations.length)
   }
 
   get rule (): Rule { return (this.#simulations[this.#chosen] as KeySimulation).rule }
   get switches (): number { return this.#switches }
   get sampledKeys (): number { return this.#simulations.reduce((sum, { count }) => sum + count, 0) }
   get overheadBytes (): number { return this.#simulations.reduce((sum, { overheadBytes }) => sum + overheadBytes, 0) }
-  /** Hits by rule, as a share of the sampled requests. */
+  /** Hits by rule, as a share of the sampled requests, over the horizon. */
   get hitRatios (): Record<string, number> {
-    return Object.fromEntries(this.#simulations.map(({ rule }, i) => [rule.name, this.#allRequests === 0 ? 0 : (this.#allHits[i] as number) / this.#allRequests]))
+    return Object.fromEntries(this.#simulations.map(({ rule }, i) => [rule.name, this.#longRequests === 0 ? 0 : (this.#longHits[i] as number) / this.#longRequests]))
   }
 
   /** Takes note of a request, hit or miss. @returns whether the rule to follow is another one now */
@@ -77,7 +80,7 @@ export class RuleChooser {
     }
     if (most > this.#mostSampledKeys) this.#thinOut()
     if (++this.#requests < period) return false
-    return this.#decide(Math.max(leastCostOfChange, this.#costOfChange * most))
+    return this.#decide(most)
   }
 
   remove (hash: number): void {
@@ -88,14 +91,17 @@ export class RuleChooser {
     for (const simulation of this.#simulations) simulation.clear()
     this.#hits.fill(0)
     this.#missed.fill(0)
-    this.#requests = 0
+    this.#longHits.fill(0)
+    this.#longRequests = this.#requests = 0
   }
 
   /**
    * A cumulated sum with a floor (Page, Biometrika 1954): small differences take long to matter, large ones act at once, and what
-   * one change costs was lost before by not changing.
+   * one change costs was lost before by not changing. Whoever follows must be the better one over the horizon as well.
    */
-  #decide (enough: number): boolean {
+  #decide (keys: number): boolean {
+    const enough = Math.max(leastCostOfChange, costOfChange * keys)
+    const kept = Math.max(0.5, 1 - period / (horizon * keys))
     const hits = this.#hits
     const missed = this.#missed
     const own = (hits[this.#chosen] as number) + noise * period
@@ -103,10 +109,13 @@ export class RuleChooser {
     missed[best] = 0
     for (let i = 0; i < hits.length; i++) {
       missed[i] = Math.max(0, (missed[i] as number) + (hits[i] as number) - own)
-      this.#allHits[i] = (this.#allHits[i] as number) + (hits[i] as number)
-      if ((missed[i] as number) > (missed[best] as number)) best = i
+      this.#longHits[i] = (this.#longHits[i] as number) * kept + (hits[i] as number)
     }
-    this.#allRequests += period
+    const inForce = this.#longHits[this.#chosen] as number
+    for (let i = 0; i < hits.length; i++) {
+      if ((missed[i] as number) > (missed[best] as number) && (this.#longHits[i] as number) > inForce) best = i
+    }
+    this.#longRequests = this.#longRequests * kept + period
     this.#requests = 0
     hits.fill(0)
     if (best === this.#chosen || (missed[best] as number) < enough) return false

@@ -40,7 +40,10 @@ export const wTinyLfu: Rule = {
     const candidate = window.tail
     if (victim === -1) return candidate
     if (candidate === -1 || window.bytes <= windowShare * queues.bytes) return victim
-    if (!isWanted(queues, candidate, victim)) return candidate
+    if (!isWanted(queues, candidate, victim)) {
+      if (queues.unsorted > 0) sort(queues, victim)
+      return candidate
+    }
     queues.move(main, candidate)
     return victim
   }
@@ -56,6 +59,15 @@ function squeeze (queues: Queues): void {
     queues.leftBehind = window.bytes > windowShare * queues.bytes && window.count > 1 ? queues.leftBehind - 1 : 0
     if (queues.leftBehind > 0) queues.move(main, window.tail)
   }
+}
+
+/**
+ * Another rule's main queue has what is popular anywhere in it, and one popular item at its tail would win every contest for what is
+ * unpopular behind it. Who wins one is sheltered, until all have been looked at.
+ */
+function sort (queues: Queues, winner: number): void {
+  queues.unsorted--
+  queues.move(queues.queues[shelter].bytes < shelterShare * queues.bytes ? shelter : main, winner)
 }
 
 function isWanted ({ sketch, hash }: Queues, candidate: number, victim: number): boolean {
