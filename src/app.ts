@@ -16,7 +16,8 @@ import { noteSendHooks } from '../plugins/respond.ts'
 import rewrite from '../plugins/rewrite.ts'
 import proxyRoutes from '../routes/proxy.ts'
 import { createHttpCache } from './cache/http-cache.ts'
-import { createMemoryStore } from './cache/memory-store.ts'
+import { routeRulesOf } from './cache/eviction/route-rules.ts'
+import { createMemoryStore, type MemoryStore } from './cache/memory-store.ts'
 import type { CacheStore } from './cache/store.ts'
 import { resolveConfig } from './config/load.ts'
 import type { Config, ConfigInput, RouteConfig } from './config/schema.ts'
@@ -54,11 +55,18 @@ export interface Resolved { readonly resolved: Config }
 export async function holdfast (app: FastifyInstance, options: HoldfastOptions): Promise<void> {
   const config = 'resolved' in options.config ? (options.config as Resolved).resolved : resolveConfig(options.config)
   const now = options.now ?? Date.now
-  const store = options.store ?? createMemoryStore({
-    maxBytes: config.cache.enabled ? config.cache.maxBytes : 0,
-    maxEntries: config.cache.maxEntries,
-    maxVariants: config.cache.maxVariants
-  })
+  const memoryStore = options.store !== undefined
+    ? null
+    : createMemoryStore({
+      maxBytes: config.cache.enabled ? config.cache.maxBytes : 0,
+      maxEntries: config.cache.maxEntries,
+      maxVariants: config.cache.maxVariants,
+      policy: config.cache.eviction,
+      now
+    })
+  memoryStore?.setRouteRules(routeRulesOf(config.routes))
+  // One of the two is there.
+  const store = options.store ?? memoryStore as MemoryStore
   const tagRules = { fields: config.cache.tagFields, forward: config.cache.forwardTags, maxTags: config.cache.maxTags }
   const httpCache = createHttpCache({ store, tagRules, onFailure: error => { app.log.warn({ err: error, code: 'store_failed' }, 'the store failed') } })
 
@@ -78,7 +86,10 @@ export async function holdfast (app: FastifyInstance, options: HoldfastOptions):
     cache: httpCache,
     command,
     current: () => runtime,
-    replace: next => { runtime = next },
+    replace: next => {
+      runtime = next
+      memoryStore?.setRouteRules(routeRulesOf(next.config.routes))
+    },
     build: (next, previous) => createRuntime(next, previous, makeFilters, { log: app.log }),
     log: app.log
   })

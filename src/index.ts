@@ -8,7 +8,7 @@ export type { EntriesPage, EntriesQuery, EntryAnswer, EntryRow, EntryView, Purge
 export { RequestError } from './admin/request-error.ts'
 export type { PurgeMode, PurgeOptions } from './cache/purging.ts'
 export type { CacheStore, StoredEntry, StoreStatistics } from './cache/store.ts'
-export { createMemoryStore, type MemoryStoreOptions } from './cache/memory-store.ts'
+export { createMemoryStore, type MemoryStore, type MemoryStoreOptions } from './cache/memory-store.ts'
 export type { StoredResponse } from './cache/stored-response.ts'
 export type { CacheOutcome } from './cache/status.ts'
 export { formatCacheStatus } from './cache/status.ts'

@@ -1,10 +1,13 @@
 /**
- * The stored responses of one process, over `lru-cache`: bounded in bytes, entries and variants per key.
+ * The stored responses of one process: bounded in bytes, entries and variants per key.
  *
- * Each entry is its own key in the recency list; `index` leads from a primary key to its entries and is
- * corrected by the list's `dispose`, so that it never names what is gone.
+ * `index` leads from a primary key to its entries; which of them leaves for lack of room is the matter of `eviction/`, which
+ * tells when one has left, so that the index never names what is gone.
  */
-import { LRUCache } from 'lru-cache'
+import { createExpiredFinder, isExpiredForGood } from './eviction/expired.ts'
+import { createEviction } from './eviction/eviction.ts'
+import { hashOfEntry } from './eviction/hash.ts'
+import type { PolicyName, PolicyStatistics } from './eviction/policy.ts'
 import type { CacheStore, StoredEntry, StoreStatistics } from './store.ts'
 import { createTagIndex } from './tag-index.ts'
 
@@ -12,6 +15,30 @@ export interface MemoryStoreOptions {
   readonly maxBytes: number
   readonly maxEntries: number
   readonly maxVariants: number
+  /** Who leaves first when room is needed; `adaptive` if absent. */
+  readonly policy?: PolicyName
+  /** Epoch milliseconds; `Date.now` if absent. */
+  readonly now?: () => number
+  /** Of the hashes of keys; random if absent. */
+  readonly seed?: number
+}
+
+/** What routes say of the store as a whole; may change while it runs. */
+export interface RouteRules {
+  /** Share of `maxBytes` above which a route's responses leave first, by route name; others have no quota. */
+  readonly quotas: ReadonlyMap<string, number>
+  /** Longest time for which any route uses a stale response that does not say so itself, in milliseconds. */
+  readonly graceMs: number
+}
+
+export interface MemoryStore extends CacheStore {
+  /** @param costMs what the response cost: milliseconds that the origin server took */
+  put (entry: StoredEntry, replaces: StoredEntry | null, costMs?: number): boolean
+  /** Says that an entry will not be used any more: it leaves before all others. */
+  bury (entry: StoredEntry): void
+  /** Responses stored before a route had a quota do not count against it. */
+  setRouteRules (rules: RouteRules): void
+  evictionStatistics (): PolicyStatistics
 }
 
 /** Entries looked at per turn of the event loop by `removeWhere`: about a millisecond of work. */
@@ -19,20 +46,32 @@ const batchEntries = 2000
 
 const none: readonly StoredEntry[] = Object.freeze([])
 
-export function createMemoryStore (options: MemoryStoreOptions): CacheStore {
+export function createMemoryStore (options: MemoryStoreOptions): MemoryStore {
+  const { maxBytes, maxEntries, maxVariants, now = Date.now, seed = Math.floor(Math.random() * 2 ** 32) } = options
   const index = new Map<string, StoredEntry[]>()
   const tags = createTagIndex()
+  const routes = createRouteNumbers()
   let evictions = 0
+  let graceSeconds = 0
 
-  const recency = options.maxBytes < 1
-    ? null
-    : new LRUCache<StoredEntry, StoredEntry>({
-      maxSize: options.maxBytes,
-      dispose (entry, _key, reason) {
-        if (reason === 'evict') evictions++
-        unlist(entry)
-      }
-    })
+  const eviction = createEviction<StoredEntry>({
+    policy: options.policy ?? 'adaptive',
+    maxBytes,
+    maxEntries,
+    onEvict (entry) {
+      evictions++
+      unlist(entry)
+    },
+    findDead: createExpiredFinder(() => index.values(), entry => isExpiredForGood(entry, now(), graceSeconds)),
+    quotas: { groupOf: entry => routes.ofScope(entry.scope), sizeOf: entry => entry.sizeBytes }
+  })
+
+  function list (entry: StoredEntry): void {
+    tags.add(entry)
+    const entries = index.get(entry.key)
+    if (entries === undefined) index.set(entry.key, [entry])
+    else entries.push(entry)
+  }
 
   function unlist (entry: StoredEntry): void {
     const entries = index.get(entry.key)
@@ -42,6 +81,10 @@ export function createMemoryStore (options: MemoryStoreOptions): CacheStore {
     tags.remove(entry)
     if (entries.length === 1) index.delete(entry.key)
     else entries.splice(place, 1)
+  }
+
+  function remove (entry: StoredEntry): void {
+    if (eviction.remove(entry)) unlist(entry)
   }
 
   return {
@@ -59,37 +102,35 @@ export function createMemoryStore (options: MemoryStoreOptions): CacheStore {
       yield * tags.keyed(uri)
     },
 
-    touch (entry) { recency?.get(entry) },
+    touch (entry) { eviction.policy.touch(entry) },
 
-    put (entry, replaces) {
-      if (recency === null || entry.sizeBytes > options.maxBytes) {
-        if (replaces !== null) recency?.delete(replaces)
+    put (entry, replaces, costMs = 0) {
+      if (entry.sizeBytes > maxBytes) {
+        if (replaces !== null) remove(replaces)
         return false
       }
-      if (replaces !== null) recency.delete(replaces)
-      tags.add(entry)
-      const entries = index.get(entry.key)
-      if (entries === undefined) {
-        index.set(entry.key, [entry])
-      } else {
-        entries.push(entry)
-        // The list is in the order of storing: the first is the oldest.
-        if (entries.length > options.maxVariants) recency.delete(entries[0] as StoredEntry)
-      }
-      recency.set(entry, entry, { size: entry.sizeBytes })
-      while (recency.size > options.maxEntries) {
-        if (recency.pop() === undefined) break
-      }
-      return true
+      if (eviction.policy.has(entry)) remove(entry)
+      const isReplaced = replaces !== null && eviction.policy.has(replaces)
+      if (isReplaced) unlist(replaces)
+      list(entry)
+      const entries = index.get(entry.key) as StoredEntry[]
+      // The list is in the order of storing: the first is the oldest.
+      if (entries.length > maxVariants) remove(entries[0] as StoredEntry)
+      if (!isReplaced) return eviction.insert(entry, hashOfEntry(entry, seed), entry.sizeBytes, costMs)
+      // A request led to it, so it counts as one.
+      eviction.policy.touch(replaces)
+      return eviction.replace(replaces, entry, entry.sizeBytes, costMs)
     },
 
-    remove (entry) { recency?.delete(entry) },
+    remove,
+
+    bury (entry) { eviction.bury(entry) },
 
     removeKey (key) {
       const entries = index.get(key)
       if (entries === undefined) return 0
       const doomed = [...entries]
-      for (const entry of doomed) recency?.delete(entry)
+      for (const entry of doomed) remove(entry)
       return doomed.length
     },
 
@@ -99,7 +140,7 @@ export function createMemoryStore (options: MemoryStoreOptions): CacheStore {
       for (const entries of index.values()) {
         for (const entry of [...entries]) {
           if (predicate(entry)) {
-            recency?.delete(entry)
+            remove(entry)
             removed++
           }
           seen++
@@ -114,20 +155,40 @@ export function createMemoryStore (options: MemoryStoreOptions): CacheStore {
     },
 
     clear () {
-      recency?.clear()
+      eviction.clear()
       index.clear()
+      tags.clear()
+    },
+
+    setRouteRules ({ quotas, graceMs }) {
+      graceSeconds = graceMs / 1000
+      eviction.setQuotas(new Map([...quotas].map(([route, share]) => [routes.ofName(route), share * maxBytes])))
     },
 
     statistics (): StoreStatistics {
-      return {
-        bytes: recency?.calculatedSize ?? 0,
-        maxBytes: options.maxBytes,
-        entries: recency?.size ?? 0,
-        maxEntries: options.maxEntries,
-        evictions,
-        keys: index.size,
-        tags: tags.tags
-      }
+      return { bytes: eviction.policy.bytes, maxBytes, entries: eviction.policy.count, maxEntries, evictions, keys: index.size, tags: tags.tags }
+    },
+
+    evictionStatistics: () => eviction.policy.statistics()
+  }
+}
+
+/** Numbers routes by name, and finds a scope's: a scope is the name of its route, a dot and a fingerprint (`cacheScopeOf`). */
+function createRouteNumbers (): { ofName: (name: string) => number, ofScope: (scope: string) => number } {
+  const names = new Map<string, number>()
+  const scopes = new Map<string, number>()
+  function ofName (name: string): number {
+    const known = names.get(name)
+    if (known !== undefined) return known
+    names.set(name, names.size)
+    return names.size - 1
+  }
+  return {
+    ofName,
+    ofScope (scope) {
+      let number = scopes.get(scope)
+      if (number === undefined) scopes.set(scope, number = ofName(scope.slice(0, Math.max(0, scope.lastIndexOf('.')))))
+      return number
     }
   }
 }

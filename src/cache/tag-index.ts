@@ -8,6 +8,7 @@ import type { StoredEntry } from './store.ts'
 export interface TagIndex {
   add (entry: StoredEntry): void
   remove (entry: StoredEntry): void
+  clear (): void
   /** May be iterated while the index changes. */
   tagged (tag: string): Iterable<StoredEntry>
   /** Entries of the URI whose key has more in it than the URI. */
@@ -34,6 +35,10 @@ export function createTagIndex (): TagIndex {
     remove (entry) {
       for (const tag of entry.tags) leave(byTag, tag, entry)
       if (entry.key !== entry.uri) leave(byUri, entry.uri, entry)
+    },
+    clear () {
+      byTag.clear()
+      byUri.clear()
     },
     tagged: tag => membersOf(byTag, tag),
     keyed: uri => membersOf(byUri, uri),

@@ -214,6 +214,7 @@ const CacheSchema = section('The stored responses of this process.', {
   maxBytes: size('All stored responses together: content, fields, keys and index.', '256MiB'),
   maxEntries: count('Stored responses.', 1_000_000, { minimum: 1 }),
   maxResponseBytes: size('Content of one stored response; larger ones pass through.', '16MiB'),
+  eviction: choice('Which stored responses leave first when there is no room: `adaptive` follows, at any time, whichever of LRU, SIEVE, S3-FIFO and W-TinyLFU would have had the most hits of late; `s3-fifo` and `lru` always do as they are called; `gdsf` keeps what is small and was slow to get, for more hits and less waiting, at the price of more bytes from the origin. Takes effect at the start.', ['adaptive', 's3-fifo', 'lru', 'gdsf'], 'adaptive'),
   statusKey: flag('Say the cache key in `Cache-Status`.', false),
   maxVariants: count('Stored responses under one URL that differ by `Vary`; the oldest goes first.', 32, { minimum: 1, maximum: 1000 }),
   tagFields: Type.Array(TagFieldSchema, {
@@ -271,6 +272,7 @@ const RouteCacheSchema = section('What the cache may do on this route.', {
   consumeTargetedFields: flag('Keep targeted fields from clients.', false),
   noVarySearch: flag('Let the origin server say by `No-Vary-Search` which query parameters do not matter.', true),
   partial: flag('Store parts of a content (206) and complete them.', true),
+  quota: Type.Number({ default: 0, minimum: 0, maximum: 1, description: 'Share of `cache.maxBytes` above which this route\'s responses leave before those of other routes, 0 for none. A soft bound: while there is room nothing leaves.' }),
   key: KeyRulesSchema,
   collapse: CollapseSchema,
   maxResponseBytes: optionalSize('Content of one stored response on this route; default is `cache.maxResponseBytes`.')

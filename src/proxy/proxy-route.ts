@@ -25,7 +25,8 @@ export interface ProxyRoute {
 
 /** Same route name and same rules: same scope, so stored responses survive a reload that changes something else. */
 export function cacheScopeOf (route: RouteConfig): string {
-  const rules = JSON.stringify([route.name, route.upstream, route.cache, route.rewrite, route.response, route.auth !== undefined])
+  // A quota does not change what is stored.
+  const rules = JSON.stringify([route.name, route.upstream, { ...route.cache, quota: undefined }, route.rewrite, route.response, route.auth !== undefined])
   return `${route.name}.${createHash('sha256').update(rules).digest('base64url').slice(0, 8)}`
 }
 

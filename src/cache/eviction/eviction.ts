@@ -1,0 +1,114 @@
+/**
+ * Keeps items within bounds of bytes and count. Who leaves first: what is dead, then what is above a soft quota, then whom
+ * the policy chooses.
+ */
+import { createPolicy } from './create-policy.ts'
+import type { EvictionPolicy, PolicyName } from './policy.ts'
+import { Quotas } from './quotas.ts'
+
+export interface EvictionOptions<T extends object> {
+  readonly policy: PolicyName
+  readonly maxBytes: number
+  readonly maxEntries: number
+  /** Called with each item that left for lack of room. */
+  readonly onEvict: (item: T) => void
+  /** Looks at a few items for one that is dead; asked when room is needed. */
+  readonly findDead?: () => T | null
+  /** Soft quotas, and the group and size of an item by which they are counted; they cost nothing until there are some. */
+  readonly quotas?: { readonly groupOf: (item: T) => number, readonly sizeOf: (item: T) => number }
+}
+
+export interface Eviction<T extends object> {
+  /** For `touch`, `has` and statistics; what changes the items goes through the functions here. */
+  readonly policy: EvictionPolicy<T>
+  /** Takes an item in and lets others go until the bounds hold; whether it is still there then. */
+  insert (item: T, hash: number, sizeBytes: number, costMs: number): boolean
+  replace (before: T, item: T, sizeBytes: number, costMs: number): boolean
+  remove (item: T): boolean
+  /** Says that an item is of no use any more (expired for good, invalidated): it leaves before all others, but may still be used. */
+  bury (item: T): void
+  /** @param bytesByGroup soft quota of each group that has one */
+  setQuotas (bytesByGroup: ReadonlyMap<number, number>): void
+  clear (): void
+}
+
+export function createEviction<T extends object> (options: EvictionOptions<T>): Eviction<T> {
+  const { maxBytes, maxEntries, onEvict, findDead } = options
+  const policy = createPolicy<T>(options.policy, { maxBytes, maxEntries })
+  const quotas = options.quotas === undefined ? null : { ...options.quotas, ledger: new Quotas<T>() }
+  const dead = new Set<T>()
+  let nextDead = dead.values()
+
+  function release (item: T): boolean {
+    if (dead.size > 0) dead.delete(item)
+    if (!policy.remove(item)) return false
+    uncount(item)
+    return true
+  }
+
+  function count (item: T): void {
+    if (quotas !== null && !quotas.ledger.isIdle) quotas.ledger.add(quotas.groupOf(item), item, quotas.sizeOf(item))
+  }
+
+  function uncount (item: T): void {
+    if (quotas !== null && !quotas.ledger.isIdle) quotas.ledger.remove(quotas.groupOf(item), item, quotas.sizeOf(item))
+  }
+
+  function takeDead (): T | null {
+    if (dead.size > 0) {
+      let step = nextDead.next()
+      // Walked to its end, a Set's iterator is done for good.
+      if (step.done === true) step = (nextDead = dead.values()).next()
+      return step.value ?? null
+    }
+    return findDead?.() ?? null
+  }
+
+  function makeRoom (): void {
+    while (policy.bytes > maxBytes || policy.count > maxEntries) {
+      const first = takeDead() ?? quotas?.ledger.victim(policy) ?? null
+      if (first !== null && release(first)) {
+        onEvict(first)
+        continue
+      }
+      const victim = policy.evict()
+      if (victim === null) return
+      if (dead.size > 0) dead.delete(victim)
+      uncount(victim)
+      onEvict(victim)
+    }
+  }
+
+  return {
+    policy,
+
+    insert (item, hash, sizeBytes, costMs) {
+      policy.insert(item, hash, sizeBytes, costMs)
+      count(item)
+      makeRoom()
+      return policy.has(item)
+    },
+
+    replace (before, item, sizeBytes, costMs) {
+      if (!policy.has(before)) return false
+      if (dead.size > 0) dead.delete(before)
+      uncount(before)
+      policy.replace(before, item, sizeBytes, costMs)
+      count(item)
+      makeRoom()
+      return policy.has(item)
+    },
+
+    remove: release,
+
+    bury (item) { if (policy.has(item)) dead.add(item) },
+
+    setQuotas (bytesByGroup) { quotas?.ledger.set(bytesByGroup) },
+
+    clear () {
+      policy.clear()
+      dead.clear()
+      quotas?.ledger.clear()
+    }
+  }
+}

@@ -1,0 +1,57 @@
+/** Least recently used first, by `lru-cache` as it is. */
+import { LRUCache } from 'lru-cache'
+import type { EvictionPolicy, PolicyStatistics } from './policy.ts'
+
+interface Held { hits: number }
+
+/** What an item costs beside itself, measured (benchmark/eviction/operations.ts): slots of the list, Map entry and `Held`. */
+const bytesPerItem = 150
+
+export class LruPolicy<T extends object> implements EvictionPolicy<T> {
+  readonly #items: LRUCache<T, Held>
+  #evicted: T | null = null
+
+  constructor () {
+    this.#items = new LRUCache({
+      // The store's bounds hold; this one only makes lru-cache keep count of sizes.
+      maxSize: Number.MAX_SAFE_INTEGER,
+      dispose: (_held, item, reason) => { if (reason === 'evict') this.#evicted = item }
+    })
+  }
+
+  get bytes (): number { return this.#items.calculatedSize }
+  get count (): number { return this.#items.size }
+
+  insert (item: T, _hash: number, sizeBytes: number): void { this.#items.set(item, { hits: 0 }, { size: sizeBytes }) }
+
+  replace (before: T, item: T, sizeBytes: number): void {
+    if (this.#items.delete(before)) this.#items.set(item, { hits: 1 }, { size: sizeBytes })
+  }
+
+  touch (item: T): void {
+    const held = this.#items.get(item)
+    if (held !== undefined) held.hits = 1
+  }
+
+  remove (item: T): boolean { return this.#items.delete(item) }
+  has (item: T): boolean { return this.#items.has(item) }
+
+  evict (): T | null {
+    this.#evicted = null
+    this.#items.pop()
+    return this.#evicted
+  }
+
+  cool (item: T): boolean {
+    const held = this.#items.peek(item)
+    if (held === undefined || held.hits === 0) return false
+    held.hits = 0
+    return true
+  }
+
+  clear (): void { this.#items.clear() }
+
+  statistics (): PolicyStatistics {
+    return { rule: 'lru', switches: 0, ghosts: 0, overheadBytes: this.count * bytesPerItem }
+  }
+}

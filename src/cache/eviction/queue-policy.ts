@@ -1,0 +1,103 @@
+/** A policy over the three queues: one rule for good, or the one that a chooser finds the best at the time. */
+import { placeOf, putPlace } from './place.ts'
+import type { EvictionPolicy, PolicyStatistics } from './policy.ts'
+import { Queues, type Bounds, type Rule } from './queues.ts'
+import type { RuleChooser } from './rule-chooser.ts'
+
+export class QueuePolicy<T extends object> implements EvictionPolicy<T> {
+  readonly #queues: Queues
+  readonly #chooser: RuleChooser | null
+  /** By slot. */
+  #items: Array<T | null> = []
+
+  constructor (rule: Rule, bounds: Bounds, chooser: RuleChooser | null = null) {
+    this.#queues = new Queues(rule, bounds)
+    this.#chooser = chooser
+    if (chooser === null) return
+    // The next rule may want them, and they cannot be made up afterwards.
+    this.#queues.keepSketch = true
+    this.#queues.keepGhost = true
+  }
+
+  get bytes (): number { return this.#queues.bytes }
+  get count (): number { return this.#queues.count }
+
+  insert (item: T, hash: number, sizeBytes: number): void {
+    this.#requested(hash, sizeBytes)
+    this.#put(this.#queues.insert(hash, sizeBytes), item)
+  }
+
+  replace (before: T, item: T, sizeBytes: number): void {
+    const slot = this.#slotOf(before)
+    if (slot === -1) return
+    this.#queues.resize(slot, sizeBytes)
+    this.#put(slot, item)
+  }
+
+  touch (item: T): void {
+    const slot = this.#slotOf(item)
+    if (slot === -1) return
+    const queues = this.#queues
+    queues.touch(slot)
+    this.#requested(queues.hash[slot] as number, queues.size[slot] as number)
+  }
+
+  remove (item: T): boolean {
+    const slot = this.#slotOf(item)
+    if (slot === -1) return false
+    this.#items[slot] = null
+    this.#chooser?.remove(this.#queues.hash[slot] as number)
+    this.#queues.remove(slot)
+    return true
+  }
+
+  has (item: T): boolean { return this.#slotOf(item) !== -1 }
+
+  evict (): T | null {
+    const slot = this.#queues.evict()
+    if (slot === -1) return null
+    const item = this.#items[slot] as T
+    this.#items[slot] = null
+    return item
+  }
+
+  cool (item: T): boolean {
+    const { hits } = this.#queues
+    const slot = this.#slotOf(item)
+    if (slot === -1 || hits[slot] === 0) return false
+    hits[slot] = (hits[slot] as number) - 1
+    return true
+  }
+
+  clear (): void {
+    this.#queues.clear()
+    this.#chooser?.clear()
+    this.#items = []
+  }
+
+  statistics (): PolicyStatistics {
+    const { rule, ghost, overheadBytes } = this.#queues
+    const chooser = this.#chooser
+    return {
+      rule: rule.name,
+      switches: chooser?.switches ?? 0,
+      ghosts: ghost.count + (chooser?.sampledKeys ?? 0),
+      overheadBytes: overheadBytes + this.#items.length * 8 + (chooser?.overheadBytes ?? 0)
+    }
+  }
+
+  #requested (hash: number, sizeBytes: number): void {
+    const chooser = this.#chooser
+    if (chooser !== null && chooser.request(hash, sizeBytes)) this.#queues.follow(chooser.rule)
+  }
+
+  #put (slot: number, item: T): void {
+    this.#items[slot] = item
+    putPlace(item, slot)
+  }
+
+  #slotOf (item: T): number {
+    const slot = placeOf(item)
+    return slot !== -1 && this.#items[slot] === item ? slot : -1
+  }
+}

@@ -1,0 +1,75 @@
+/**
+ * W-TinyLFU (Einziger, Friedman, Manes, ACM TOS 2017): a small window for what is new; who leaves it comes into the main part only
+ * if it was asked for more often than who would have to go for it. The main part is an LRU in two segments.
+ */
+import { entrance, main, shelter, type Queues, type Rule } from '../queues.ts'
+
+/** Share of the window, and of the protected segment in the rest, as in the paper. */
+const windowShare = 0.01
+const shelterShare = 0.8 * (1 - windowShare)
+
+const squeezedAtOnce = 8
+
+export const wTinyLfu: Rule = {
+  name: 'w-tiny-lfu',
+  usesSketch: true,
+  usesGhost: false,
+
+  insert (queues, slot) {
+    queues.push(entrance, slot)
+    if (queues.isOver()) return
+    // There is room: who leaves the window has nobody to contest with.
+    const window = queues.queues[entrance]
+    while (window.count > 1 && window.bytes > windowShare * queues.bytes) queues.move(main, window.tail)
+  },
+
+  touch (queues, slot) {
+    // Kept for a rule that may follow.
+    queues.hits[slot] = 1
+    const which = queues.queueOf[slot]
+    queues.move(which === entrance ? entrance : shelter, slot)
+    if (which !== main) return
+    const protectedQueue = queues.queues[shelter]
+    while (protectedQueue.bytes > shelterShare * queues.bytes) queues.move(main, protectedQueue.tail)
+  },
+
+  victim (queues) {
+    const [window, probation, sheltered] = queues.queues
+    if (queues.leftBehind > 0) squeeze(queues)
+    const victim = probation.tail !== -1 ? probation.tail : sheltered.tail
+    const candidate = window.tail
+    if (victim === -1) return candidate
+    if (candidate === -1 || window.bytes <= windowShare * queues.bytes) return victim
+    if (!isWanted(queues, candidate, victim)) {
+      if (queues.unsorted > 0) sort(queues, victim)
+      return candidate
+    }
+    queues.move(main, candidate)
+    return victim
+  }
+}
+
+/**
+ * Another rule's entrance may be many times our window. With one contest for each insertion it would stay as large for good: what
+ * is too much goes on without contest, a few at a time.
+ */
+function squeeze (queues: Queues): void {
+  const window = queues.queues[entrance]
+  for (let i = 0; i < squeezedAtOnce && queues.leftBehind > 0; i++) {
+    queues.leftBehind = window.bytes > windowShare * queues.bytes && window.count > 1 ? queues.leftBehind - 1 : 0
+    if (queues.leftBehind > 0) queues.move(main, window.tail)
+  }
+}
+
+/**
+ * Another rule's main queue has what is popular anywhere in it, and one popular item at its tail would win every contest for what is
+ * unpopular behind it. Who wins one is sheltered, until all have been looked at.
+ */
+function sort (queues: Queues, winner: number): void {
+  queues.unsorted--
+  queues.move(queues.queues[shelter].bytes < shelterShare * queues.bytes ? shelter : main, winner)
+}
+
+function isWanted ({ sketch, hash }: Queues, candidate: number, victim: number): boolean {
+  return sketch.estimate(hash[candidate] as number) > sketch.estimate(hash[victim] as number)
+}

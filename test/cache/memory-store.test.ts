@@ -1,0 +1,163 @@
+import fc from 'fast-check'
+import t from 'tap'
+import { createEntry, createHead, type EntryPlace } from '../../src/cache/entry.ts'
+import { policyNames } from '../../src/cache/eviction/policy.ts'
+import { createMemoryStore } from '../../src/cache/memory-store.ts'
+import type { StoredEntry } from '../../src/cache/store.ts'
+import { parseCacheControl } from '../../src/http/cache-control.ts'
+import type { FieldMap } from '../../src/http/fields.ts'
+
+interface EntryOptions {
+  readonly bytes?: number
+  readonly fields?: FieldMap
+  readonly lifetime?: number
+  readonly scope?: string
+  readonly language?: string
+}
+
+const receivedAt = 1_000_000
+
+function entryOf (key: string, { bytes = 100, fields = {}, lifetime = 60, scope = 'all.00000000', language }: EntryOptions = {}): StoredEntry {
+  const place: EntryPlace = { key, uri: key, scope, groups: [], tags: [], moment: 0 }
+  const head = createHead({
+    statusCode: 200,
+    fields,
+    control: parseCacheControl(fields),
+    vary: language === undefined ? [] : ['accept-language'],
+    varyMode: 'exact',
+    requestFields: language === undefined ? {} : { 'accept-language': language },
+    requestedAt: receivedAt,
+    receivedAt,
+    freshnessLifetime: lifetime,
+    override: null,
+    stripSetCookie: false,
+    consumed: []
+  })
+  return createEntry(place, head, Buffer.alloc(bytes))
+}
+
+const entryBytes = entryOf('key 00').sizeBytes
+
+const operation = fc.oneof(
+  { weight: 8, arbitrary: fc.record({ name: fc.constant('put' as const), key: fc.nat(12), variant: fc.nat(5), bytes: fc.nat(3000), replaces: fc.boolean() }) },
+  { weight: 4, arbitrary: fc.record({ name: fc.constant('touch' as const), key: fc.nat(12), variant: fc.nat(5) }) },
+  { weight: 1, arbitrary: fc.record({ name: fc.constantFrom('remove' as const, 'bury' as const), key: fc.nat(12), variant: fc.nat(5) }) },
+  { weight: 1, arbitrary: fc.record({ name: fc.constant('removeKey' as const), key: fc.nat(12) }) },
+  { weight: 1, arbitrary: fc.record({ name: fc.constant('quota' as const), share: fc.constantFrom(0.1, 0.5) }) },
+  { weight: 1, arbitrary: fc.record({ name: fc.constant('clear' as const) }) }
+)
+
+for (const policy of policyNames) {
+  t.test(`${policy}: no sequence of operations goes over bytes, entries or variants, and the index never names what is gone`, async (t) => {
+    fc.assert(fc.property(fc.array(operation, { maxLength: 200 }), fc.integer({ min: 1000, max: 20_000 }), fc.integer({ min: 1, max: 12 }), (operations, maxBytes, maxEntries) => {
+      let now = receivedAt
+      const store = createMemoryStore({ policy, maxBytes, maxEntries, maxVariants: 3, now: () => now, seed: 1 })
+      const keys = Array.from({ length: 13 }, (_, i) => `key ${i}`)
+      for (const operation of operations) {
+        now += 1000
+        const key = 'key' in operation ? keys[operation.key] as string : ''
+        const variants = store.variants(key)
+        const chosen = 'variant' in operation ? variants[operation.variant % Math.max(1, variants.length)] : undefined
+        if (operation.name === 'put') {
+          const entry = entryOf(key, { bytes: operation.bytes, lifetime: operation.bytes % 100, scope: `route${operation.key % 3}.00000000`, language: String(operation.variant) })
+          const stored = store.put(entry, operation.replaces ? chosen ?? null : null, 5)
+          if (stored !== store.variants(key).includes(entry)) throw new Error('what put says is not so')
+          if (operation.replaces && chosen !== undefined && store.variants(key).includes(chosen)) throw new Error('not replaced')
+        } else if (operation.name === 'touch' && chosen !== undefined) store.touch(chosen)
+        else if (operation.name === 'remove' && chosen !== undefined) store.remove(chosen)
+        else if (operation.name === 'bury' && chosen !== undefined) store.bury(chosen)
+        else if (operation.name === 'removeKey') store.removeKey(key)
+        else if (operation.name === 'quota') store.setRouteRules({ quotas: new Map([['route1', operation.share]]), graceMs: 0 })
+        else if (operation.name === 'clear') store.clear()
+
+        const { bytes, entries } = store.statistics()
+        const named = keys.flatMap(key => store.variants(key))
+        if (bytes > maxBytes || entries > maxEntries) throw new Error('over a bound')
+        if (keys.some(key => store.variants(key).length > 3)) throw new Error('too many variants')
+        if (named.length !== entries || named.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0) !== bytes) throw new Error('the index and the policy disagree')
+      }
+    }), { numRuns: 100 })
+    t.pass()
+  })
+
+  t.test(`${policy}: what is expired and cannot be validated leaves first`, async (t) => {
+    let now = receivedAt
+    const store = createMemoryStore({ policy, maxBytes: entryBytes * 10, maxEntries: 1000, maxVariants: 8, now: () => now })
+    const etag = { etag: '"a"', 'cache-control': 'max-age=1' }
+    const put = (key: string, options: EntryOptions) => store.put(entryOf(key, { bytes: 60, ...options }), null)
+    put('key 01', { lifetime: 600 })
+    put('key 02', { lifetime: 1 })
+    put('key 03', { lifetime: 1, fields: etag })
+    put('key 04', { lifetime: 1 })
+    put('key 05', { lifetime: 1, fields: { 'cache-control': 'max-age=1, stale-if-error=600' } })
+    for (let times = 0; times < 3; times++) for (const key of ['key 02', 'key 04']) store.touch(store.variants(key)[0] as StoredEntry)
+    now += 10_000
+    for (let i = 10; store.statistics().evictions < 2; i++) put(`key ${i}`, { lifetime: 600 })
+
+    t.same(['key 01', 'key 02', 'key 03', 'key 04', 'key 05'].map(key => store.variants(key).length), [1, 0, 1, 0, 1])
+  })
+}
+
+t.test('routes that use stale responses keep them from leaving first', async (t) => {
+  let now = receivedAt
+  const store = createMemoryStore({ policy: 'lru', maxBytes: entryBytes * 3, maxEntries: 1000, maxVariants: 8, now: () => now })
+  store.setRouteRules({ quotas: new Map(), graceMs: 60_000 })
+  store.put(entryOf('key 01', { lifetime: 600 }), null)
+  store.put(entryOf('key 02', { lifetime: 1 }), null)
+  store.put(entryOf('key 03', { lifetime: 600 }), null)
+
+  now += 10_000
+  store.put(entryOf('key 04'), null)
+  t.same(['key 01', 'key 02'].map(key => store.variants(key).length), [0, 1])
+
+  now += 60_000
+  store.put(entryOf('key 05', { lifetime: 600 }), null)
+  t.equal(store.variants('key 02').length, 0)
+})
+
+t.test('a route above its quota gives its own, so that a crawler cannot empty another; a reload changes quotas', async (t) => {
+  const store = createMemoryStore({ maxBytes: entryBytes * 40, maxEntries: 1000, maxVariants: 8, now: () => receivedAt })
+  store.setRouteRules({ quotas: new Map([['crawled.often', 0.25]]), graceMs: 0 })
+  const of = (route: string) => (i: number) => entryOf(`${route} ${String(i).padStart(3, '0')}`, { bytes: 1, scope: `${route}.abcdefgh` })
+  const held = (route: string) => Array.from({ length: 300 }, (_, i) => store.variants(of(route)(i).key).length).filter(count => count > 0).length
+
+  for (let i = 0; i < 20; i++) store.put(of('site')(i), null)
+  for (let i = 0; i < 300; i++) store.put(of('crawled.often')(i), null)
+  t.equal(held('site'), 20)
+
+  store.setRouteRules({ quotas: new Map(), graceMs: 0 })
+  for (let i = 0; i < 300; i++) store.put(of('crawled.often')(i), null)
+  t.ok(held('site') < 20, 'without a quota they are equal')
+})
+
+t.test('a new version takes the place of the old one and keeps its standing', async (t) => {
+  const store = createMemoryStore({ policy: 's3-fifo', maxBytes: entryBytes * 10, maxEntries: 1000, maxVariants: 8, now: () => receivedAt })
+  let current = entryOf('key 00')
+  store.put(current, null)
+  for (let i = 10; i < 99; i++) {
+    const next = entryOf('key 00')
+    t.ok(store.put(next, current))
+    current = next
+    store.put(entryOf(`key ${i}`), null)
+  }
+
+  t.same(store.variants('key 00'), [current])
+})
+
+t.test('a response larger than the whole store is refused and takes nothing with it but what it replaces', async (t) => {
+  const store = createMemoryStore({ maxBytes: 5000, maxEntries: 10, maxVariants: 8, now: () => receivedAt })
+  const [kept, replaced] = [entryOf('key 01'), entryOf('key 02')]
+  store.put(kept, null)
+  store.put(replaced, null)
+
+  t.notOk(store.put(entryOf('key 02', { bytes: 6000 }), replaced))
+  t.same([store.variants('key 01').length, store.variants('key 02').length], [1, 0])
+})
+
+t.test('gdsf keeps what the origin server was slow to make', async (t) => {
+  const store = createMemoryStore({ policy: 'gdsf', maxBytes: entryBytes * 10, maxEntries: 1000, maxVariants: 8, now: () => receivedAt })
+  for (let i = 10; i < 20; i++) store.put(entryOf(`key ${i}`), null, i % 2 === 0 ? 900 : 1)
+  for (let i = 20; i < 25; i++) store.put(entryOf(`key ${i}`), null, 1)
+
+  t.same([10, 12, 14, 16, 18].map(i => store.variants(`key ${i}`).length), [1, 1, 1, 1, 1])
+})
