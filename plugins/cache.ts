@@ -7,6 +7,7 @@ import type { FastifyReply, FastifyRequest, preHandlerHookHandler } from 'fastif
 import type { CacheHit, CacheLookup, CacheRequest, HttpCache } from '../src/cache/http-cache.ts'
 import { PackedEntry } from '../src/cache/packed-entry.ts'
 import { formatCacheStatus, type CacheOutcome } from '../src/cache/status.ts'
+import { linesWithout } from '../src/http/fields.ts'
 import { requestKey } from '../src/proxy/cache-key-of.ts'
 import type { Forwarding } from '../src/proxy/forwarding.ts'
 import { sendError } from './errors.ts'
@@ -56,7 +57,7 @@ export default fp<CachePluginOptions>(async function cache (app, options) {
       return respond(request, reply, { statusCode: 304, get lines () { return entry.notModifiedLines }, ownLines, body: null, ...(block === null ? {} : { block }) })
     }
     if (range !== null) {
-      return respond(request, reply, { statusCode: range.statusCode, lines: without(entry.lines, range.replaces), ownLines: [...range.lines, ...ownLines], body: range.body })
+      return respond(request, reply, { statusCode: range.statusCode, lines: linesWithout(entry.lines, range.replaces), ownLines: [...range.lines, ...ownLines], body: range.body })
     }
     const statusCode = entry.response.statusCode
     if (packed === null) return respond(request, reply, { statusCode, lines: entry.lines, ownLines, body: entry.body })
@@ -116,12 +117,4 @@ function cacheRequest (request: FastifyRequest, forwarding: Forwarding, device: 
     authenticated: route.authenticate !== null,
     showKey: runtime.config.cache.statusKey
   }
-}
-
-function without (lines: readonly string[], names: ReadonlySet<string>): string[] {
-  const kept: string[] = []
-  for (let i = 0; i + 1 < lines.length; i += 2) {
-    if (!names.has(lines[i] as string)) kept.push(lines[i] as string, lines[i + 1] as string)
-  }
-  return kept
 }

@@ -13,7 +13,7 @@ import { decideMaxForwards } from '../src/forward/max-forwards.ts'
 import { buildRequestFields } from '../src/forward/request-fields.ts'
 import { responseFields } from '../src/forward/response-fields.ts'
 import { hasPassed } from '../src/forward/via.ts'
-import type { FieldMap } from '../src/http/fields.ts'
+import { linesWithout, type FieldMap } from '../src/http/fields.ts'
 import { limitContent, ContentTooLarge } from '../src/proxy/limit-content.ts'
 import type { Forwarding } from '../src/proxy/forwarding.ts'
 import { cacheKeyOf } from '../src/proxy/cache-key-of.ts'
@@ -124,6 +124,8 @@ export default fp<ForwardOptions>(async function forward (app, options) {
     const { head, body, hasContent } = landing.response
     const answer = cache.share(lookup, head, now())
     if (answer === null) {
+      // Purged before this request came: of those who find that, one asks anew.
+      if (lookup.mayLead && cache.isOutdated(head)) return proceed(request, reply, lookup)
       const flightKey = variantFlightKey(lookup.key, lookup.request, head.response.selecting.map(({ name }) => name), lookup.stored !== null)
       // It selects another variant: so may others, who wait for each other from now on.
       if (flightKey !== lookup.flightKey && lookup.mayLead) return proceed(request, reply, { ...lookup, flightKey, outcome: { ...lookup.outcome, collapsed: false } })
@@ -158,7 +160,7 @@ export default fp<ForwardOptions>(async function forward (app, options) {
       },
       passed ({ statusCode, lines, cacheStatus, outcome, body }) {
         request.cacheOutcome = outcome
-        respond(request, reply, { statusCode, lines, ownLines: ['cache-status', statusLine(cacheStatus, outcome)], body })
+        respond(request, reply, { statusCode, lines: linesWithout(lines, cache.hiddenFields), ownLines: ['cache-status', statusLine(cacheStatus, outcome)], body })
       },
       failed (error) {
         ended()

@@ -7,6 +7,7 @@
 import fp from 'fastify-plugin'
 import fastifyMetrics from 'fastify-metrics'
 import type { Counter, Histogram, Registry } from '@prometheus-io/client'
+import type { PurgeStatistics } from '../src/cache/purging.ts'
 import { outcomeLabel } from '../src/cache/status.ts'
 import type { HoldfastControl } from '../src/control.ts'
 
@@ -82,6 +83,12 @@ export default fp<MetricsOptions>(async function metrics (app, options) {
   gauge('holdfast_cache_max_bytes', 'Bound on the bytes of stored responses.', () => options.stats().cache.maxBytes)
   gauge('holdfast_cache_entries', 'Stored responses.', () => options.stats().cache.entries)
   gauge('holdfast_cache_recording_bytes', 'Bytes of responses on their way into the store.', () => options.stats().cache.recordingBytes)
+  gauge('holdfast_cache_max_entries', 'Bound on the number of stored responses.', () => options.stats().cache.maxEntries)
+  gauge('holdfast_cache_keys', 'Different keys of stored responses; the rest of the entries are further variants.', () => options.stats().cache.keys)
+  gauge('holdfast_cache_tags', 'Different tags of stored responses.', () => options.stats().cache.tags)
+  purgeCounter('holdfast_cache_purges_total', 'Purges, by what was chosen and by mode; without dry runs.', ({ purges }) => purges)
+  purgeCounter('holdfast_cache_purged_responses_total', 'Stored responses that were purged.', ({ responses }) => responses)
+  purgeCounter('holdfast_cache_purged_bytes_total', 'Bytes of stored responses that were purged.', ({ bytes }) => bytes)
   counter('holdfast_cache_hits_total', 'Requests answered without asking the upstream.', [], add => { add({}, options.stats().cache.hits) })
   counter('holdfast_cache_misses_total', 'Requests that no stored response could answer.', [], add => { add({}, options.stats().cache.misses) })
   counter('holdfast_cache_stale_total', 'Requests answered with a stale response.', [], add => { add({}, options.stats().cache.stale) })
@@ -107,6 +114,14 @@ export default fp<MetricsOptions>(async function metrics (app, options) {
 
   function gauge (name: string, help: string, read: () => number): void {
     const made = new prometheus.Gauge({ name, help, registers, collect: () => { made.set(read()) } })
+  }
+
+  function purgeCounter (name: string, help: string, read: (statistics: PurgeStatistics) => number): void {
+    counter(name, help, ['kind', 'mode'], add => {
+      for (const [kind, modes] of Object.entries(options.stats().cache.purges)) {
+        for (const [mode, statistics] of Object.entries(modes)) add({ kind, mode }, read(statistics))
+      }
+    })
   }
 
   function gaugeOf (name: string, help: string, read: (stats: ReturnType<MetricsOptions['stats']>['upstreams'][string]) => number): void {

@@ -7,6 +7,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import { clientOf } from '../src/forward/forwarded.ts'
 import { normaliseTarget, type RequestTarget, type TargetRefusal } from '../src/http/target.ts'
 import type { Forwarding } from '../src/proxy/forwarding.ts'
+import type { ProxyRoute } from '../src/proxy/proxy-route.ts'
 import type { Runtime } from '../src/proxy/runtime.ts'
 import { sendError } from './errors.ts'
 
@@ -51,7 +52,7 @@ export default fp<RequestContextOptions>(async function requestContext (app, opt
     const path = withoutPrefix(target.path, prefix)
     if (path === null) return refuse(request, reply, 'outside-prefix')
 
-    const route = runtime.table.match(target.host, path, request.method)
+    const route = purgedRoute(runtime, target, path, request.method) ?? runtime.table.match(target.host, path, request.method)
     if (route === null) return sendError(request, reply, 404, 'route_not_found')
 
     request.forwarding = {
@@ -75,6 +76,13 @@ export default fp<RequestContextOptions>(async function requestContext (app, opt
     done()
   })
 }, { name: 'request-context', fastify: '5.x' })
+
+/** A PURGE is about what a GET is answered with: its route says who may. Null for everything else. */
+function purgedRoute (runtime: Runtime, target: RequestTarget, path: string, method: string): ProxyRoute | null {
+  if (method !== 'PURGE') return null
+  const route = runtime.table.match(target.host, path, 'GET')
+  return route?.mayPurge === undefined || route.mayPurge === null ? null : route
+}
 
 function refuse (request: FastifyRequest, reply: FastifyReply, reason: TargetRefusal | 'outside-prefix'): void {
   // RFC 9112 3.2 asks for 400. Who writes such requests is not to be read on.

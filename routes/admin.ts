@@ -1,5 +1,6 @@
 /** What operators ask for: metrics, routes, cache numbers, reload. */
 import type { FastifyInstance } from 'fastify'
+import { ReloadResultSchema, StatsSchema } from '../src/admin/schemas.ts'
 import { ConfigError } from '../src/config/load.ts'
 
 export interface ReloadResult { readonly changed: readonly string[], readonly needsRestart: readonly string[] }
@@ -16,11 +17,19 @@ export interface AdminRoutesOptions {
 export default async function adminRoutes (app: FastifyInstance, options: AdminRoutesOptions): Promise<void> {
   let reloading = false
 
-  app.get('/metrics', async (_request, reply) => reply.type(options.metricsContentType).send(await options.metrics()))
-  app.get('/routes', (_request, reply) => { reply.type('text/plain; charset=utf-8').send(options.routeTable()) })
-  app.get('/cache/stats', (_request, reply) => { reply.send(options.statistics()) })
+  app.get('/metrics', { config: { doc: { summary: 'Metrics in the text format of Prometheus', answer: 'text' } } }, async (_request, reply) => {
+    return reply.type(options.metricsContentType).send(await options.metrics())
+  })
 
-  app.post('/reload', async (_request, reply) => {
+  app.get('/routes', { config: { doc: { summary: 'The route table, most specific first', answer: 'text' } } }, (_request, reply) => {
+    reply.type('text/plain; charset=utf-8').send(options.routeTable())
+  })
+
+  app.get('/cache/stats', { config: { doc: { summary: 'Numbers of cache and upstreams', answer: StatsSchema } } }, async () => await options.statistics())
+
+  app.post('/reload', {
+    config: { doc: { summary: 'Reads the configuration again and puts it in force', answer: ReloadResultSchema, errors: { 409: 'Another reload is running.', 422: 'The configuration does not validate; nothing was changed.' } } }
+  }, async (_request, reply) => {
     if (reloading) return reply.code(409).send({ error: { code: 'reload_running', status: 409, message: 'A reload is running.' } })
     reloading = true
     try {

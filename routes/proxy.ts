@@ -27,6 +27,7 @@ export default async function proxyRoutes (app: FastifyInstance): Promise<void> 
       ],
       preParsing: app.passUnparsed,
       preHandler: [
+        app.answerPurge,       // a PURGE from who may ends here
         app.rewriteRequest,    // fixes the upstream target, hence the cache key
         app.answerFromCache    // sends the reply on a hit: the story ends here
       ],

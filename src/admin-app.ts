@@ -1,10 +1,17 @@
 /** The admin listener: health for everybody who reaches it, the rest for holders of the token, where there is one. */
 import Fastify, { LogController, type FastifyInstance, type FastifyServerOptions } from 'fastify'
+import Type from 'typebox'
 import { createHash, timingSafeEqual } from 'node:crypto'
+import adminCacheRoutes, { type AdminCacheRoutesOptions } from '../routes/admin-cache.ts'
 import adminRoutes, { type AdminRoutesOptions } from '../routes/admin.ts'
+import { collectRoutes, useOwnValidation } from './admin/documented.ts'
+import { createOpenapi } from './admin/openapi.ts'
+import { RequestError, Unavailable } from './admin/request-error.ts'
+import { TurnsBusy } from './cache/turns.ts'
+import { packageVersion } from './version.ts'
 import healthRoutes, { type HealthRoutesOptions } from '../routes/health.ts'
 
-export interface AdminAppOptions extends AdminRoutesOptions, HealthRoutesOptions {
+export interface AdminAppOptions extends AdminRoutesOptions, AdminCacheRoutesOptions, HealthRoutesOptions {
   readonly token: string | undefined
   readonly logger: FastifyServerOptions['loggerInstance']
 }
@@ -23,7 +30,19 @@ export async function createAdminApp (options: AdminAppOptions): Promise<Fastify
   app.setNotFoundHandler((_request, reply) => {
     reply.code(404).send({ error: { code: 'not_found', status: 404, message: 'There is no such page; see docs/operations.md.' } })
   })
-  app.setErrorHandler((error: Error & { statusCode?: number }, request, reply) => {
+  const routes = collectRoutes(app)
+  useOwnValidation(app)
+
+  app.setErrorHandler((error: Error & { statusCode?: number, code?: string }, request, reply) => {
+    const { code = '', message } = error
+    if (error instanceof RequestError) {
+      reply.code(400).send({ error: { code, status: 400, message, problems: error.problems } })
+      return
+    }
+    if (error instanceof Unavailable || error instanceof TurnsBusy) {
+      reply.code(503).send({ error: { code, status: 503, message } })
+      return
+    }
     const status = error.statusCode ?? 500
     if (status >= 500) request.log.error({ err: error }, 'admin request failed')
     reply.code(status).send({ error: { code: status >= 500 ? 'internal_error' : 'bad_request', status, message: status >= 500 ? 'Something went wrong here.' : error.message } })
@@ -41,6 +60,8 @@ export async function createAdminApp (options: AdminAppOptions): Promise<Fastify
       })
     }
     await guarded.register(adminRoutes, options)
+    await guarded.register(adminCacheRoutes, options)
+    guarded.get('/openapi.json', { config: { doc: { summary: 'This description', answer: Type.Object({}) } } }, async () => createOpenapi(routes, packageVersion(), token !== undefined))
   })
   return app
 }

@@ -7,6 +7,7 @@ import errors from '../plugins/errors.ts'
 import forward from '../plugins/forward.ts'
 import loadShedding from '../plugins/load-shedding.ts'
 import messageChecks from '../plugins/message-checks.ts'
+import purge from '../plugins/purge.ts'
 import metrics from '../plugins/metrics.ts'
 import rateLimit from '../plugins/rate-limit.ts'
 import requestContext from '../plugins/request-context.ts'
@@ -21,6 +22,7 @@ import { resolveConfig } from './config/load.ts'
 import type { Config, ConfigInput, RouteConfig } from './config/schema.ts'
 import type { HoldfastControl } from './control.ts'
 import { createPseudonym } from './forward/via.ts'
+import { createCacheCommand } from './proxy/command.ts'
 import { createControl } from './proxy/control.ts'
 import type { RouteFilters } from './proxy/proxy-route.ts'
 import { createRuntime, type Runtime } from './proxy/runtime.ts'
@@ -37,6 +39,8 @@ export interface HoldfastOptions {
   readonly now?: () => number
   /** Tells classes of devices apart that get different responses, such as `phone` and `desktop`; part of the cache key. */
   readonly deviceClass?: (request: FastifyRequest) => string
+  /** Carries out what is asked for with the method `PURGE`, in place of this process alone. */
+  readonly purge?: HoldfastControl['purge']
   /** Count what Node says of the process among the metrics. */
   readonly processMetrics?: boolean
   /** Receives the running proxy's controls, also where encapsulation hides `app.holdfast`. */
@@ -55,7 +59,8 @@ export async function holdfast (app: FastifyInstance, options: HoldfastOptions):
     maxEntries: config.cache.maxEntries,
     maxVariants: config.cache.maxVariants
   })
-  const httpCache = createHttpCache({ store, onFailure: error => { app.log.warn({ err: error, code: 'store_failed' }, 'the store failed') } })
+  const tagRules = { fields: config.cache.tagFields, forward: config.cache.forwardTags, maxTags: config.cache.maxTags }
+  const httpCache = createHttpCache({ store, tagRules, onFailure: error => { app.log.warn({ err: error, code: 'store_failed' }, 'the store failed') } })
 
   await app.register(requestEnd)
   await app.register(errors, { identifier: config.cache.name })
@@ -68,8 +73,10 @@ export async function holdfast (app: FastifyInstance, options: HoldfastOptions):
     authenticate: route.auth === undefined ? null : app.createRouteAuthentication(route.auth)
   })
   let runtime: Runtime = createRuntime(config, null, makeFilters, { log: app.log })
+  const command = createCacheCommand({ cache: httpCache, current: () => runtime, mount: app.prefix, now })
   const control = createControl({
     cache: httpCache,
+    command,
     current: () => runtime,
     replace: next => { runtime = next },
     build: (next, previous) => createRuntime(next, previous, makeFilters, { log: app.log }),
@@ -79,6 +86,7 @@ export async function holdfast (app: FastifyInstance, options: HoldfastOptions):
 
   await app.register(messageChecks, { maxFields: config.server.limits.headerCount })
   await app.register(requestContext, { runtime: () => runtime, prefix: app.prefix })
+  await app.register(purge, { purge: options.purge ?? command.purge })
   await app.register(rewrite)
   await app.register(cache, { cache: httpCache, identifier: config.cache.name, now, ...(options.deviceClass === undefined ? {} : { deviceClass: options.deviceClass }) })
   await app.register(forward, { cache: httpCache, identifier: config.cache.name, pseudonym: createPseudonym(config.cache.name), now })

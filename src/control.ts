@@ -1,5 +1,7 @@
 /** What an operator or application can do with a running proxy. */
+import type { EntriesPage, EntriesQuery, EntryAnswer, PurgeResult, PurgeSelector } from './admin/schemas.ts'
 import type { CacheStatistics } from './cache/http-cache.ts'
+import type { PurgeOptions } from './cache/purging.ts'
 import type { Config } from './config/schema.ts'
 import type { UpstreamStatistics } from './upstream/exchange.ts'
 
@@ -13,6 +15,16 @@ export interface HoldfastControl {
    */
   reload (config: Config): Promise<{ readonly changed: readonly string[], readonly needsRestart: readonly string[] }>
   isReady (): { readonly ready: boolean, readonly reasons: readonly string[] }
+  /**
+   * Takes stored responses out (`hard`), or makes them stale (`soft`), some milliseconds in a turn of the event loop; what
+   * is being fetched at this moment is not stored. Rejects with a `RequestError` for what cannot be meant.
+   * @returns how many there were, and their bytes
+   */
+  purge (selector: PurgeSelector, options?: PurgeOptions): Promise<PurgeResult>
+  /** A page of what is stored. */
+  entries (query?: EntriesQuery): Promise<EntriesPage>
+  /** Everything that is stored under a URL, with what decides on its use. */
+  entry (url: string): Promise<EntryAnswer>
   stats (): { readonly cache: CacheStatistics, readonly upstreams: Readonly<Record<string, UpstreamStatistics>> }
 }
 

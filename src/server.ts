@@ -1,7 +1,6 @@
 #!/usr/bin/env node
 /** The command line: `holdfast [start|check|routes|help|version] [flags]`. */
 import cluster from 'node:cluster'
-import { readFileSync } from 'node:fs'
 import { parseArguments, usage, type Arguments } from './cli/arguments.ts'
 import { runCheck } from './cli/check.ts'
 import { formatRouteTable } from './cli/routes-table.ts'
@@ -11,6 +10,7 @@ import { startInstance } from './server/instance.ts'
 import { createProcessLog, type ProcessLog } from './server/logger.ts'
 import { endWithErrors, endWithSignals } from './server/signals.ts'
 import { startPrimary, startWorker } from './server/workers.ts'
+import { packageVersion } from './version.ts'
 
 /** Oldest Node that everything used here is made for. */
 const oldestNode = [22, 19] as const
@@ -29,7 +29,7 @@ async function run (given: Arguments): Promise<void> {
       process.stdout.write(usage)
       return
     case 'version':
-      process.stdout.write(`${version()}\n`)
+      process.stdout.write(`${packageVersion()}\n`)
       return
     case 'check':
       process.exitCode = await runCheck(given, process.stdout)
@@ -115,17 +115,4 @@ function fail (error: unknown): void {
   else if (code === 'EADDRINUSE' || code === 'EACCES' || code === 'EADDRNOTAVAIL') process.stderr.write(`holdfast: cannot listen: ${(error as Error).message} (${code})\n`)
   else process.stderr.write(`holdfast: ${error instanceof Error ? error.stack : String(error)}\n`)
   process.exit(1)
-}
-
-function version (): string {
-  // Beside the sources, or one level further up from `dist/src`.
-  for (const place of ['../package.json', '../../package.json']) {
-    try {
-      const found = JSON.parse(readFileSync(new URL(place, import.meta.url), 'utf8')) as { name?: string, version?: string }
-      if (found.name === 'holdfast' && found.version !== undefined) return found.version
-    } catch {
-      // The other place.
-    }
-  }
-  return 'unknown'
 }

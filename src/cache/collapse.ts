@@ -5,11 +5,11 @@
  * is everybody's, or the advice to go on alone. After that advice the key is remembered for a while, so that requests for
  * pages that are different for everybody do not queue up behind each other.
  */
-import type { EntryHead } from './entry.ts'
+import type { SharedHead } from './recording.ts'
 import type { SharedBody } from './shared-body.ts'
 
 export interface SharedResponse {
-  readonly head: EntryHead
+  readonly head: SharedHead
   readonly body: SharedBody
   /** False where the status has none. */
   readonly hasContent: boolean

@@ -1,8 +1,11 @@
 /** What the actions of the cache share: the store, the order of removals, the budget for recordings, the counts. */
 import type { RecordingBudget } from './body-recorder.ts'
+import type { PurgeCounts } from './purging.ts'
 import { createRemovalLog, type RemovalLog } from './removal-log.ts'
 import { createSearchIndex, type SearchIndex } from './search-index.ts'
 import type { CacheStore, StoredEntry } from './store.ts'
+import { defaultTagRules, type TagRules } from './tags.ts'
+import { createTurns, type Turns } from './turns.ts'
 
 export interface CacheContext {
   readonly store: CacheStore
@@ -10,6 +13,12 @@ export interface CacheContext {
   readonly removals: RemovalLog
   /** Invalidations of groups, and of URIs whose responses have several keys: members are recognised when they are looked up. */
   readonly invalidations: RemovalLog
+  /** Purges of tags. Entries are purged at once; what is under way is recognised when its tags are known. */
+  readonly tagPurges: RemovalLog
+  readonly tagRules: TagRules
+  /** The work of purges and listings. */
+  readonly turns: Turns
+  readonly purges: PurgeCounts
   readonly searches: SearchIndex
   readonly budget: RecordingBudget
   /** Requests of one URI are told apart somewhere, so that its responses have several keys. */
@@ -23,13 +32,17 @@ export interface CacheContext {
 const minRecordingBytes = 1024 * 1024
 
 /** @param onFailure called when the store throws */
-export function createContext (store: CacheStore, onFailure: (error: unknown) => void): CacheContext {
+export function createContext (store: CacheStore, onFailure: (error: unknown) => void, tagRules: TagRules = defaultTagRules): CacheContext {
   const counts = { failures: 0, hits: 0, misses: 0, stale: 0, collapsed: 0 }
   const clock = { count: 0 }
   return {
     store,
     removals: createRemovalLog(clock),
     invalidations: createRemovalLog(clock),
+    tagPurges: createRemovalLog(clock),
+    tagRules,
+    turns: createTurns(),
+    purges: {},
     severalKeys: false,
     searches: createSearchIndex(),
     budget: { maxBytes: Math.max(minRecordingBytes, store.statistics().maxBytes / 2), usedBytes: 0 },
@@ -52,4 +65,17 @@ export function isInvalidated (context: CacheContext, { groups, key, uri, moment
   // Most entries have neither, and cost nothing here.
   if (groups.length > 0 && groups.some(group => invalidations.happenedSince(group, moment))) return true
   return key !== uri && invalidations.happenedSince(uri, moment)
+}
+
+type Origin = Pick<StoredEntry, 'groups' | 'key' | 'uri' | 'tags' | 'moment'>
+
+/** Whether what was asked for at this moment must not be stored, nor be confirmed, because it was removed or purged since. */
+export function isSuperseded (context: CacheContext, origin: Origin): boolean {
+  const { removals, tagPurges } = context
+  return removals.happenedSince(origin.uri, origin.moment) || isInvalidated(context, origin) || origin.tags.some(tag => tagPurges.happenedSince(tag, origin.moment))
+}
+
+/** Whether an entry is still there: it may have been purged while it was being validated. */
+export function isStored ({ store }: CacheContext, entry: StoredEntry): boolean {
+  return store.variants(entry.key).includes(entry)
 }

@@ -11,6 +11,7 @@ import { heldBytes, wholeContent } from './parts.ts'
 import type { ReasonWord } from './reasons.ts'
 import type { StoredEntry, StoredParts } from './store.ts'
 import type { StoredResponse } from './stored-response.ts'
+import { tagOverheadBytes } from './tag-index.ts'
 import { selectingFields, type SelectingField, type VaryMode } from './vary.ts'
 
 /** What an entry costs beyond its bytes: objects, index and recency list; measured with 1 KiB responses (see docs/caching.md). */
@@ -25,6 +26,7 @@ export interface EntryPlace {
   readonly uri: string
   readonly scope: string
   readonly groups: readonly string[]
+  readonly tags: readonly string[]
   readonly moment: number
 }
 
@@ -94,7 +96,9 @@ export function createPartialEntry (place: EntryPlace, head: EntryHead, parts: S
 
 /** The same content under another head. */
 export function withHead (entry: StoredEntry, place: EntryPlace, head: EntryHead): PackedEntry {
-  return entry.parts === null ? createEntry(place, head, entry.body) : createPartialEntry(place, head, entry.parts)
+  const renewed = entry.parts === null ? createEntry(place, head, entry.body) : createPartialEntry(place, head, entry.parts)
+  renewed.hits = entry.hits
+  return renewed
 }
 
 /** The head of an entry, to be changed in a few places. */
@@ -109,18 +113,18 @@ export function headOf ({ response, lines, notModifiedLines }: StoredEntry): Ent
   }
 }
 
-export function placeOfEntry ({ key, uri, scope, groups }: StoredEntry, moment: number): EntryPlace {
-  return { key, uri, scope, groups, moment }
+export function placeOfEntry ({ key, uri, scope, groups, tags }: StoredEntry, moment: number): EntryPlace {
+  return { key, uri, scope, groups, tags, moment }
 }
 
-function pack ({ key, uri, scope, groups, moment }: EntryPlace, { response, commonLines, contentLines, hiddenLines }: EntryHead, content: Buffer | string | null, parts: StoredParts | null): PackedEntry {
+function pack ({ key, uri, scope, groups, tags, moment }: EntryPlace, { response, commonLines, contentLines, hiddenLines }: EntryHead, content: Buffer | string | null, parts: StoredParts | null): PackedEntry {
   const { statusCode, control, selecting, receivedAt, initialAge, freshnessLifetime, override } = response
   // A stored response is complete, so its length is known also where it came chunked; a 204 must not say one (RFC 9110 8.6).
   const described = content === null || statusCode === 204 ? contentLines : [...contentLines, 'content-length', String(content.length)]
   const headBytes = [commonLines, described, hiddenLines].reduce((bytes, lines) => bytes + lines.reduce((sum, part) => sum + part.length + 2, 0), 0)
-  const keyBytes = key.length + (uri === key ? 0 : uri.length) + groups.reduce((bytes, group) => bytes + group.length, 0)
+  const keyBytes = key.length + (uri === key ? 0 : uri.length) + groups.reduce((bytes, group) => bytes + group.length, 0) + tags.reduce((bytes, tag) => bytes + tag.length + tagOverheadBytes, 0)
   const sizeBytes = overheadBytes + headBytes + keyBytes + (content === null ? partialBytes(parts as StoredParts) : content.length)
-  const state = { key, uri, scope, groups, moment, statusCode, control, selecting, receivedAt, initialAge, freshnessLifetime, override, parts, sizeBytes }
+  const state = { key, uri, scope, groups, tags, moment, statusCode, control, selecting, receivedAt, initialAge, freshnessLifetime, override, parts, sizeBytes }
   return PackedEntry.pack(state, { commonLines, contentLines: described, hiddenLines }, content)
 }
 

@@ -1,8 +1,8 @@
 /** Stored responses brought up to date by a 304 or a response to HEAD, or used although stale because the upstream failed (RFC 9111 4.3, RFC 5861 4). */
 import { linesOf } from '../forward/response-fields.ts'
 import type { FieldMap } from '../http/fields.ts'
-import { isInvalidated, type CacheContext } from './context.ts'
-import { headOf, placeOfEntry, withHead } from './entry.ts'
+import { isStored, isSuperseded, type CacheContext } from './context.ts'
+import { headOf, placeOfEntry, withHead, type EntryPlace } from './entry.ts'
 import { forwarded, hitWith, type CacheForward, type CacheHit, type CacheRequest } from './lookup.ts'
 import { answerRange } from './range-answer.ts'
 import { groupKeys, updatedHead, type ReceivedResponse } from './recording.ts'
@@ -32,14 +32,15 @@ export function freshen (context: CacheContext, lookup: CacheForward, response: 
     // A response that this request did not select by its fields stays where it is, for those who do.
     const ownHead = isSelected ? head : { ...head, response: { ...head.response, selecting: stored.response.selecting } }
     // Groups are fields like others: those of the 304 replace the stored ones (RFC 9875 2, RFC 9111 3.2).
-    const place = { ...placeOfEntry(stored, moment), groups: groupKeys(request, head.response.fields) }
+    const place = { ...placeAfter(stored, response, moment), groups: groupKeys(request, head.response.fields) }
     const own = withHead(stored, place, ownHead)
-    const keep = head.mayStay && !context.removals.happenedSince(stored.uri, moment) && !isInvalidated(context, place) && !isInvalidated(context, placeOfEntry(stored, moment))
+    const superseded = isSuperseded(context, place) || isSuperseded(context, placeOfEntry(stored, moment))
+    const keep = head.mayStay && !superseded
     const put = context.safely(false, () => {
       // 5.2.1.5: nothing of the answer to such a request stays.
       if (keep && lookup.control?.noStore === true) return false
-      // What took its place meanwhile is younger.
-      if (!context.store.variants(stored.key).includes(stored)) return false
+      // What took its place meanwhile is younger; what was taken out stays out, what a purge made stale stays stale.
+      if (!isStored(context, stored) || (superseded && head.mayStay)) return false
       // Which values a field had that the 304 adds to `Vary` is not known of the request that stored it (4.1).
       if (keep && (isSelected || sameNames(head.response.selecting, stored.response.selecting))) return context.store.put(own, stored)
       context.store.remove(stored)
@@ -87,7 +88,7 @@ export function updateFromHead (context: CacheContext, { request, control, key, 
   context.safely(undefined, () => {
     for (const stored of [...context.store.variants(key)]) {
       // What was stored since the HEAD was sent is younger than what it says.
-      if (stored.response.receivedAt > response.requestedAt || context.removals.happenedSince(stored.uri, moment)) continue
+      if (stored.response.receivedAt > response.requestedAt || isSuperseded(context, placeAfter(stored, response, moment)) || isSuperseded(context, placeOfEntry(stored, moment))) continue
       if (selects(request.fields, stored.response.selecting, request.rules.vary)) updateOne(context, stored, request, response, moment)
     }
   })
@@ -101,14 +102,22 @@ function updateOne (context: CacheContext, stored: StoredEntry, request: CacheRe
     return
   }
   const head = updatedHead(stored, request, response)
-  if (head.mayStay) context.store.put(withHead(stored, placeOfEntry(stored, moment), head), stored)
+  if (head.mayStay) context.store.put(withHead(stored, placeAfter(stored, response, moment), head), stored)
   else context.store.remove(stored)
+}
+
+/** Where a response belongs after an update: tags are said anew, or stay. */
+function placeAfter (stored: StoredEntry, { tags }: ReceivedResponse, moment: number): EntryPlace {
+  const place = placeOfEntry(stored, moment)
+  return Array.isArray(tags) ? { ...place, tags } : place
 }
 
 /** The stored response to use although it is stale, because the upstream failed; null if there is none that may be. */
 export function staleOnError (context: CacheContext, lookup: CacheForward, now: number, fwdStatus: number | null): CacheHit | null {
   const { stored, request } = lookup
   if (stored === null || !mayServeStaleOnError(stored.response, lookup.control, request.rules, now)) return null
+  // Taken out, and not only made stale.
+  if (isSuperseded(context, placeOfEntry(stored, lookup.moment)) && !context.safely(false, () => isStored(context, stored))) return null
   const range = answerRange(request, stored, now)
   if (range === 'missing') return null
   context.counts.stale++

@@ -5,16 +5,19 @@
  * miss, a counted failure and a warning, never an error to a client.
  */
 import { fieldValue, type FieldMap } from '../http/fields.ts'
-import { createContext } from './context.ts'
-import type { EntryHead } from './entry.ts'
+import { createContext, isSuperseded } from './context.ts'
 import { freshen, staleOnError, updateFromHead } from './freshening.ts'
 import { groupKey, groupsOf } from './groups.ts'
 import { primaryKey, uriKey, type KeyParts } from './key.ts'
+import { listEntries, type ListOptions, type Listing } from './listing.ts'
 import { isAnsweredByNotModified, lookUp, type CacheForward, type CacheHit, type CacheLookup, type CacheRequest } from './lookup.ts'
-import { record, type ReceivedResponse, type Recording } from './recording.ts'
+import { purge, type PurgeCount, type PurgeCounts, type PurgeOptions } from './purging.ts'
+import { record, type ReceivedResponse, type Recording, type SharedHead } from './recording.ts'
 import { decideReuse } from './reuse.ts'
+import { selected, type Selection } from './selection.ts'
 import type { CacheOutcome } from './status.ts'
-import type { CacheStore, StoreStatistics } from './store.ts'
+import type { CacheStore, StoredEntry, StoreStatistics } from './store.ts'
+import { hiddenTagFields, takeTags, type TagRules } from './tags.ts'
 import { selects } from './vary.ts'
 
 export type { CacheForward, CacheHit, CacheLookup, CacheRequest } from './lookup.ts'
@@ -24,6 +27,8 @@ export interface HttpCacheOptions {
   readonly store: CacheStore
   /** Called when the store throws. */
   readonly onFailure: (error: unknown) => void
+  /** Fields that carry tags; `Surrogate-Key` and `Cache-Tag` by default. */
+  readonly tagRules?: TagRules
 }
 
 export interface CacheStatistics extends StoreStatistics {
@@ -38,6 +43,7 @@ export interface CacheStatistics extends StoreStatistics {
   readonly stale: number
   /** Requests answered with the response that another one had asked for. */
   readonly collapsed: number
+  readonly purges: PurgeCounts
 }
 
 /** A response that another request asked for, as it answers one that waited; its content streams. */
@@ -59,27 +65,39 @@ export interface HttpCache {
   /** False once what it asks for was invalidated since: the answer must not be given to who asks now. */
   isCurrent (lookup: CacheForward): boolean
   /** The answer that another request's response makes for one that waited for it; null when it may not use it. */
-  share (lookup: CacheForward, head: EntryHead, now: number): SharedAnswer | null
+  share (lookup: CacheForward, head: SharedHead, now: number): SharedAnswer | null
+  /** Whether a response that has come was purged, or its URI or group invalidated, after it was asked for. */
+  isOutdated (head: SharedHead): boolean
   /** Removes all under the keys of a target URI that changed (RFC 9111 4.4); returns how many responses went at once. */
   invalidate (targets: readonly KeyParts[]): number
   /** What an unsafe request's answer says of groups (RFC 9875 2.2.1, 3). */
   invalidateGroups (target: Pick<KeyParts, 'scheme' | 'authority'>, fields: FieldMap): void
   /** Removes what was stored under rules that are no longer in force. */
   retainScopes (scopes: ReadonlySet<string>): Promise<number>
+  /** Takes out, or makes stale, what is selected, some milliseconds in a turn of the event loop. Rejects when the store throws. */
+  purge (selection: Selection, options: PurgeOptions, now: number): Promise<PurgeCount>
+  /** A page of what is stored. */
+  list (selection: Selection, options: ListOptions): Promise<Listing>
+  /** Everything under some target URIs. */
+  find (targets: readonly KeyParts[]): Promise<readonly StoredEntry[]>
+  /** Names, in lower case, of response fields that are for this cache alone. */
+  readonly hiddenFields: ReadonlySet<string>
   statistics (): CacheStatistics
   clear (): void
 }
 
 export function createHttpCache (options: HttpCacheOptions): HttpCache {
   const { store } = options
-  const context = createContext(store, options.onFailure)
+  const context = createContext(store, options.onFailure, options.tagRules)
   const { removals, invalidations, searches, counts, safely } = context
+
+  const tagged = (response: ReceivedResponse): ReceivedResponse => ({ ...response, ...takeTags(response.fields, context.tagRules) })
 
   return {
     lookup: (request, now) => lookUp(context, request, now),
-    record: (lookup, response, maxBytes) => record(context, lookup, response, maxBytes),
-    freshen: (lookup, response) => freshen(context, lookup, response),
-    updateFromHead: (lookup, response) => updateFromHead(context, lookup, response),
+    record: (lookup, response, maxBytes) => record(context, lookup, tagged(response), maxBytes),
+    freshen: (lookup, response) => freshen(context, lookup, tagged(response)),
+    updateFromHead: (lookup, response) => updateFromHead(context, lookup, tagged(response)),
     onUpstreamFailure: (lookup, now, fwdStatus) => staleOnError(context, lookup, now, fwdStatus),
 
     isCurrent: ({ request, moment }) => !removals.happenedSince(uriKey(request), moment),
@@ -87,6 +105,8 @@ export function createHttpCache (options: HttpCacheOptions): HttpCache {
     share (lookup, head, now) {
       const { request, control } = lookup
       if (!selects(request.fields, head.response.selecting, request.rules.vary)) return null
+      // It was asked for before a purge, and this request came after it.
+      if (isSuperseded(context, head.place) && !isSuperseded(context, { ...head.place, moment: lookup.moment })) return null
       const decision = decideReuse(head.response, control, request.rules, now)
       // A stale one would have to be validated first, which is what this request waited for.
       if (!decision.reuse || decision.ttl < 0) return null
@@ -101,6 +121,8 @@ export function createHttpCache (options: HttpCacheOptions): HttpCache {
         outcome: { ...lookup.outcome, fwdStatus: response.statusCode, collapsed: true, ttl: decision.ttl, detail: decision.detail ?? lookup.outcome.detail }
       }
     },
+
+    isOutdated: head => isSuperseded(context, head.place),
 
     invalidate (targets) {
       return safely(0, () => targets.reduce((removed, target) => {
@@ -122,7 +144,18 @@ export function createHttpCache (options: HttpCacheOptions): HttpCache {
       return store.removeWhere(entry => !scopes.has(entry.scope))
     },
 
-    statistics: () => ({ ...store.statistics(), recordingBytes: context.budget.usedBytes, ...counts }),
+    purge: (selection, options, now) => purge(context, selection, options, now),
+    list: (selection, options) => listEntries(context, selection, options),
+
+    async find (targets) {
+      const found: StoredEntry[] = []
+      await context.turns.run(selected(context, { kind: 'url', targets, tags: null, places: null }), entry => found.push(entry) < maxFound)
+      return found
+    },
+
+    hiddenFields: hiddenTagFields(context.tagRules),
+
+    statistics: () => ({ ...store.statistics(), recordingBytes: context.budget.usedBytes, ...counts, purges: context.purges }),
 
     clear () {
       removals.noteAll()
@@ -131,6 +164,9 @@ export function createHttpCache (options: HttpCacheOptions): HttpCache {
     }
   }
 }
+
+/** Entries of one URI that are looked at: keyed by cookies, there may be any number. */
+const maxFound = 1000
 
 /** Of a response that still streams the origin server's own length is the only one known. */
 function lengthLine (fields: FieldMap): readonly string[] {

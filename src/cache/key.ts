@@ -27,6 +27,22 @@ export function uriKey ({ scope, scheme, authority, path, query }: KeyParts): st
   return `${scope.length},${scheme.length},${authority.length},${path.length},${query.length} ${scope} ${scheme}://${authority}${path}${query}`
 }
 
+/** The parts that `uriKey` was made of; null for any other text. */
+export function parseUriKey (key: string): Omit<KeyParts, 'extra'> | null {
+  const start = key.indexOf(' ') + 1
+  const lengths = key.slice(0, Math.max(0, start - 1)).split(',').map(Number)
+  const [scope = NaN, scheme = NaN, authority = NaN, path = NaN, query = NaN] = lengths
+  const pathAt = start + scope + 1 + scheme + 3 + authority
+  if (lengths.length !== 5 || pathAt + path + query !== key.length) return null
+  return {
+    scope: key.slice(start, start + scope),
+    scheme: key.slice(start + scope + 1, start + scope + 1 + scheme),
+    authority: key.slice(pathAt - authority, pathAt),
+    path: key.slice(pathAt, pathAt + path),
+    query: key.slice(pathAt + path)
+  }
+}
+
 /** Everything but the query, for what is declared about the queries of one path. */
 export function pathKey (parts: KeyParts): string {
   return `path ${primaryKey({ ...parts, query: '' })}`

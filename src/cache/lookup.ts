@@ -102,6 +102,7 @@ export function lookUp (context: CacheContext, request: CacheRequest, now: numbe
       return completing(entry)
     }
     context.counts.hits++
+    entry.hits++
     if (decision.ttl < 0) context.counts.stale++
     const revalidate = decision.revalidate ? background(entry) : null
     const foreign = entry.key === key ? null : 'no-vary-search'

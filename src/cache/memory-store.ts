@@ -6,6 +6,7 @@
  */
 import { LRUCache } from 'lru-cache'
 import type { CacheStore, StoredEntry, StoreStatistics } from './store.ts'
+import { createTagIndex } from './tag-index.ts'
 
 export interface MemoryStoreOptions {
   readonly maxBytes: number
@@ -20,6 +21,7 @@ const none: readonly StoredEntry[] = Object.freeze([])
 
 export function createMemoryStore (options: MemoryStoreOptions): CacheStore {
   const index = new Map<string, StoredEntry[]>()
+  const tags = createTagIndex()
   let evictions = 0
 
   const recency = options.maxBytes < 1
@@ -37,12 +39,25 @@ export function createMemoryStore (options: MemoryStoreOptions): CacheStore {
     if (entries === undefined) return
     const place = entries.indexOf(entry)
     if (place === -1) return
+    tags.remove(entry)
     if (entries.length === 1) index.delete(entry.key)
     else entries.splice(place, 1)
   }
 
   return {
     variants: key => index.get(key) ?? none,
+
+    * entries () {
+      // Of several variants a copy, from which none is missed when one goes.
+      for (const entries of index.values()) yield * entries.length === 1 ? entries : [...entries]
+    },
+
+    tagged: tags.tagged,
+
+    * ofUri (uri) {
+      yield * [...index.get(uri) ?? none]
+      yield * tags.keyed(uri)
+    },
 
     touch (entry) { recency?.get(entry) },
 
@@ -52,6 +67,7 @@ export function createMemoryStore (options: MemoryStoreOptions): CacheStore {
         return false
       }
       if (replaces !== null) recency.delete(replaces)
+      tags.add(entry)
       const entries = index.get(entry.key)
       if (entries === undefined) {
         index.set(entry.key, [entry])
@@ -108,7 +124,9 @@ export function createMemoryStore (options: MemoryStoreOptions): CacheStore {
         maxBytes: options.maxBytes,
         entries: recency?.size ?? 0,
         maxEntries: options.maxEntries,
-        evictions
+        evictions,
+        keys: index.size,
+        tags: tags.tags
       }
     }
   }

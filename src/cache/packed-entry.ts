@@ -21,6 +21,7 @@ export interface PackedState {
   readonly uri: string
   readonly scope: string
   readonly groups: readonly string[]
+  readonly tags: readonly string[]
   readonly moment: number
   readonly statusCode: number
   readonly control: CacheControl
@@ -62,6 +63,7 @@ export class PackedEntry implements StoredEntry, StoredResponse {
   readonly uri: string
   readonly scope: string
   readonly groups: readonly string[]
+  readonly tags: readonly string[]
   readonly moment: number
   readonly statusCode: number
   readonly control: CacheControl
@@ -72,6 +74,7 @@ export class PackedEntry implements StoredEntry, StoredResponse {
   readonly override: ReasonWord | null
   readonly parts: StoredParts | null
   readonly sizeBytes: number
+  hits = 0
   readonly text: string
   readonly commonLength: number
   readonly headLength: number
@@ -83,6 +86,7 @@ export class PackedEntry implements StoredEntry, StoredResponse {
     this.uri = state.uri
     this.scope = state.scope
     this.groups = state.groups
+    this.tags = state.tags
     this.moment = state.moment
     this.statusCode = state.statusCode
     this.control = state.control
@@ -121,8 +125,8 @@ export class PackedEntry implements StoredEntry, StoredResponse {
 
   /** Everything but text and contents, to be saved. */
   state () {
-    const { key, uri, scope, groups, statusCode, control, selecting, receivedAt, initialAge, freshnessLifetime, override, commonLength, headLength, hidden, sizeBytes } = this
-    return { key, uri, scope, groups, statusCode, control, selecting, receivedAt, initialAge, freshnessLifetime, override, commonLength, headLength, hidden, sizeBytes }
+    const { key, uri, scope, groups, tags, statusCode, control, selecting, receivedAt, initialAge, freshnessLifetime, override, commonLength, headLength, hidden, sizeBytes } = this
+    return { key, uri, scope, groups, tags, statusCode, control, selecting, receivedAt, initialAge, freshnessLifetime, override, commonLength, headLength, hidden, sizeBytes }
   }
 
   /** Head and response are one object: two would cost more than some contents. */

@@ -31,6 +31,7 @@ export const reasons = {
   'vary-generated': { sentence: 'The response depends on a field that the proxy itself sets for each request.', source: 'RFC 9111 section 4.1' },
   'set-cookie': { sentence: 'The response sets a cookie, and the route does not store such responses.', source: 'routes[].cache.setCookie; RFC 9111 section 7.3' },
   'no-lifetime': { sentence: 'The response has neither a lifetime nor a validator.', source: 'RFC 9111 section 3' },
+  'too-many-tags': { sentence: 'The response has more or longer tags than are kept, so a purge could pass it by.', source: 'cache.maxTags' },
   'too-large': { sentence: 'The content is larger than the cache stores.', source: 'cache.maxResponseBytes' },
   'no-room': { sentence: 'Too much is being recorded at this moment.', source: 'cache.maxBytes' },
   incomplete: { sentence: 'The content was cut short.', source: 'RFC 9111 section 3.3' },

@@ -3,8 +3,8 @@ import { absentControl } from '../http/cache-control.ts'
 import { strongMatch, weakMatch } from '../http/entity-tag.ts'
 import { fieldValue, type FieldMap } from '../http/fields.ts'
 import { createBodyRecorder, type RecordingEnd } from './body-recorder.ts'
-import { isInvalidated, type CacheContext } from './context.ts'
-import { createEntry, createHead, createPartialEntry, withHead, type EntryHead, type EntryPlace } from './entry.ts'
+import { isSuperseded, type CacheContext } from './context.ts'
+import { createEntry, createHead, createPartialEntry, placeOfEntry, withHead, type EntryHead, type EntryPlace } from './entry.ts'
 import { freshnessLifetime } from './freshness.ts'
 import { groupKey, groupsOf } from './groups.ts'
 import { uriKey } from './key.ts'
@@ -17,6 +17,7 @@ import type { CacheOutcome } from './status.ts'
 import { decideStoring } from './storing.ts'
 import type { Segment, StoredEntry } from './store.ts'
 import { updatedFields } from './validation.ts'
+import type { Tags } from './tags.ts'
 import { selects, varyNames } from './vary.ts'
 
 /** A response that the upstream has begun. */
@@ -29,14 +30,19 @@ export interface ReceivedResponse {
   readonly receivedAt: number
   /** `Content-Location` names the target URI. */
   readonly locatesTarget: boolean
+  /** Read, and taken out of `fields`, by the cache. */
+  readonly tags?: Tags
 }
+
+/** A head, and where its response belongs. */
+export interface SharedHead extends EntryHead { readonly place: EntryPlace }
 
 export type RecordingFailure = RecordingEnd | 'superseded' | 'store-failed' | 'partial'
 
 /** A response on its way into the store. */
 export interface Recording {
   /** What others that wait for the same response may be answered with; null for a part. */
-  readonly head: EntryHead | null
+  readonly head: SharedHead | null
   /** Bytes that will come, if the origin server says. */
   readonly expectedBytes: number | undefined
   /** Copies a piece and gives back the copy, or the piece itself when it is not recorded any more. */
@@ -67,6 +73,12 @@ export function record (context: CacheContext, lookup: CacheForward, response: R
     return { recording: null, outcome: request.method === 'POST' ? outcome : { ...outcome, detail: decision.reason } }
   }
 
+  const { tags = null } = response
+  if (tags === 'too-many') {
+    if (statusCode < 500) forget(context, lookup)
+    return { recording: null, outcome: { ...outcome, detail: 'too-many-tags' } }
+  }
+
   const length = fieldValue(fields, 'content-length')
   const announcedBytes = length !== undefined && /^\d+$/.test(length) ? Number(length) : undefined
   const expectedBytes = decision.range === null ? announcedBytes : decision.range.end - decision.range.start + 1
@@ -78,7 +90,7 @@ export function record (context: CacheContext, lookup: CacheForward, response: R
   const { lifetime, vary, range } = decision
   // The request itself has just invalidated what was stored; what happens from now on counts.
   const moment = request.method === 'POST' ? context.removals.moment() : lookup.moment
-  const place = placeOf(request, lookup.key, moment, fields)
+  const place = placeOf(request, lookup.key, moment, fields, tags ?? [])
   const head = createHead({
     ...response,
     ...headRules(request),
@@ -90,11 +102,11 @@ export function record (context: CacheContext, lookup: CacheForward, response: R
     override: lifetime.override
   })
   const recorder = createBodyRecorder(maxBytes, context.budget, expectedBytes)
-  const isCurrent = (): boolean => !context.removals.happenedSince(place.uri, moment) && !isInvalidated(context, place)
+  const isCurrent = (): boolean => !isSuperseded(context, place)
   let stored: Buffer | null = null
   return {
     recording: {
-      head: range === null && request.method === 'GET' ? head : null,
+      head: range === null && request.method === 'GET' ? { ...head, place } : null,
       expectedBytes,
       write: recorder.write,
       isRunning: recorder.isRunning,
@@ -108,6 +120,8 @@ export function record (context: CacheContext, lookup: CacheForward, response: R
         if (!isCurrent()) return 'superseded'
         return context.safely<RecordingFailure | null>('store-failed', () => {
           const before = completed(context, lookup) ?? replaced(context, place.key, request, vary)
+          // What it would be put together with was purged by a tag that it does not say again.
+          if (range !== null && before !== null && isSuperseded(context, placeOfEntry(before, moment))) return 'superseded'
           const entry = range === null
             ? createEntry(place, head, body)
             : combined({ place, head, request, response, maxBytes, added: { start: range.start, bytes: body }, totalBytes: range.totalBytes }, before)
@@ -138,8 +152,8 @@ export function headRules (request: CacheRequest) {
   return { varyMode: rules.vary, stripSetCookie: rules.setCookie === 'strip', consumed: rules.consumeTargetedFields ? rules.targetedFields.map(name => name.toLowerCase()) : [] }
 }
 
-function placeOf (request: CacheRequest, key: string, moment: number, fields: FieldMap): EntryPlace {
-  return { key, uri: request.extra === '' ? key : uriKey(request), scope: request.scope, groups: groupKeys(request, fields), moment }
+function placeOf (request: CacheRequest, key: string, moment: number, fields: FieldMap, tags: readonly string[]): EntryPlace {
+  return { key, uri: request.extra === '' ? key : uriKey(request), scope: request.scope, groups: groupKeys(request, fields), tags, moment }
 }
 
 /** Keys of the groups that a response is in (RFC 9875 2.1). */
@@ -192,9 +206,10 @@ function combined ({ place, head, request, response, maxBytes, added, totalBytes
 
   const updated = updatedHead(before, request, response)
   if (!updated.mayStay || totalBytes !== (before.parts?.totalBytes ?? before.bodyBytes)) return alone()
-  if (before.parts === null) return withHead(before, place, updated)
+  const together = (response.tags ?? null) === null ? { ...place, tags: before.tags } : place
+  if (before.parts === null) return withHead(before, together, updated)
   const parts = addSegment(before.parts, added)
-  return parts.segments.length > maxSegments || heldBytes(parts) > maxBytes ? alone() : createPartialEntry(place, updated, parts)
+  return parts.segments.length > maxSegments || heldBytes(parts) > maxBytes ? alone() : createPartialEntry(together, updated, parts)
 }
 
 /** Nothing says that it is not: the same length, and no validator that differs. */
@@ -226,5 +241,5 @@ export function updatedHead (stored: StoredEntry, request: CacheRequest, respons
     freshnessLifetime: lifetime.seconds,
     override: lifetime.override
   })
-  return { ...head, mayStay: vary !== '*' && (!control.noStore || control.mustUnderstand) && control.private !== true && !control.malformed }
+  return { ...head, mayStay: vary !== '*' && response.tags !== 'too-many' && (!control.noStore || control.mustUnderstand) && control.private !== true && !control.malformed }
 }

@@ -22,8 +22,12 @@ export interface StoredEntry {
   readonly parts: StoredParts | null
   /** Keys of the groups it belongs to (RFC 9875). */
   readonly groups: readonly string[]
+  /** What the origin server tagged it with (`Surrogate-Key`, `Cache-Tag`). */
+  readonly tags: readonly string[]
   /** Moment of the request in the order of removals. */
   readonly moment: number
+  /** Requests it answered; counted by the cache. */
+  hits: number
   /** What this entry counts against the bound, in bytes. */
   readonly sizeBytes: number
 }
@@ -48,12 +52,27 @@ export interface StoreStatistics {
   readonly maxEntries: number
   /** Stored responses that had to leave for lack of room. */
   readonly evictions: number
+  /** Primary keys that have stored responses. */
+  readonly keys: number
+  /** Different tags of stored responses. */
+  readonly tags: number
 }
 
-/** Synchronous, because the hit path is. What throws here is a miss to the client (design: the cache fails open). */
+/**
+ * Synchronous, because the hit path is. What throws here is a miss to the client (design: the cache fails open).
+ *
+ * A store gives back the very objects it was given: a soft purge shortens their freshness lifetime in place, and a
+ * response that is no longer among its variants was removed, so that no validation under way brings it back.
+ */
 export interface CacheStore {
   /** All stored responses under a primary key, newest last; an empty list if there are none. Not to be changed. */
   variants (key: string): readonly StoredEntry[]
+  /** All stored responses. This and the next two may be iterated while the store changes. */
+  entries (): Iterable<StoredEntry>
+  /** Those that have a tag. */
+  tagged (tag: string): Iterable<StoredEntry>
+  /** Those of a URI, whatever else is in their keys. */
+  ofUri (uri: string): Iterable<StoredEntry>
   /** Tells the store that an entry answered a request. */
   touch (entry: StoredEntry): void
   /** Stores an entry in place of `replaces`; false when it does not fit the bounds. */

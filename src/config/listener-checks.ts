@@ -40,11 +40,16 @@ function checkPorts (server: ServerConfig, admin: AdminConfig, report: Report): 
 }
 
 function checkTrustedProxies (trusted: readonly string[], report: Report): void {
-  for (const [index, entry] of trusted.entries()) {
+  checkNetworks(trusted, '/server/trustedProxies', report)
+}
+
+/** Addresses and networks, as `createTrust` takes them. */
+export function checkNetworks (networks: readonly string[], place: string, report: Report): void {
+  for (const [index, entry] of networks.entries()) {
     if (networkNames.includes(entry) || ipaddr.isValidCIDR(entry) || isIP(entry) !== 0) continue
     const suggestion = nearest(entry, networkNames)
     report({
-      path: `/server/trustedProxies/${index}`,
+      path: `${place}/${index}`,
       rule: 'address',
       value: entry,
       message: `must be an address, a network such as 10.0.0.0/8, or one of ${networkNames.join(', ')}${didYouMean(suggestion)}`,

@@ -203,6 +203,11 @@ const UpstreamSchema = section('An origin service: one or more equal targets.', 
 
 // --- cache ---------------------------------------------------------------------------------------------------
 
+const TagFieldSchema = item('A response field that carries tags.', {
+  name: fieldName,
+  separator: choice('What stands between two tags.', ['space', 'comma'], 'space')
+})
+
 const CacheSchema = section('The stored responses of this process.', {
   enabled: flag('Store anything at all.', true),
   name: Type.String({ default: 'holdfast', expected: 'a token: a letter, then up to 63 letters, digits, dots, dashes', pattern: '^[A-Za-z*][A-Za-z0-9!#$%&\'*+.^_`|~:/-]{0,63}$', description: 'Name of this cache in `Cache-Status` (RFC 9211) and pseudonym in `Via`.' }),
@@ -210,7 +215,14 @@ const CacheSchema = section('The stored responses of this process.', {
   maxEntries: count('Stored responses.', 1_000_000, { minimum: 1 }),
   maxResponseBytes: size('Content of one stored response; larger ones pass through.', '16MiB'),
   statusKey: flag('Say the cache key in `Cache-Status`.', false),
-  maxVariants: count('Stored responses under one URL that differ by `Vary`; the oldest goes first.', 32, { minimum: 1, maximum: 1000 })
+  maxVariants: count('Stored responses under one URL that differ by `Vary`; the oldest goes first.', 32, { minimum: 1, maximum: 1000 }),
+  tagFields: Type.Array(TagFieldSchema, {
+    default: [{ name: 'surrogate-key', separator: 'space' }, { name: 'cache-tag', separator: 'comma' }],
+    maxItems: 16,
+    description: 'Response fields in which the origin server tags its responses, so that they can be purged together. Tags are compared as they are, letter case included.'
+  }),
+  forwardTags: flag('Pass `tagFields` on to clients. Off: they are for this cache alone.', false),
+  maxTags: count('Tags of one stored response, of at most 1024 characters each. A response with more or longer ones is not stored, since a purge could pass it by.', 128, { minimum: 1, maximum: 1000 })
 })
 
 const CacheTtlRuleSchema = item('A lifetime for responses that say nothing of one themselves.', {
@@ -288,6 +300,10 @@ const AuthSchema = item('Who may use the route. One credential that fits is enou
   }))
 })
 
+const PurgeSchema = item('Who may purge a URL of this route with the method `PURGE`.', {
+  allow: texts('Client addresses and networks (CIDR), `loopback`, `linklocal` and `uniquelocal`; others get 403. Empty: nobody, 405. Behind `server.trustedProxies` the address is the one they name.')
+})
+
 const RewriteSchema = section('What changes on the way to the upstream, before the cache key is made.', {
   stripPrefix: prefix('Removed from the front of the path where it is there, whole segments only.'),
   addPrefix: prefix('Put before the path, after stripping.'),
@@ -307,6 +323,7 @@ const RouteSchema = item('A kind of request and what happens to it.', {
   cache: RouteCacheSchema,
   rateLimit: Type.Optional(RateLimitSchema),
   auth: Type.Optional(AuthSchema),
+  purge: Type.Optional(PurgeSchema),
   rewrite: RewriteSchema,
   response: ResponseSchema,
   bodyBytes: optionalSize('Request content on this route; above it 413. Default is `server.limits.bodyBytes`.'),
@@ -342,5 +359,6 @@ export type RouteConfig = StaticDecode<typeof RouteSchema>
 export type MatchConfig = StaticDecode<typeof MatchSchema>
 export type RateLimitConfig = StaticDecode<typeof RateLimitSchema>
 export type AuthConfig = StaticDecode<typeof AuthSchema>
+export type PurgeConfig = StaticDecode<typeof PurgeSchema>
 export type RewriteConfig = StaticDecode<typeof RewriteSchema>
 export type ResponseConfig = StaticDecode<typeof ResponseSchema>

@@ -26,6 +26,7 @@ export interface SchemaNode {
   readonly minItems?: number
   readonly maxItems?: number
   readonly minLength?: number
+  readonly maxLength?: number
   readonly pattern?: string
   readonly minimum?: number
   readonly maximum?: number
@@ -55,6 +56,7 @@ export function validate (schema: SchemaNode, value: unknown, path: string, repo
   if (Array.isArray(value)) return validateList(schema, value, path, report)
   if (typeof value === 'string') {
     if (value.length < (schema.minLength ?? 0)) fault('min-length', schema.minLength === 1 ? 'must not be empty' : `must have at least ${schema.minLength} characters`)
+    else if (value.length > (schema.maxLength ?? Infinity)) fault('max-length', `must have at most ${schema.maxLength} characters`)
     else if (schema.pattern !== undefined && !compiled(schema.pattern).test(value)) fault('pattern', `must be ${schema.expected ?? `text that matches ${schema.pattern}`}`)
   }
   if (typeof value === 'number') {

@@ -31,3 +31,13 @@ export function fieldsFromLines (lines: readonly string[]): MutableFieldMap {
   }
   return fields
 }
+
+/** Lines `[name, value, ...]` without those of some fields, named in lower case as they are in the lines. */
+export function linesWithout (lines: readonly string[], names: ReadonlySet<string>): readonly string[] {
+  if (names.size === 0) return lines
+  const kept: string[] = []
+  for (let i = 0; i + 1 < lines.length; i += 2) {
+    if (!names.has(lines[i] as string)) kept.push(lines[i] as string, lines[i + 1] as string)
+  }
+  return kept
+}

@@ -21,14 +21,15 @@ function keyOn (route: ProxyRoute, uri: Omit<KeyParts, 'scope' | 'extra'>, field
 /**
  * The key under which a GET for `uri` (path and query) on the same origin would be stored: on the route that GET takes,
  * which may be another one than the unsafe request took. Null when no route would.
+ * @param method in place of GET, such as POST, whose responses may be stored on yet another route
  */
-export function cacheKeyOf (runtime: Runtime, target: RequestTarget, uri: string, forwarding: Forwarding): KeyParts | null {
+export function cacheKeyOf (runtime: Runtime, target: RequestTarget, uri: string, { prefix }: Pick<Forwarding, 'prefix'>, method = 'GET'): KeyParts | null {
   const decision = normaliseTarget({
     method: 'GET', target: uri, hostLines: [target.authority], httpVersion: target.authority === '' ? '1.0' : '1.1', scheme: target.scheme, mergeSlashes: runtime.config.server.mergeSlashes
   })
   if (!decision.ok) return null
-  const path = decision.target.path.slice(forwarding.prefix.length) || '/'
-  const route = runtime.table.match(target.host, path, 'GET')
+  const path = decision.target.path.slice(prefix.length) || '/'
+  const route = runtime.table.match(target.host, path, method)
   if (route === null) return null
   return keyOn(route, { scheme: target.scheme, authority: target.authority, path: rewritePath(path, route.config.rewrite), query: decision.target.query }, undefined, '')
 }

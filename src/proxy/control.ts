@@ -2,10 +2,12 @@
 import type { HttpCache } from '../cache/http-cache.ts'
 import type { Config } from '../config/schema.ts'
 import type { HoldfastControl } from '../control.ts'
+import type { CacheCommand } from './command.ts'
 import { retiredUpstreams, type Runtime } from './runtime.ts'
 
 export interface ControlInput {
   readonly cache: HttpCache
+  readonly command: CacheCommand
   readonly current: () => Runtime
   readonly replace: (runtime: Runtime) => void
   readonly build: (config: Config, previous: Runtime) => Runtime
@@ -32,6 +34,8 @@ export function createControl (input: ControlInput): HoldfastControl {
       await cache.retainScopes(new Set(after.routes.map(route => route.cacheScope)))
       return { changed: changedParts(before.config, config), needsRestart: fixedParts(before.config, config) }
     },
+
+    ...input.command,
 
     isReady () {
       const upstreams = [...input.current().upstreams.values()]

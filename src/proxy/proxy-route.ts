@@ -1,6 +1,7 @@
 /** A route as the running proxy knows it: its configuration, made ready once. */
 import { createHash } from 'node:crypto'
 import type { onRequestHookHandler } from 'fastify'
+import { createTrust, type Trust } from '../forward/forwarded.ts'
 import type { Config, RouteConfig } from '../config/schema.ts'
 import type { Upstream } from '../upstream/exchange.ts'
 
@@ -18,6 +19,8 @@ export interface ProxyRoute {
   /** The filters of the onRequest phase, in order; absent ones cost nothing. */
   readonly rateLimit: onRequestHookHandler | null
   readonly authenticate: onRequestHookHandler | null
+  /** Whose `PURGE` is carried out; null where the method is one like any other. */
+  readonly mayPurge: Trust | null
 }
 
 /** Same route name and same rules: same scope, so stored responses survive a reload that changes something else. */
@@ -41,6 +44,7 @@ export function createProxyRoute (route: RouteConfig, config: Config, upstream: 
     maxBodyBytes: route.bodyBytes ?? config.server.limits.bodyBytes,
     maxStoredBytes: Math.min(route.cache.maxResponseBytes ?? config.cache.maxResponseBytes, config.cache.maxResponseBytes),
     rateLimit: filters.rateLimit,
-    authenticate: filters.authenticate
+    authenticate: filters.authenticate,
+    mayPurge: route.purge === undefined ? null : createTrust(route.purge.allow)
   }
 }

@@ -6,6 +6,7 @@ import { formatRouteTable } from '../cli/routes-table.ts'
 import { warningsFor } from '../config/load.ts'
 import { formatProblem } from '../config/problems.ts'
 import type { Config } from '../config/schema.ts'
+import type { HoldfastControl } from '../control.ts'
 import type { ReloadResult } from '../../routes/admin.ts'
 import { createProxyListener, type ProxyListener } from './listener.ts'
 import type { ProcessLog } from './logger.ts'
@@ -28,12 +29,14 @@ export interface InstanceInput {
   readonly read: () => Promise<Config>
   /** Serve the admin listener in this process. */
   readonly admin: boolean
+  /** Carries out what is asked for with the method `PURGE`, in place of this process alone. */
+  readonly purge?: HoldfastControl['purge']
 }
 
 export async function startInstance (input: InstanceInput): Promise<Instance> {
   const { config, log: { logger } } = input
   const tls = config.server.tls === undefined ? null : createTlsContexts(config.server.tls)
-  const listener = await createProxyListener({ config, logger, tls })
+  const listener = await createProxyListener({ config, logger, tls, ...input.purge !== undefined && { holdfast: { purge: input.purge } } })
   const { app, control, metrics } = listener
   let state: 'starting' | 'serving' | 'draining' = 'starting'
   for (const warning of warningsFor(config)) logger.warn({ code: 'config_warning', path: warning.path }, formatProblem(warning))
@@ -63,6 +66,9 @@ export async function startInstance (input: InstanceInput): Promise<Instance> {
         metricsContentType: metrics.contentType,
         routeTable: () => formatRouteTable(control.config),
         statistics: () => control.stats(),
+        purge: ({ mode, dryRun, ...selector }) => control.purge(selector, { ...mode !== undefined && { mode }, ...dryRun !== undefined && { dryRun } }),
+        entries: control.entries,
+        entry: ({ url }) => control.entry(url),
         reload
       })
       await admin.listen({ host: config.admin.host, port: config.admin.port })

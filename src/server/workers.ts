@@ -3,6 +3,9 @@
  * the admin listener for all of them. Each worker has its own memory cache.
  */
 import cluster, { type Worker } from 'node:cluster'
+import { RequestError, Unavailable } from '../admin/request-error.ts'
+import type { EntriesPage, EntriesQuery, EntryAnswer, EntryQuery, PurgeRequest, PurgeResult, PurgeSelector } from '../admin/schemas.ts'
+import type { PurgeOptions } from '../cache/purging.ts'
 import { aggregate } from './aggregate-metrics.ts'
 import { createAdminApp } from '../admin-app.ts'
 import { formatRouteTable } from '../cli/routes-table.ts'
@@ -10,6 +13,7 @@ import type { Config } from '../config/schema.ts'
 import type { ReloadResult } from '../../routes/admin.ts'
 import { startInstance } from './instance.ts'
 import type { ProcessLog } from './logger.ts'
+import { joinEntries, joinPages, joinPurges, joinStatistics, type FromWorker } from './worker-answers.ts'
 import { endWithSignals, ignoreSignals } from './signals.ts'
 
 export interface WorkersInput {
@@ -18,13 +22,16 @@ export interface WorkersInput {
   readonly read: () => Promise<Config>
 }
 
-type Question = 'state' | 'metrics' | 'reload' | 'drain'
-interface Asked { readonly id: number, readonly question: Question }
-interface Answered { readonly id: number, readonly answer?: unknown, readonly error?: string }
+type Question = 'state' | 'metrics' | 'reload' | 'drain' | 'statistics' | 'purge' | 'entries' | 'entry'
+/** Asked of a worker; or, `purge` alone, of the primary, for all of them. */
+interface Asked { readonly id: number, readonly question: Question, readonly detail?: unknown }
+interface Answered { readonly id: number, readonly answer?: unknown, readonly error?: string, readonly refused?: Pick<RequestError, 'code' | 'problems'> }
 
 /** A worker that dies is replaced after a pause that doubles up to this. */
 const maxPauseMs = 30_000
 const answerMs = 10_000
+/** A purge goes through a whole store in small pieces between requests. */
+const purgeMs = 60_000
 
 export async function startPrimary ({ config, log, read }: WorkersInput): Promise<void> {
   const { logger } = log
@@ -37,7 +44,11 @@ export async function startPrimary ({ config, log, read }: WorkersInput): Promis
   function spawn (): void {
     const worker = cluster.fork()
     const startedAt = Date.now()
-    worker.on('message', (message: Answered) => {
+    worker.on('message', (message: Answered | Asked) => {
+      if ('question' in message) {
+        answer(message, () => purge(message.detail as PurgeRequest), answered => { worker.send(answered) })
+        return
+      }
       pending.get(message.id)?.(message)
       pending.delete(message.id)
     })
@@ -51,24 +62,39 @@ export async function startPrimary ({ config, log, read }: WorkersInput): Promis
     })
   }
 
-  function ask (worker: Worker, question: Question): Promise<unknown> {
+  function ask (worker: Worker, question: Question, detail?: unknown): Promise<unknown> {
     const id = ++asked
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
         pending.delete(id)
         reject(new Error(`worker ${worker.process.pid} did not answer`))
-      }, answerMs)
-      pending.set(id, ({ answer, error }) => {
+      }, question === 'purge' ? purgeMs : answerMs)
+      pending.set(id, answered => {
         clearTimeout(timer)
-        if (error === undefined) resolve(answer)
-        else reject(new Error(error))
+        settle(answered, resolve, reject)
       })
-      worker.send({ id, question } satisfies Asked, error => { if (error !== null) pending.get(id)?.({ id, error: 'the worker is gone' }) })
+      worker.send({ id, question, detail } satisfies Asked, error => { if (error !== null) pending.get(id)?.({ id, error: 'the worker is gone' }) })
     })
   }
 
   const workers = (): Worker[] => Object.values(cluster.workers ?? {}).filter((worker): worker is Worker => worker?.isConnected() === true)
   const askAll = <T>(question: Question): Promise<T[]> => Promise.all(workers().map(worker => ask(worker, question))) as Promise<T[]>
+
+  /** Of every worker; of one that is gone its cache is, too. */
+  async function askEach<T> (question: Question, detail?: unknown): Promise<Array<FromWorker<T>>> {
+    const asked = workers()
+    const settled = await Promise.allSettled(asked.map(async worker => ({ worker: worker.process.pid ?? 0, answer: await ask(worker, question, detail) as T })))
+    const failures = settled.flatMap((one, i) => one.status === 'rejected' && asked[i]?.isConnected() === true ? [one.reason as Error] : [])
+    const refused = failures.find(failure => failure instanceof RequestError)
+    if (refused !== undefined) throw refused
+    const answers = settled.flatMap(one => one.status === 'fulfilled' ? [one.value] : [])
+    if (failures.length > 0 || answers.length === 0) throw new Unavailable('workers_silent', `${answers.length} of ${asked.length} workers answered; what these did is done. Ask again.`)
+    return answers
+  }
+
+  async function purge (request: PurgeRequest): Promise<PurgeResult> {
+    return joinPurges(await askEach<PurgeResult>('purge', request))
+  }
 
   // Readiness is asked for synchronously; the workers are asked in the background.
   let reasons: readonly string[] = ['starting']
@@ -98,7 +124,10 @@ export async function startPrimary ({ config, log, read }: WorkersInput): Promis
       metrics: async () => aggregate(await askAll<string>('metrics')),
       metricsContentType: 'text/plain; version=0.0.4; charset=utf-8',
       routeTable: () => formatRouteTable(current),
-      statistics: () => ({ workers: workers().length }),
+      statistics: async () => joinStatistics(await askEach<object>('statistics')),
+      purge,
+      entries: async query => joinPages(await askEach<EntriesPage>('entries', query), query),
+      entry: async query => joinEntries(await askEach<EntryAnswer>('entry', query)),
       reload
     })
   if (admin !== null) {
@@ -125,8 +154,28 @@ export async function startPrimary ({ config, log, read }: WorkersInput): Promis
 }
 
 export async function startWorker ({ config, log, read }: WorkersInput): Promise<void> {
-  const instance = await startInstance({ config, log, read, admin: false })
-  const answers: Readonly<Record<Question, () => unknown>> = {
+  const pending = new Map<number, (answer: Answered) => void>()
+  let asked = 0
+
+  /** A PURGE reaches one worker, and is for all of them. */
+  function purgeEverywhere (selector: PurgeSelector, options: PurgeOptions = {}): Promise<PurgeResult> {
+    const id = ++asked
+    return new Promise((resolve, reject) => {
+      pending.set(id, answered => { settle(answered, resolve as (answer: unknown) => void, reject) })
+      process.send?.({ id, question: 'purge', detail: { ...selector, ...options } } satisfies Asked)
+    })
+  }
+
+  const instance = await startInstance({ config, log, read, admin: false, purge: purgeEverywhere })
+  const { control } = instance.listener
+  const answers: Readonly<Record<Question, (detail: unknown) => unknown>> = {
+    statistics: control.stats,
+    purge: detail => {
+      const { mode = 'hard', dryRun = false, ...selector } = detail as PurgeRequest
+      return control.purge(selector, { mode, dryRun })
+    },
+    entries: detail => control.entries(detail as EntriesQuery),
+    entry: detail => control.entry((detail as EntryQuery).url),
     state: instance.reasonsNotReady,
     metrics: () => instance.listener.metrics.metrics(),
     reload: instance.reload,
@@ -138,15 +187,30 @@ export async function startWorker ({ config, log, read }: WorkersInput): Promise
       process.exit(0)
     })
   }
-  process.on('message', (message: Asked) => {
-    Promise.resolve().then(() => answers[message.question]()).then(
-      answer => { process.send?.({ id: message.id, answer } satisfies Answered) },
-      (error: unknown) => { process.send?.({ id: message.id, error: (error as Error).message } satisfies Answered) }
-    )
+  process.on('message', (message: Asked | Answered) => {
+    if ('question' in message) {
+      answer(message, () => answers[message.question](message.detail), answered => { process.send?.(answered) })
+      return
+    }
+    pending.get(message.id)?.(message)
+    pending.delete(message.id)
   })
   // The primary is gone: so is whoever would stop or replace this worker.
   process.on('disconnect', end)
   // Terminals and service managers signal the whole group; the primary decides then.
   ignoreSignals()
   log.flush()
+}
+
+function answer ({ id }: Asked, act: () => unknown, send: (answered: Answered) => void): void {
+  Promise.resolve().then(act).then(
+    answer => { send({ id, answer }) },
+    (error: unknown) => { send({ id, error: (error as Error).message, ...error instanceof RequestError && { refused: { code: error.code, problems: error.problems } } }) }
+  )
+}
+
+function settle ({ answer, error, refused }: Answered, resolve: (answer: unknown) => void, reject: (error: Error) => void): void {
+  if (refused !== undefined) reject(new RequestError(refused.code, refused.problems))
+  else if (error !== undefined) reject(new Error(error))
+  else resolve(answer)
 }

@@ -42,6 +42,7 @@ const HeadSchema = Type.Object({
     uri: Type.String(),
     scope: Type.String(),
     groups: Type.Array(Type.String()),
+    tags: Type.Array(Type.String()),
     statusCode: Type.Integer({ minimum: 200, maximum: 599 }),
     control: ControlSchema,
     selecting: Type.Array(Type.Object({ name: Type.String(), raw: Type.Optional(Type.String()), value: Type.Optional(Type.String()) })),
@@ -67,7 +68,7 @@ export function encodeRecord (entry: PackedEntry): readonly Buffer[] {
   const content = entry.bytesApart
   const segments = entry.parts?.segments ?? []
   const described: Static<typeof HeadSchema> = {
-    state: { ...state, control: state.control as Static<typeof ControlSchema>, groups: [...state.groups], selecting: state.selecting.map(field => ({ ...field })) as never, override: state.override },
+    state: { ...state, control: state.control as Static<typeof ControlSchema>, groups: [...state.groups], tags: [...state.tags], selecting: state.selecting.map(field => ({ ...field })) as never, override: state.override },
     textBytes: entry.text.length,
     contentBytes: content?.length ?? null,
     parts: entry.parts === null ? null : { totalBytes: entry.parts.totalBytes, segments: segments.map(({ start, bytes }) => ({ start, length: bytes.length })) }

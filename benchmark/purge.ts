@@ -1,0 +1,83 @@
+/**
+ * `npm run bench:purge`: how long purges of a cache of a million responses take, and how long the event loop stands still.
+ *
+ * `ENTRIES` (1000000) says how many. Each has a tag that a hundredth shares and one of its own; the store is filled with
+ * entries as the cache makes them, of which only what is the same in all is shared. Between two purges it is filled up again.
+ */
+import { cpus, totalmem } from 'node:os'
+import { monitorEventLoopDelay } from 'node:perf_hooks'
+import { absentControl } from '../src/http/cache-control.ts'
+import { createEntry, createHead } from '../src/cache/entry.ts'
+import { createHttpCache } from '../src/cache/http-cache.ts'
+import { uriKey } from '../src/cache/key.ts'
+import { createMemoryStore } from '../src/cache/memory-store.ts'
+import type { PurgeOptions } from '../src/cache/purging.ts'
+import type { Selection } from '../src/cache/selection.ts'
+
+const entries = Number(process.env['ENTRIES'] ?? 1_000_000)
+const hosts = 10
+const groups = 100
+
+const store = createMemoryStore({ maxBytes: Number.MAX_SAFE_INTEGER, maxEntries: entries, maxVariants: 32 })
+const cache = createHttpCache({ store, onFailure: error => { throw error } })
+const scope = 'bench.00000000'
+const head = createHead({
+  statusCode: 200,
+  fields: { 'content-type': 'text/plain', etag: '"1"', 'cache-control': 'max-age=60' },
+  control: { ...absentControl, maxAge: 60 },
+  vary: [],
+  varyMode: 'exact',
+  requestFields: {},
+  requestedAt: 0,
+  receivedAt: 0,
+  freshnessLifetime: 60,
+  override: null,
+  stripSetCookie: false,
+  consumed: []
+})
+
+function fill (): void {
+  store.clear()
+  for (let i = 0; i < entries; i++) {
+    const folder = i % 20 === 0 ? 'news' : 'shop'
+    const key = uriKey({ scope, scheme: 'http', authority: `host-${Math.floor(i * hosts / entries)}.test`, path: `/${folder}/articles/${i}`, query: '', extra: '' })
+    const tags = [`group-${i % groups}`, `page-${i}`]
+    store.put(createEntry({ key, uri: key, scope, groups: [], tags, moment: 0 }, { ...head, response: { ...head.response } }, 'small'), null)
+  }
+}
+
+const everything: Selection = { kind: 'all', targets: null, tags: null, places: null }
+const at = (authority: string | null, prefixes: string[] | null): Selection['places'] => new Map([[scope, { authority, prefixes }]])
+const purges: ReadonlyArray<readonly [string, Selection, PurgeOptions]> = [
+  [`tag of ${entries / groups}`, { ...everything, kind: 'tag', tags: ['group-7'] }, {}],
+  [`tag of ${entries / groups}, soft`, { ...everything, kind: 'tag', tags: ['group-8'] }, { mode: 'soft' }],
+  ['100 tags of 1 each', { ...everything, kind: 'tag', tags: Array.from({ length: 100 }, (_, i) => `page-${i}`) }, {}],
+  ['path prefix, 5 %', { ...everything, kind: 'prefix', places: at(null, ['/news/']) }, {}],
+  ['host, 10 %', { ...everything, kind: 'host', places: at('host-3.test', null) }, {}],
+  ['everything, dry run', everything, { dryRun: true }],
+  ['everything, soft', everything, { mode: 'soft' }],
+  ['everything', everything, {}]
+]
+
+const before = process.memoryUsage().heapUsed
+fill()
+globalThis.gc?.()
+const held = process.memoryUsage().heapUsed - before
+process.stdout.write(`Node ${process.version}, ${cpus()[0]?.model}, ${(totalmem() / 2 ** 30).toFixed(0)} GiB; ${entries} responses, ${(store.statistics().bytes / 2 ** 20).toFixed(0)} MiB by our count, ${(held / 2 ** 20).toFixed(0)} MiB of heap\n\n`)
+process.stdout.write('| purge | responses | ms | longest stop of the event loop, ms |\n|---|---|---|---|\n')
+
+for (const [title, selection, options] of purges) {
+  fill()
+  globalThis.gc?.()
+  await new Promise(resolve => { setTimeout(resolve, 100) })
+  const delay = monitorEventLoopDelay({ resolution: 1 })
+  delay.enable()
+  await new Promise(resolve => { setTimeout(resolve, 20) })
+  delay.reset()
+  const startedAt = performance.now()
+  const { responses } = await cache.purge(selection, options, 1000)
+  const took = performance.now() - startedAt
+  await new Promise(resolve => { setTimeout(resolve, 20) })
+  delay.disable()
+  process.stdout.write(`| ${title} | ${responses} | ${took.toFixed(1)} | ${(delay.max / 1e6).toFixed(1)} |\n`)
+}

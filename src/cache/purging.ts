@@ -1,0 +1,70 @@
+/**
+ * Purges: what an operator or an application takes out of the cache, or has validated before it is used again.
+ *
+ * A purge wins over what is under way: it is noted before the first response goes, and what was asked for earlier is not
+ * stored (see removal-log.ts). Of a tag that is known exactly, once the response's own tags are; of a place, whatever is
+ * under way is taken as meant.
+ */
+import type { CacheContext } from './context.ts'
+import { currentAge } from './freshness.ts'
+import { uriKey } from './key.ts'
+import { selected, type Selection, type SelectionKind } from './selection.ts'
+import type { StoredEntry } from './store.ts'
+
+/** `hard`: gone. `soft`: stale from now on, so that validation and the rules for stale responses apply. */
+export type PurgeMode = 'hard' | 'soft'
+
+export interface PurgeOptions {
+  readonly mode?: PurgeMode
+  /** Only count. */
+  readonly dryRun?: boolean
+}
+
+/** What was purged, or would be. */
+export interface PurgeCount {
+  /** Stored responses. A soft purge counts those that were stale already, too. */
+  readonly responses: number
+  readonly bytes: number
+}
+
+export interface PurgeStatistics extends PurgeCount { readonly purges: number }
+
+/** Of purges that changed something or could have; dry runs do not count. */
+export type PurgeCounts = Partial<Record<SelectionKind, Partial<Record<PurgeMode, PurgeStatistics>>>>
+
+/** @param now epoch milliseconds */
+export async function purge (context: CacheContext, selection: Selection, { mode = 'hard', dryRun = false }: PurgeOptions, now: number): Promise<PurgeCount> {
+  let responses = 0
+  let bytes = 0
+  if (!dryRun) note(context, selection)
+  try {
+    await context.turns.run(selected(context, selection), entry => {
+      responses++
+      bytes += entry.sizeBytes
+      if (dryRun) return
+      if (mode === 'hard') context.store.remove(entry)
+      else makeStale(entry, now)
+    })
+  } finally {
+    if (!dryRun) count(context, selection.kind, mode, { responses, bytes })
+  }
+  return { responses, bytes }
+}
+
+function note ({ removals, tagPurges }: CacheContext, { targets, tags }: Selection): void {
+  if (targets !== null) for (const target of targets) removals.note(uriKey(target))
+  else if (tags !== null) for (const tag of tags) tagPurges.note(tag)
+  else removals.noteAll()
+}
+
+/** Its lifetime ends now: what may be done with a stale response is counted from this moment. */
+function makeStale ({ response }: StoredEntry, now: number): void {
+  const age = currentAge(response, now)
+  // The one thing about a stored response that changes in place: a copy would have to be stored anew, a million times.
+  if (age < response.freshnessLifetime) (response as { freshnessLifetime: number }).freshnessLifetime = age
+}
+
+function count ({ purges }: CacheContext, kind: SelectionKind, mode: PurgeMode, { responses, bytes }: PurgeCount): void {
+  const before = purges[kind]?.[mode] ?? { purges: 0, responses: 0, bytes: 0 }
+  purges[kind] = { ...purges[kind], [mode]: { purges: before.purges + 1, responses: before.responses + responses, bytes: before.bytes + bytes } }
+}

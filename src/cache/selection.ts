@@ -1,0 +1,61 @@
+/** Which stored responses are meant: by an operator who purges them, or who looks at them. */
+import { parseUriKey, uriKey, type KeyParts } from './key.ts'
+import type { CacheContext } from './context.ts'
+import type { StoredEntry } from './store.ts'
+
+/** What an operator chose by; a label of metrics. */
+export const selectionKinds = ['url', 'tag', 'prefix', 'host', 'route', 'all'] as const
+export type SelectionKind = typeof selectionKinds[number]
+
+/** Where responses of one route count as meant. */
+export interface SelectedPlace {
+  /** As in the key; null for every host. */
+  readonly authority: string | null
+  /** Beginnings of paths as in the key; null for every path. */
+  readonly prefixes: readonly string[] | null
+}
+
+export interface Selection {
+  readonly kind: SelectionKind
+  /** Target URIs: everything under each of their keys. Null where it is not a matter of URIs. */
+  readonly targets: readonly KeyParts[] | null
+  /** One of them is enough; null where it is not a matter of tags. */
+  readonly tags: readonly string[] | null
+  /** By scope: responses of any other one are not meant. Null for everywhere. */
+  readonly places: ReadonlyMap<string, SelectedPlace> | null
+}
+
+/** The stored responses that are meant, each once; may be iterated while the store changes. */
+export function * selected ({ store, searches }: CacheContext, { targets, tags, places }: Selection): Iterable<StoredEntry> {
+  if (targets !== null) {
+    const seen = new Set<string>()
+    for (const target of targets) {
+      // What another query was answered with answers this one, too, where its origin server says so.
+      const other = searches.find(target)
+      for (const uri of [uriKey(target), ...other === null ? [] : [other.key]]) {
+        if (seen.has(uri)) continue
+        seen.add(uri)
+        yield * store.ofUri(uri)
+      }
+    }
+  } else if (tags !== null) {
+    for (const tag of tags) {
+      for (const entry of store.tagged(tag)) {
+        if (tags.find(one => entry.tags.includes(one)) === tag && isWithin(entry, places)) yield entry
+      }
+    }
+  } else {
+    for (const entry of store.entries()) if (isWithin(entry, places)) yield entry
+  }
+}
+
+function isWithin (entry: StoredEntry, places: Selection['places']): boolean {
+  if (places === null) return true
+  const place = places.get(entry.scope)
+  if (place === undefined) return false
+  const { authority, prefixes } = place
+  if (authority === null && prefixes === null) return true
+  const parts = parseUriKey(entry.uri)
+  if (parts === null || (authority !== null && parts.authority !== authority)) return false
+  return prefixes === null || prefixes.some(prefix => parts.path.startsWith(prefix))
+}
