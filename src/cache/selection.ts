@@ -42,7 +42,7 @@ export function * selected ({ store, searches }: CacheContext, { targets, tags, 
       }
     }
   } else if (tags !== null) {
-    for (const tag of tags) {
+    for (const tag of new Set(tags)) {
       for (const entry of store.tagged(tag)) {
         yield tags.find(one => entry.tags.includes(one)) === tag && isWithin(entry, places) ? entry : null
       }
