@@ -149,7 +149,7 @@ export function createHttpCache (options: HttpCacheOptions): HttpCache {
 
     async find (targets) {
       const found: StoredEntry[] = []
-      await context.turns.run(selected(context, { kind: 'url', targets, tags: null, places: null }), entry => found.push(entry) < maxFound)
+      await context.turns.run(selected(context, { kind: 'url', targets, tags: null, places: null }), entry => entry === null || found.push(entry) < maxFound)
       return found
     },
 

@@ -55,7 +55,8 @@ export async function listEntries (context: CacheContext, selection: Selection, 
   }
 
   await context.turns.run(selected(context, selection), entry => {
-    scanned++
+    if (++scanned >= maxScanned) return false
+    if (entry === null) return true
     const value = valueOf(entry, order)
     // Most are told by their value alone, without the work of a mark.
     if ((last === null || value >= last.value) && (after === null || value <= after.value)) {
@@ -65,7 +66,7 @@ export async function listEntries (context: CacheContext, selection: Selection, 
         if (best.length >= 2 * limit) cut()
       }
     }
-    return scanned < maxScanned
+    return true
   })
   cut()
   return { listed: best, scanned, complete: scanned < maxScanned }

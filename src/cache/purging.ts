@@ -39,6 +39,7 @@ export async function purge (context: CacheContext, selection: Selection, { mode
   if (!dryRun) note(context, selection)
   try {
     await context.turns.run(selected(context, selection), entry => {
+      if (entry === null) return
       responses++
       bytes += entry.sizeBytes
       if (dryRun) return

@@ -1,5 +1,5 @@
 /** Which stored responses are meant: by an operator who purges them, or who looks at them. */
-import { parseUriKey, uriKey, type KeyParts } from './key.ts'
+import { locateUriParts, uriKey, type KeyParts, type UriPlaces } from './key.ts'
 import type { CacheContext } from './context.ts'
 import type { StoredEntry } from './store.ts'
 
@@ -25,8 +25,11 @@ export interface Selection {
   readonly places: ReadonlyMap<string, SelectedPlace> | null
 }
 
-/** The stored responses that are meant, each once; may be iterated while the store changes. */
-export function * selected ({ store, searches }: CacheContext, { targets, tags, places }: Selection): Iterable<StoredEntry> {
+/**
+ * The stored responses that are meant, each once, and null for each that was looked at and is not: whoever walks a million
+ * of them wants to rest in between. May be iterated while the store changes.
+ */
+export function * selected ({ store, searches }: CacheContext, { targets, tags, places }: Selection): Iterable<StoredEntry | null> {
   if (targets !== null) {
     const seen = new Set<string>()
     for (const target of targets) {
@@ -39,23 +42,26 @@ export function * selected ({ store, searches }: CacheContext, { targets, tags, 
       }
     }
   } else if (tags !== null) {
-    for (const tag of tags) {
+    for (const tag of new Set(tags)) {
       for (const entry of store.tagged(tag)) {
-        if (tags.find(one => entry.tags.includes(one)) === tag && isWithin(entry, places)) yield entry
+        yield tags.find(one => entry.tags.includes(one)) === tag && isWithin(entry, places) ? entry : null
       }
     }
   } else {
-    for (const entry of store.entries()) if (isWithin(entry, places)) yield entry
+    for (const entry of store.entries()) yield isWithin(entry, places) ? entry : null
   }
 }
 
-function isWithin (entry: StoredEntry, places: Selection['places']): boolean {
+function isWithin ({ scope, uri }: StoredEntry, places: Selection['places']): boolean {
   if (places === null) return true
-  const place = places.get(entry.scope)
+  const place = places.get(scope)
   if (place === undefined) return false
   const { authority, prefixes } = place
   if (authority === null && prefixes === null) return true
-  const parts = parseUriKey(entry.uri)
-  if (parts === null || (authority !== null && parts.authority !== authority)) return false
-  return prefixes === null || prefixes.some(prefix => parts.path.startsWith(prefix))
+  const at = locateUriParts(uri, found)
+  if (at.path === -1 || (authority !== null && (at.path - at.authority !== authority.length || !uri.startsWith(authority, at.authority)))) return false
+  return prefixes === null || prefixes.some(prefix => prefix.length <= at.query - at.path && uri.startsWith(prefix, at.path))
 }
+
+/** One for all: nothing else runs while an entry is looked at. */
+const found: UriPlaces = { authority: -1, path: -1, query: -1 }
