@@ -32,8 +32,6 @@ export interface RouteRules {
 }
 
 export interface MemoryStore extends CacheStore {
-  /** @param costMs what the response cost: milliseconds that the origin server took */
-  put (entry: StoredEntry, replaces: StoredEntry | null, costMs?: number): boolean
   /** Says that an entry will not be used any more: it leaves before all others. */
   bury (entry: StoredEntry): void
   /** Responses stored before a route had a quota do not count against it. */

@@ -126,7 +126,7 @@ export function record (context: CacheContext, lookup: CacheForward, response: R
             ? createEntry(place, head, body)
             : combined({ place, head, request, response, maxBytes, added: { start: range.start, bytes: body }, totalBytes: range.totalBytes }, before)
           if (entry === null) return 'partial'
-          if (!context.store.put(entry, before)) return 'no-room'
+          if (!context.store.put(entry, before, response.receivedAt - response.requestedAt)) return 'no-room'
           noteSearch(context, request, entry)
           if (range === null) stored = body
           return null

@@ -75,8 +75,11 @@ export interface CacheStore {
   ofUri (uri: string): Iterable<StoredEntry>
   /** Tells the store that an entry answered a request. */
   touch (entry: StoredEntry): void
-  /** Stores an entry in place of `replaces`; false when it does not fit the bounds. */
-  put (entry: StoredEntry, replaces: StoredEntry | null): boolean
+  /**
+   * Stores an entry in place of `replaces`; false when it does not fit the bounds.
+   * @param costMs what the response cost: milliseconds until its head came; as before where it is left out
+   */
+  put (entry: StoredEntry, replaces: StoredEntry | null, costMs?: number): boolean
   /** Removes one entry. */
   remove (entry: StoredEntry): void
   /** Removes all under a primary key and returns how many there were. */

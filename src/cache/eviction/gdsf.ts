@@ -50,8 +50,10 @@ export class GdsfPolicy<T extends object> implements EvictionPolicy<T> {
     const slot = this.#slotOf(before)
     if (slot === -1) return
     const requests = this.#requests[slot] as number
+    // A validation costs little, and says nothing of what the content would cost again.
+    const costAgain = costMs > 0 ? costMs : (this.#cost[slot] as number) - baseCostMs
     this.remove(before)
-    this.insert(item, 0, sizeBytes, costMs)
+    this.insert(item, 0, sizeBytes, costAgain)
     this.#requests[placeOf(item)] = requests
   }
 
