@@ -3,6 +3,7 @@ import { linesOf } from '../forward/response-fields.ts'
 import { parseEntityTag, strongMatch } from '../http/entity-tag.ts'
 import { fieldValue, type FieldMap } from '../http/fields.ts'
 import { formatContentRange, parseContentRange } from '../http/range.ts'
+import { withAcceptRanges } from './entry.ts'
 import { sliceParts } from './parts.ts'
 import type { Completion } from './range-answer.ts'
 import type { StoredParts } from './store.ts'
@@ -37,6 +38,6 @@ export function composeCompletion ({ part, gap, wanted }: Completion, statusCode
   if (before === null || after === null) return null
 
   const { 'content-range': _range, 'content-length': _length, 'cache-status': _status, ...rest } = updatedFields(part.response.fields, fields, true)
-  const own = wanted === null ? [] : ['content-range', formatContentRange(wanted, parts.totalBytes)]
-  return { statusCode: wanted === null ? 200 : 206, lines: [...linesOf(rest), ...own, 'content-length', String(end - start + 1)], before, after, gapBytes: gap.end - gap.start + 1 }
+  const lines = wanted === null ? withAcceptRanges(linesOf(rest)) : [...linesOf(rest), 'content-range', formatContentRange(wanted, parts.totalBytes)]
+  return { statusCode: wanted === null ? 200 : 206, lines: [...lines, 'content-length', String(end - start + 1)], before, after, gapBytes: gap.end - gap.start + 1 }
 }

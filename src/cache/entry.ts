@@ -91,7 +91,12 @@ export function createEntry (place: EntryPlace, head: EntryHead, content: Buffer
 /** An entry of what is here of the content; the same as `createEntry` where that is all of it. */
 export function createPartialEntry (place: EntryPlace, head: EntryHead, parts: StoredParts): PackedEntry {
   const whole = wholeContent(parts)
-  return whole === null ? pack(place, head, null, parts) : pack(place, head, whole, null)
+  return whole === null ? pack(place, head, null, parts) : pack(place, { ...head, contentLines: withAcceptRanges(head.contentLines) }, whole, null)
+}
+
+/** A server that sent parts takes ranges; some say so only beside the whole (RFC 9110 14.3). */
+export function withAcceptRanges (lines: readonly string[]): readonly string[] {
+  return lines.includes('accept-ranges') ? lines : [...lines, 'accept-ranges', 'bytes']
 }
 
 /** The same content under another head. */

@@ -6,7 +6,7 @@ import { isNotModified, mustReachOrigin } from '../http/preconditions.ts'
 import { isInvalidated, type CacheContext } from './context.ts'
 import { currentAge } from './freshness.ts'
 import { primaryKey, uriKey, type KeyParts } from './key.ts'
-import { accepts } from './preferences.ts'
+import { accepts, preferredChoices } from './preferences.ts'
 import { answerRange, planCompletion, type Completion, type RangeAnswer } from './range-answer.ts'
 import type { ReasonWord } from './reasons.ts'
 import { decideReuse } from './reuse.ts'
@@ -206,12 +206,17 @@ const maxValidators = 8
 
 /**
  * Whether the origin server may choose a response by its entity tag that the request does not select by its fields. A weak
- * one, or one that codings share by mistake, would bring content in a coding that the client does not read.
+ * one says too little. Of responses that differ in their coding only one in a coding that the client likes best: many
+ * servers compare the tag before they choose the coding, and would confirm any.
  */
 function mayBeNamed ({ fields }: CacheRequest, { response, parts }: StoredEntry): boolean {
   if (response.etag === null || response.etag.weak || parts !== null) return false
-  const coding = fieldValue(response.fields, 'content-encoding')?.trim().toLowerCase()
-  return coding === undefined || coding === 'identity' || accepts(fieldValue(fields, 'accept-encoding') ?? '', coding)
+  const coding = fieldValue(response.fields, 'content-encoding')?.trim().toLowerCase() ?? 'identity'
+  const accepted = fieldValue(fields, 'accept-encoding') ?? ''
+  if (coding !== 'identity' && !accepts(accepted, coding)) return false
+  if (!response.selecting.some(({ name }) => name === 'accept-encoding')) return true
+  const preferred = preferredChoices(accepted)
+  return preferred.length === 0 ? coding === 'identity' : preferred.includes(coding)
 }
 
 const nothingStored = { action: 'forward', key: '', control: null, stored: null, validating: [], conditional: null, completion: null, flightKey: null, mayLead: false } as const

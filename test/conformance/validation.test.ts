@@ -92,7 +92,10 @@ t.test('variants with a weak tag, or in a coding that the request does not accep
     ['weak', ['ETag: W/"1"'], [], undefined],
     ['coding', ['ETag: "1"', 'Content-Encoding: gzip'], [], undefined],
     ['coding that is refused', ['ETag: "1"', 'Content-Encoding: gzip'], ['Accept-Encoding: gzip;q=0'], undefined],
-    ['coding that is accepted', ['ETag: "1"', 'Content-Encoding: gzip'], ['Accept-Encoding: br;q=0.5, gzip'], '"1"']
+    ['coding that is accepted', ['ETag: "1"', 'Content-Encoding: gzip'], ['Accept-Encoding: br;q=0.5, gzip'], '"1"'],
+    ['without coding', ['ETag: "1"'], ['Accept-Encoding: br;q=0.5, gzip'], '"1"'],
+    ['without coding, of a resource that has codings', ['ETag: "1"', 'Vary: Accept-Encoding'], ['Accept-Encoding: br;q=0.5, gzip'], undefined],
+    ['another coding than the one preferred', ['ETag: "1"', 'Vary: Accept-Encoding', 'Content-Encoding: br'], ['Accept-Encoding: br;q=0.5, gzip'], undefined]
   ] as const) {
     const { ask, origin } = await inTurn(t, [response('x', [minute, 'Vary: A', ...fields])])
     await ask('/', ['A: 1'])
