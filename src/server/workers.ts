@@ -13,6 +13,7 @@ import type { Config } from '../config/schema.ts'
 import type { ReloadResult } from '../../routes/admin.ts'
 import { startInstance } from './instance.ts'
 import type { ProcessLog } from './logger.ts'
+import { answer, settle, type Answered, type Asked, type Question } from './worker-messages.ts'
 import { joinEntries, joinPages, joinPurges, joinStatistics, type FromWorker } from './worker-answers.ts'
 import { endWithSignals, ignoreSignals } from './signals.ts'
 
@@ -21,11 +22,6 @@ export interface WorkersInput {
   readonly log: ProcessLog
   readonly read: () => Promise<Config>
 }
-
-type Question = 'state' | 'metrics' | 'reload' | 'drain' | 'statistics' | 'purge' | 'entries' | 'entry'
-/** Asked of a worker; or, `purge` alone, of the primary, for all of them. */
-interface Asked { readonly id: number, readonly question: Question, readonly detail?: unknown }
-interface Answered { readonly id: number, readonly answer?: unknown, readonly error?: string, readonly refused?: Pick<RequestError, 'code' | 'problems'> }
 
 /** A worker that dies is replaced after a pause that doubles up to this. */
 const maxPauseMs = 30_000
@@ -200,17 +196,4 @@ export async function startWorker ({ config, log, read }: WorkersInput): Promise
   // Terminals and service managers signal the whole group; the primary decides then.
   ignoreSignals()
   log.flush()
-}
-
-function answer ({ id }: Asked, act: () => unknown, send: (answered: Answered) => void): void {
-  Promise.resolve().then(act).then(
-    answer => { send({ id, answer }) },
-    (error: unknown) => { send({ id, error: (error as Error).message, ...error instanceof RequestError && { refused: { code: error.code, problems: error.problems } } }) }
-  )
-}
-
-function settle ({ answer, error, refused }: Answered, resolve: (answer: unknown) => void, reject: (error: Error) => void): void {
-  if (refused !== undefined) reject(new RequestError(refused.code, refused.problems))
-  else if (error !== undefined) reject(new Error(error))
-  else resolve(answer)
 }
