@@ -128,7 +128,9 @@ function pack ({ key, uri, scope, groups, tags, moment }: EntryPlace, { response
   const described = content === null || statusCode === 204 ? contentLines : [...contentLines, 'content-length', String(content.length)]
   const headBytes = [commonLines, described, hiddenLines].reduce((bytes, lines) => bytes + lines.reduce((sum, part) => sum + part.length + 2, 0), 0)
   const keyBytes = key.length + (uri === key ? 0 : uri.length) + groups.reduce((bytes, group) => bytes + group.length, 0) + tags.reduce((bytes, tag) => bytes + tag.length + tagOverheadBytes, 0)
-  const sizeBytes = overheadBytes + headBytes + keyBytes + (content === null ? partialBytes(parts as StoredParts) : content.length)
+  // Of clients, who may write much into them.
+  const selectingBytes = selecting.reduce((bytes, { raw = '', value = '' }) => bytes + raw.length + (value === raw ? 0 : value.length), 0)
+  const sizeBytes = overheadBytes + headBytes + keyBytes + selectingBytes + (content === null ? partialBytes(parts as StoredParts) : content.length)
   const state = { key, uri, scope, groups, tags, moment, statusCode, control, selecting, receivedAt, initialAge, freshnessLifetime, override, parts, sizeBytes }
   return PackedEntry.pack(state, { commonLines, contentLines: described, hiddenLines }, content)
 }

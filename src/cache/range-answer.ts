@@ -1,4 +1,5 @@
 /** Answers to range requests from what is stored, and how to get what is missing (RFC 9110 14, RFC 9111 3.3). */
+import { randomBytes } from 'node:crypto'
 import { fieldValue, type FieldMap, type MutableFieldMap } from '../http/fields.ts'
 import { formatContentRange, ifRangeHolds, parseRange, resolveRanges, type ByteRange } from '../http/range.ts'
 import type { CacheRequest } from './lookup.ts'
@@ -66,10 +67,13 @@ function unsatisfied (lines: readonly string[], totalBytes: number): RangeAnswer
   return { statusCode: 416, lines: ['content-range', `bytes */${totalBytes}`, 'content-length', '0'], replaces, body: '' }
 }
 
-/** A boundary that is in none of the pieces (RFC 2046 5.1.1), also where somebody made them to have it. */
+/**
+ * A boundary that is in none of the pieces (RFC 2046 5.1.1). Nobody can foresee it: content made to have all that may come
+ * up would be searched again and again.
+ */
 function boundaryFor (pieces: ReadonlyArray<Buffer | string>): string {
-  for (let number = 0; ; number++) {
-    const boundary = `holdfast-part-${number}`
+  for (;;) {
+    const boundary = `holdfast-${randomBytes(12).toString('hex')}`
     if (!pieces.some(piece => piece.includes(boundary))) return boundary
   }
 }

@@ -61,6 +61,14 @@ t.test('the parts of a multipart message are the slices their Content-Range says
   t.end()
 })
 
+t.test('nobody who makes content can foresee the boundary, and so make it be looked for again and again (RFC 2046 5.1.1)', t => {
+  const entry = entryOf({}, Buffer.from('0123456789'))
+  const boundaryOf = (): string => /boundary=([^;]+)/.exec(line(answerRange(get('bytes=0-1,4-5'), entry, receivedAt) as RangeAnswer, 'content-type') ?? '')?.[1] ?? ''
+  t.match(boundaryOf(), /^[a-z0-9-]{20,70}$/)
+  t.not(boundaryOf(), boundaryOf())
+  t.end()
+})
+
 t.test('of a partial content only what is here is answered (RFC 9111 3.3)', t => {
   fc.assert(fc.property(fc.uint8Array({ minLength: 2, maxLength: 80 }), fc.nat(79), fc.nat(79), fc.nat(79), fc.nat(79), (octets, a, b, c, d) => {
     const content = Buffer.from(octets)

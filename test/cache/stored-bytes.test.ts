@@ -11,6 +11,7 @@ import type { FieldMap } from '../../src/http/fields.ts'
 import { isNotModified } from '../../src/http/preconditions.ts'
 import { ifRangeHolds, parseContentRange, parseRange, resolveRanges } from '../../src/http/range.ts'
 import { parseDictionary, parseList } from '../../src/http/structured.ts'
+import { entryOf } from '../fixtures/entries.ts'
 
 const rules = resolveConfig({ upstreams: { default: { targets: ['http://127.0.0.1:1'] } }, routes: [{ name: 'default', upstream: 'default', cache: { setCookie: 'store', vary: 'meaning' } }] }).routes[0]?.cache as CacheRequest['rules']
 const receivedAt = Date.UTC(2026, 5, 1)
@@ -60,6 +61,12 @@ t.test('content and fields come back bit for bit, in their order and number (pro
     const lines = [...hit.entry.lines]
     return contentOf(hit.entry.body).equals(copy) && JSON.stringify(lines) === JSON.stringify([...linesOf(fields), 'content-length', String(copy.length)])
   }), { numRuns: 500 })
+})
+
+t.test('request fields that Vary names count against the bound: a client may write much into them', async t => {
+  const sizeOf = (value: string): number => entryOf({ vary: 'x-a' }, Buffer.from('content'), { requestFields: { 'x-a': value } }).sizeBytes
+  t.equal(sizeOf('y'.repeat(8000)) - sizeOf(''), 8000)
+  t.equal(sizeOf('y,'.repeat(4000)) - sizeOf(''), 8000 + 7999, 'and as they are compared, where that is another text')
 })
 
 t.test('what a hit sends is not what a later request can change (property)', async () => {
