@@ -124,7 +124,7 @@ export default fp<ForwardOptions>(async function forward (app, options) {
     const { head, body, hasContent } = landing.response
     const answer = cache.share(lookup, head, now())
     if (answer === null) {
-      const flightKey = variantFlightKey(lookup.key, lookup.request, head.response.selecting.map(({ name }) => name), lookup.stored !== null)
+      const flightKey = variantFlightKey(lookup.key, lookup.request, head.response.selecting.map(({ name }) => name))
       // It selects another variant: so may others, who wait for each other from now on.
       if (flightKey !== lookup.flightKey && lookup.mayLead) return proceed(request, reply, { ...lookup, flightKey, outcome: { ...lookup.outcome, collapsed: false } })
       return goAlone(request, reply, lookup)
