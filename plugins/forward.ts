@@ -126,7 +126,7 @@ export default fp<ForwardOptions>(async function forward (app, options) {
     if (answer === null) {
       // Purged before this request came: of those who find that, one asks anew.
       if (lookup.mayLead && cache.isOutdated(head)) return proceed(request, reply, lookup)
-      const flightKey = variantFlightKey(lookup.key, lookup.request, head.response.selecting.map(({ name }) => name), lookup.stored !== null)
+      const flightKey = variantFlightKey(lookup.key, lookup.request, head.response.selecting.map(({ name }) => name))
       // It selects another variant: so may others, who wait for each other from now on.
       if (flightKey !== lookup.flightKey && lookup.mayLead) return proceed(request, reply, { ...lookup, flightKey, outcome: { ...lookup.outcome, collapsed: false } })
       return goAlone(request, reply, lookup)

@@ -36,9 +36,10 @@ export function freshen (context: CacheContext, lookup: CacheForward, response: 
     const own = withHead(stored, place, ownHead)
     const superseded = isSuperseded(context, place) || isSuperseded(context, placeOfEntry(stored, moment))
     const keep = head.mayStay && !superseded
+    // 5.2.1.5, 3.5: nothing of the answer to such a request stays, and what is stored is as it was.
+    const passing = lookup.control?.noStore === true || !head.isShareable
     const put = context.safely(false, () => {
-      // 5.2.1.5: nothing of the answer to such a request stays.
-      if (keep && lookup.control?.noStore === true) return false
+      if (keep && passing) return false
       // What took its place meanwhile is younger; what was taken out stays out, what a purge made stale stays stale.
       if (!isStored(context, stored) || (superseded && head.mayStay)) return false
       // Which values a field had that the 304 adds to `Vary` is not known of the request that stored it (4.1).
@@ -50,7 +51,7 @@ export function freshen (context: CacheContext, lookup: CacheForward, response: 
     answer = own
     kept = put
     // And this request selects it from now on as well (4.3.1: the origin server named it).
-    if (!isSelected && keep && lookup.control?.noStore !== true) {
+    if (!isSelected && keep && !passing) {
       const selected = withHead(stored, place, head)
       kept = context.safely(false, () => context.store.put(selected, lookup.stored))
       answer = selected
@@ -102,6 +103,7 @@ function updateOne (context: CacheContext, stored: StoredEntry, request: CacheRe
     return
   }
   const head = updatedHead(stored, request, response)
+  if (!head.isShareable) return
   if (head.mayStay) context.store.put(withHead(stored, placeAfter(stored, response, moment), head), stored)
   else context.store.remove(stored)
 }

@@ -128,7 +128,7 @@ export function lookUp (context: CacheContext, request: CacheRequest, now: numbe
       stored,
       validating: conditional === null ? [] : validating,
       conditional,
-      ...flightOf(ranged, conditional !== null, stored !== null),
+      ...flightOf(ranged, conditional !== null),
       moment: context.removals.moment(),
       outcome: forwarded(request, fwd, detail)
     }
@@ -165,7 +165,7 @@ export function lookUp (context: CacheContext, request: CacheRequest, now: numbe
       stored: stale,
       validating,
       conditional: conditionalFields(validating, rest, true),
-      flightKey: flightKeyOf(stale.key, true),
+      flightKey: flightKeyOf(stale.key),
       mayLead: true,
       moment: context.removals.moment(),
       outcome: forwarded(whole, 'stale', 'stale-while-revalidate')
@@ -177,26 +177,25 @@ export function lookUp (context: CacheContext, request: CacheRequest, now: numbe
    * A range is not waited for: its bytes may come last. A request that wants a validation or an answer of its own does not
    * wait either.
    */
-  function flightOf (ranged: boolean, validates: boolean, hasStored: boolean): Pick<CacheForward, 'flightKey' | 'mayLead'> {
+  function flightOf (ranged: boolean, validates: boolean): Pick<CacheForward, 'flightKey' | 'mayLead'> {
     if (!rules.collapse.enabled || ranged || control?.noCache === true || control?.noStore === true || mustReachOrigin(fields)) return { flightKey: null, mayLead: false }
     // The client's own precondition may be answered 304, of which nobody else has anything.
     const conditional = !validates && (fields['if-none-match'] !== undefined || fields['if-modified-since'] !== undefined)
-    return { flightKey: flightKeyOf(key, hasStored), mayLead: method === 'GET' && !conditional }
+    return { flightKey: flightKeyOf(key), mayLead: method === 'GET' && !conditional }
   }
 
-  function flightKeyOf (stored: string, hasStored: boolean): string {
+  function flightKeyOf (stored: string): string {
     const last = context.safely([], () => context.store.variants(stored)).at(-1)
-    return variantFlightKey(stored, request, last?.response.selecting.map(({ name }) => name) ?? [], hasStored)
+    return variantFlightKey(stored, request, last?.response.selecting.map(({ name }) => name) ?? [])
   }
 }
 
 /**
  * Apart for requests that would select different variants of a response with these names in `Vary`, and for those with
  * credentials, whose responses may not be shareable where others are. No cache key looks like it.
- * @param hasStored a stored response is validated, which may be shared with everybody
  */
-export function variantFlightKey (key: string, { fields, rules }: CacheRequest, names: readonly string[], hasStored: boolean): string {
-  const authorized = !hasStored && fields['authorization'] !== undefined
+export function variantFlightKey (key: string, { fields, rules }: CacheRequest, names: readonly string[]): string {
+  const authorized = fields['authorization'] !== undefined
   if (names.length === 0 && !authorized) return key
   return `variant ${key.length} ${key} ${JSON.stringify([authorized, ...selectingFields(fields, names, rules.vary).map(({ value }) => value ?? null)])}`
 }

@@ -14,7 +14,7 @@ import { addSegment, heldBytes } from './parts.ts'
 import { responseControl } from './response-control.ts'
 import { searchVariance } from './search-variance.ts'
 import type { CacheOutcome } from './status.ts'
-import { decideStoring } from './storing.ts'
+import { decideStoring, mayBeShared } from './storing.ts'
 import type { Segment, StoredEntry } from './store.ts'
 import { updatedFields } from './validation.ts'
 import type { Tags } from './tags.ts'
@@ -219,11 +219,18 @@ function mayBePartOf (whole: StoredEntry, { response: { etag, lastModifiedAt } }
     (etag === null || response.etag === null || weakMatch(etag, response.etag)) && (etag !== null || lastModifiedAt === response.lastModifiedAt)
 }
 
+export interface UpdatedHead extends EntryHead {
+  /** False where the update says that the response must not be stored any more. */
+  readonly mayStay: boolean
+  /** False where the update is for the user alone who asked (3.5): then what is stored stays as it is. */
+  readonly isShareable: boolean
+}
+
 /**
  * A stored response with the fields of a later message about the same representation (3.2, 4.3.4, 4.3.5).
- * @param requestFields of the request that the message answered, by which the result is selected
+ * @param request that the message answered, by whose fields the result is selected
  */
-export function updatedHead (stored: StoredEntry, request: CacheRequest, response: ReceivedResponse): EntryHead & { readonly mayStay: boolean } {
+export function updatedHead (stored: StoredEntry, request: CacheRequest, response: ReceivedResponse): UpdatedHead {
   const fields = updatedFields(stored.response.fields, response.fields, request.rules.setCookie === 'store')
   const { control, source } = responseControl(fields, request.rules.targetedFields)
   const { statusCode } = stored.response
@@ -241,5 +248,5 @@ export function updatedHead (stored: StoredEntry, request: CacheRequest, respons
     freshnessLifetime: lifetime.seconds,
     override: lifetime.override
   })
-  return { ...head, mayStay: vary !== '*' && response.tags !== 'too-many' && (!control.noStore || control.mustUnderstand) && control.private !== true && !control.malformed }
+  return { ...head, isShareable: mayBeShared(request.fields, request.authenticated, control), mayStay: vary !== '*' && response.tags !== 'too-many' && (!control.noStore || control.mustUnderstand) && control.private !== true && !control.malformed }
 }

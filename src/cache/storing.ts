@@ -73,9 +73,7 @@ export function decideStoring (exchange: StorableExchange): StoringDecision {
   if (control.malformed) return no('malformed')
   if (control.private === true) return no('private')
 
-  // 3.5: these directives are the origin server's permission to share what an authenticated request got.
-  const mayShare = control.public || control.mustRevalidate || control.sMaxage !== undefined
-  if ((exchange.authenticated || exchange.requestFields['authorization'] !== undefined) && !mayShare) return no('authorization')
+  if (!mayBeShared(exchange.requestFields, exchange.authenticated, control)) return no('authorization')
 
   const vary = varyNames(fields)
   if (vary === '*') return no('vary-star')
@@ -97,6 +95,12 @@ export function decideStoring (exchange: StorableExchange): StoringDecision {
   if (!hasValidator && (noCache || (lifetime.seconds <= 0 && !usableStale))) return no('no-lifetime')
 
   return { store: true, lifetime, vary, range }
+}
+
+/** 3.5: what an authenticated request got is only for others where one of these directives permits it. */
+export function mayBeShared (requestFields: FieldMap, authenticated: boolean, control: CacheControl): boolean {
+  if (!authenticated && requestFields['authorization'] === undefined) return true
+  return control.public || control.mustRevalidate || control.sMaxage !== undefined
 }
 
 /** The one part that a 206 transfers, when it says which of how many bytes that is (3.3). Several parts in one message are not taken apart. */

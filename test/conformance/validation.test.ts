@@ -258,6 +258,37 @@ t.test('an answer that is about the request alone leaves what is stored', async 
   }
 })
 
+t.test('a 304 to a request with Authorization is for its user alone, where it does not permit to share it (RFC 9111 3, 3.5)', async t => {
+  const secret = ['Authorization: Basic eA==']
+  for (const [title, stored, received, shared] of [
+    ['what was public before', 'public, max-age=1', minute, false],
+    ['what was stored without credentials', 'max-age=1', minute, false],
+    ['nothing of the directives changed', 'public, max-age=1', 'X-Other: 1', true],
+    ['it permits sharing itself', 'max-age=1', 'Cache-Control: max-age=60, public', true]
+  ] as const) {
+    const { ask, pass, origin } = await inTurn(t, [response('content', [`Cache-Control: ${stored}`, 'ETag: "1"']), notModified(['ETag: "1"', received, 'X-User: a', 'Set-Cookie: a=1'])])
+    await ask('/', stored.includes('public') ? secret : [])
+    pass(1)
+    const own = await ask('/', secret)
+    t.match(own, /x-user: a\r\n[^]*content$/, `${title}: its user gets the update`)
+    t.equal(/; stored/.test(own), shared, title)
+    await ask('/')
+    t.equal(origin.requests.length, shared ? 2 : 3, `${title}: and others ask for themselves`)
+  }
+})
+
+t.test('an answer to HEAD with Authorization updates nothing, where it does not permit to share it (RFC 9111 3.5, 4.3.5)', async t => {
+  const { ask, pass } = await startWire(t, ({ text }) => text.startsWith('HEAD')
+    ? `HTTP/1.1 200 OK\r\nContent-Length: 7\r\nETag: "1"\r\n${minute}\r\nX-User: a\r\n\r\n`
+    : response('content', ['Cache-Control: max-age=1', 'ETag: "1"']))
+  await ask('/')
+  pass(1)
+  await ask('/', ['Authorization: Basic eA=='], 'HEAD')
+  const answer = await ask('/')
+  t.equal(outcomeOf(answer, false), 'stale')
+  t.notMatch(answer, 'x-user')
+})
+
 t.test('a 5xx while validating is forwarded, or a stale response stands in where it may (RFC 9111 4.3.3, RFC 5861 4)', async t => {
   for (const status of ['500 Internal Server Error', '502 Bad Gateway', '503 Service Unavailable', '504 Gateway Timeout', '501 Not Implemented']) {
     for (const [more, stands] of [['', false], [', stale-if-error=600', true], [', stale-if-error=600, must-revalidate', false]] as const) {
