@@ -157,6 +157,9 @@ export class PackedEntry implements StoredEntry, StoredResponse {
     return fieldsFromLines(lines)
   }
 
+  /** `Cache-Status` of caches nearer to the origin server; undefined for almost all. */
+  get cacheStatus (): FieldMap[string] { return this.hidden === '' ? undefined : fieldsFromLines(parseLines(this.hidden))['cache-status'] }
+
   get etag (): EntityTag | null { return parseEntityTag(this.value('etag')) }
 
   get lastModifiedAt (): number | null {
