@@ -6,7 +6,7 @@ import fp from 'fastify-plugin'
 import type { FastifyReply, FastifyRequest, preHandlerHookHandler } from 'fastify'
 import type { CacheHit, CacheLookup, CacheRequest, HttpCache } from '../src/cache/http-cache.ts'
 import { PackedEntry } from '../src/cache/packed-entry.ts'
-import { formatCacheStatus, type CacheOutcome } from '../src/cache/status.ts'
+import { cacheStatusValue, type CacheOutcome } from '../src/cache/status.ts'
 import { linesWithout } from '../src/http/fields.ts'
 import { requestKey } from '../src/proxy/cache-key-of.ts'
 import type { Forwarding } from '../src/proxy/forwarding.ts'
@@ -49,8 +49,9 @@ export default fp<CachePluginOptions>(async function cache (app, options) {
   app.decorate('sendStored', (request: FastifyRequest, reply: FastifyReply, hit: CacheHit): void => {
     const { entry, range } = hit
     request.cacheOutcome = hit.outcome
-    const ownLines = [...ageLine(hit), 'cache-status', formatCacheStatus(identifier, hit.outcome)]
-    const packed = entry instanceof PackedEntry && !entry.saysCacheStatus ? entry : null
+    const packed = entry instanceof PackedEntry ? entry : null
+    const before = packed === null ? entry.response.fields['cache-status'] : packed.cacheStatus
+    const ownLines = [...ageLine(hit), 'cache-status', cacheStatusValue(before, identifier, hit.outcome)]
 
     if (hit.notModified) {
       const block = packed === null ? null : { stored: packed.text.slice(0, packed.commonLength), withContent: false, bytes: null }

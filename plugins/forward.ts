@@ -7,7 +7,7 @@ import { createFlights, type Flight, type Landing } from '../src/cache/collapse.
 import type { CacheForward, HttpCache } from '../src/cache/http-cache.ts'
 import { relatedTargets } from '../src/cache/invalidation.ts'
 import { variantFlightKey } from '../src/cache/lookup.ts'
-import { formatCacheStatus, type CacheOutcome } from '../src/cache/status.ts'
+import { cacheStatusValue } from '../src/cache/status.ts'
 import { interimFields, writeInterim } from '../src/forward/interim.ts'
 import { decideMaxForwards } from '../src/forward/max-forwards.ts'
 import { buildRequestFields } from '../src/forward/request-fields.ts'
@@ -134,9 +134,9 @@ export default fp<ForwardOptions>(async function forward (app, options) {
     const wantsContent = hasContent && request.method !== 'HEAD' && !answer.notModified
     const reader = wantsContent ? body.reader() : null
     if (wantsContent && reader === null) return goAlone(request, reply, lookup)
-    const { statusCode, lines, outcome } = answer
+    const { statusCode, lines, cacheStatus, outcome } = answer
     request.cacheOutcome = outcome
-    respond(request, reply, { statusCode, lines, ownLines: [...ageLine(answer), 'cache-status', formatCacheStatus(identifier, outcome)], body: reader })
+    respond(request, reply, { statusCode, lines, ownLines: [...ageLine(answer), 'cache-status', cacheStatusValue(cacheStatus, identifier, outcome)], body: reader })
   }
 
   function goAlone (request: FastifyRequest, reply: FastifyReply, lookup: CacheForward): void {
@@ -160,7 +160,7 @@ export default fp<ForwardOptions>(async function forward (app, options) {
       },
       passed ({ statusCode, lines, cacheStatus, outcome, body }) {
         request.cacheOutcome = outcome
-        respond(request, reply, { statusCode, lines: linesWithout(lines, cache.hiddenFields), ownLines: ['cache-status', statusLine(cacheStatus, outcome)], body })
+        respond(request, reply, { statusCode, lines: linesWithout(lines, cache.hiddenFields), ownLines: ['cache-status', cacheStatusValue(cacheStatus, identifier, outcome)], body })
       },
       failed (error) {
         ended()
@@ -276,12 +276,6 @@ export default fp<ForwardOptions>(async function forward (app, options) {
     forwarding.errorCode = error.code
     request.errorCode = error.code
     request.log.warn({ reqId: request.id, upstream: forwarding.upstreamName, target: error.target, code: error.code, cause: describe(error.cause) }, 'upstream response cut short')
-  }
-
-  /** Our member of `Cache-Status` comes after those of caches nearer to the origin server (RFC 9211 section 2). */
-  function statusLine (before: FieldMap[string], outcome: CacheOutcome): string {
-    const own = formatCacheStatus(identifier, outcome)
-    return before === undefined ? own : `${typeof before === 'string' ? before : before.join(', ')}, ${own}`
   }
 
   /** RFC 9111 4.4: the target, and what `Location` and `Content-Location` name on the same origin. */

@@ -114,7 +114,7 @@ export function headOf ({ response, lines, notModifiedLines }: StoredEntry): Ent
     response: { statusCode, fields, control, selecting, etag, lastModifiedAt, dateAt, receivedAt, initialAge, freshnessLifetime, override },
     commonLines: notModifiedLines,
     contentLines: kept.slice(notModifiedLines.length),
-    hiddenLines: linesOf(fields).slice(kept.length)
+    hiddenLines: linesOf(fields).slice(lines.length)
   }
 }
 
@@ -143,15 +143,13 @@ function storableFields (input: HeadInput): FieldMap {
     if (typeof names === 'object') for (const name of names) delete fields[name]
   }
   if (input.stripSetCookie) delete fields['set-cookie']
-  // Of the transfer of one part, not of what is stored.
-  delete fields['content-range']
   // RFC 9110 6.6.1: a recipient with a clock gives a response without a date the time of receipt.
   if (fields['date'] === undefined) fields['date'] = formatHttpDate(input.receivedAt)
   return fields
 }
 
 /** Description of the content itself: left out of a 304, which has none (RFC 9110 15.4.5). */
-const contentDescription: ReadonlySet<string> = new Set(['content-type', 'content-encoding', 'content-language', 'accept-ranges'])
+const contentDescription: ReadonlySet<string> = new Set(['content-type', 'content-encoding', 'content-language', 'content-range', 'accept-ranges'])
 
 function headLines (fields: FieldMap, consumed: readonly string[]): Omit<EntryHead, 'response'> {
   const commonLines: string[] = []
@@ -160,7 +158,8 @@ function headLines (fields: FieldMap, consumed: readonly string[]): Omit<EntryHe
   for (const name of Object.keys(fields)) {
     // `Age` is made for each response; the length is that of what is sent.
     if (name === 'age' || name === 'content-length') continue
-    addLines(consumed.includes(name) ? hiddenLines : contentDescription.has(name) ? contentLines : commonLines, name, fields[name])
+    // `Cache-Status` goes in front of our own member, in one line with it (RFC 9211 2).
+    addLines(name === 'cache-status' || consumed.includes(name) ? hiddenLines : contentDescription.has(name) ? contentLines : commonLines, name, fields[name])
   }
   return { commonLines, contentLines, hiddenLines }
 }

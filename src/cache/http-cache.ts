@@ -51,6 +51,8 @@ export interface SharedAnswer {
   readonly statusCode: number
   readonly lines: readonly string[]
   readonly notModified: boolean
+  /** `Cache-Status` of caches nearer to the origin server, which is not among the lines. */
+  readonly cacheStatus: FieldMap[string]
   /** Whole seconds. */
   readonly age: number
   readonly outcome: CacheOutcome
@@ -117,6 +119,7 @@ export function createHttpCache (options: HttpCacheOptions): HttpCache {
         statusCode: notModified ? 304 : response.statusCode,
         lines: notModified ? commonLines : [...commonLines, ...head.contentLines, ...lengthLine(response.fields)],
         notModified,
+        cacheStatus: response.fields['cache-status'],
         age: decision.age,
         outcome: { ...lookup.outcome, fwdStatus: response.statusCode, collapsed: true, ttl: decision.ttl, detail: decision.detail ?? lookup.outcome.detail }
       }

@@ -104,7 +104,8 @@ export function lookUp (context: CacheContext, request: CacheRequest, now: numbe
     context.counts.hits++
     entry.hits++
     if (decision.ttl < 0) context.counts.stale++
-    const revalidate = decision.revalidate ? background(entry) : null
+    // 5.2.1.5: nothing of an answer to such a request may be stored, so that it would bring nothing up to date.
+    const revalidate = decision.revalidate && control?.noStore !== true ? background(entry) : null
     const foreign = entry.key === key ? null : 'no-vary-search'
     context.safely(undefined, () => { context.store.touch(entry) })
     return { ...hitWith(request, entry, now, range), revalidate, outcome: { ...nothingForwarded, ...keyOf(request, entry.key), hit: true, ttl: decision.ttl, detail: decision.detail ?? foreign } }

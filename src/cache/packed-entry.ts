@@ -151,9 +151,6 @@ export class PackedEntry implements StoredEntry, StoredResponse {
   /** The content where it is not in `text`. */
   get bytesApart (): Buffer | null { return this.bytes }
 
-  /** What caches nearer to the origin server said is among the lines, or may be. Our own has to come after it (RFC 9211 2). */
-  get saysCacheStatus (): boolean { return this.text.slice(0, this.headLength).includes('cache-status: ') }
-
   get lines (): readonly string[] { return parseLines(this.text.slice(0, this.headLength)) }
 
   get notModifiedLines (): readonly string[] { return parseLines(this.text.slice(0, this.commonLength)) }
@@ -163,6 +160,9 @@ export class PackedEntry implements StoredEntry, StoredResponse {
     if (this.hidden !== '') lines.push(...parseLines(this.hidden))
     return fieldsFromLines(lines)
   }
+
+  /** `Cache-Status` of caches nearer to the origin server; undefined for almost all. */
+  get cacheStatus (): FieldMap[string] { return this.hidden === '' ? undefined : fieldsFromLines(parseLines(this.hidden))['cache-status'] }
 
   get etag (): EntityTag | null { return parseEntityTag(this.value('etag')) }
 

@@ -13,7 +13,8 @@ const maxRememberedLength = 512
 const maxChoices = 64
 
 /**
- * One spelling for all values of such a field that mean the same: lower case, no white space, weights as numbers, the
+ * One spelling for all values of such a field that mean the same: lower case (but for values of parameters, of which only
+ * the media type knows whether case matters), no white space, weights as numbers, the
  * heaviest first; null where the field states no preferences or is not well-formed.
  * @param anyOrder members of equal weight have no order, as the standard says
  */
@@ -55,11 +56,17 @@ export function accepts (value: string, choice: string): boolean {
   return (parseChoices(value) ?? []).some(({ name, weight }) => name === choice && weight > 0)
 }
 
+/** What stands before a `=`, or all where there is none, in lower case. */
+function lowerName (part: string): string {
+  const equals = part.indexOf('=')
+  return equals === -1 ? part.toLowerCase() : part.slice(0, equals).toLowerCase() + part.slice(equals)
+}
+
 function parseChoices (value: string): readonly Choice[] | null {
   if (value.includes('"')) return null
   const choices: Choice[] = []
   for (const member of value.split(',')) {
-    const parts = member.split(';').map(part => part.trim().toLowerCase())
+    const parts = member.split(';').map(part => lowerName(part.trim()))
     if (parts.length === 1 && parts[0] === '') continue
     let weight = 1
     const kept: string[] = []

@@ -16,10 +16,10 @@ export interface RangeAnswer {
   readonly body: Buffer | string
 }
 
-const replacedByPart: ReadonlySet<string> = new Set(['content-length'])
-const replacedByParts: ReadonlySet<string> = new Set(['content-length', 'content-type'])
+const replacedByPart: ReadonlySet<string> = new Set(['content-length', 'content-range'])
+const replacedByParts: ReadonlySet<string> = new Set(['content-length', 'content-range', 'content-type'])
 /** A 416 is about this request: what describes the stored content, and what would let a cache keep it for others, is left out. */
-const notOfError = /^(?:content-(?:length|type|encoding|language|location|disposition)|etag|last-modified|expires|pragma|set-cookie|cache-groups|(?:.*-)?cache-control|surrogate-control)$/
+const notOfError = /^(?:content-(?:length|range|type|encoding|language|location|disposition)|etag|last-modified|expires|pragma|set-cookie|cache-groups|(?:.*-)?cache-control|surrogate-control)$/
 
 /**
  * The ranges a request asks for, out of a stored response; null when it asks for none that counts, so that the whole is

@@ -94,7 +94,8 @@ export function record (context: CacheContext, lookup: CacheForward, response: R
   const head = createHead({
     ...response,
     ...headRules(request),
-    statusCode: range === null ? statusCode : 200,
+    // 3.3: a part is stored as an incomplete whole, and where it belongs is known.
+    ...(range === null ? {} : { statusCode: 200, fields: without(fields, 'content-range') }),
     control,
     vary,
     requestFields: request.fields,
@@ -136,6 +137,11 @@ export function record (context: CacheContext, lookup: CacheForward, response: R
     // The detail says why it went forward, unless something remarkable decided how long it is fresh.
     outcome: { ...outcome, stored: true, ttl: Math.floor(lifetime.seconds - head.response.initialAge), detail: lifetime.override ?? outcome.detail }
   }
+}
+
+function without (fields: FieldMap, name: string): FieldMap {
+  const { [name]: _removed, ...kept } = fields
+  return kept
 }
 
 /** Reasons that lie in the request, or in a status that is about it: they say nothing of what is stored. */

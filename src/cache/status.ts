@@ -1,4 +1,5 @@
 /** How the cache handled a request, and how that is told in `Cache-Status` (RFC 9211). */
+import type { FieldMap } from '../http/fields.ts'
 import type { ReasonWord } from './reasons.ts'
 
 /** Why a request was forwarded (RFC 9211 section 2.2). */
@@ -22,6 +23,12 @@ export interface CacheOutcome {
 }
 
 export const nothingForwarded = { fwd: null, fwdStatus: null, stored: false, collapsed: null } as const
+
+/** The value of `Cache-Status`: our member comes after those of caches nearer to the origin server (RFC 9211 section 2). */
+export function cacheStatusValue (before: FieldMap[string], identifier: string, outcome: CacheOutcome): string {
+  const own = formatCacheStatus(identifier, outcome)
+  return before === undefined ? own : `${typeof before === 'string' ? before : before.join(', ')}, ${own}`
+}
 
 /** One member of `Cache-Status`. The configured name is a token by its schema; everything else is ours. */
 export function formatCacheStatus (identifier: string, outcome: CacheOutcome): string {

@@ -43,6 +43,9 @@ function rawValue (request: FieldMap, name: string): string | undefined {
   return Object.hasOwn(request, name) ? fieldValue(request, name) : undefined
 }
 
+/** Fields in which a comma divides nothing: white space beside it belongs to the value. */
+const noLists: ReadonlySet<string> = new Set(['authorization', 'cookie', 'from', 'if-modified-since', 'if-range', 'if-unmodified-since', 'origin', 'referer', 'user-agent'])
+
 /** The value a request selects by, in the spelling in which two are compared. */
 export function selectingValue (raw: string | undefined, name: string, mode: VaryMode): string | undefined {
   if (raw === undefined) return undefined
@@ -50,8 +53,8 @@ export function selectingValue (raw: string | undefined, name: string, mode: Var
     const normalised = normaliseChoices(name, raw, mode === 'meaning')
     if (normalised !== null) return normalised
   }
-  // White space around commas means nothing, unless it may be part of a quoted string.
-  if (!raw.includes(',') || raw.includes('"')) return raw.trim()
+  // White space around commas means nothing in a list, unless it may be part of a quoted string.
+  if (!raw.includes(',') || raw.includes('"') || noLists.has(name)) return raw.trim()
   return raw.split(',').map(member => member.trim()).filter(member => member !== '').join(',')
 }
 

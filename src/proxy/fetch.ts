@@ -122,6 +122,8 @@ export function startFetch ({ cache, flights, now }: FetchDependencies, request:
     const { statusCode, lines, body } = upstream
     const receivedAt = now()
     const fields = request.responseFields(lines, receivedAt)
+    // RFC 9110 8.6: a 204 has none, whatever it says; passed on, it would announce content that never comes.
+    if (statusCode === 204) delete fields['content-length']
     const response: ReceivedResponse = { statusCode, fields, requestedAt, receivedAt, locatesTarget: request.locatesTarget(fields) }
 
     const freshened = statusCode === 304 ? cache.freshen(lookup, response) : null

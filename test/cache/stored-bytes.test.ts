@@ -1,6 +1,7 @@
 /** What is stored comes back bit for bit, and nothing that a client or an origin server can send makes the core throw. */
 import fc from 'fast-check'
 import t from 'tap'
+import { headOf, placeOfEntry, withHead } from '../../src/cache/entry.ts'
 import { createHttpCache, type CacheForward, type CacheRequest, type HttpCache } from '../../src/cache/http-cache.ts'
 import { createMemoryStore } from '../../src/cache/memory-store.ts'
 import { accepts, normaliseChoices, preferredChoices } from '../../src/cache/preferences.ts'
@@ -67,6 +68,15 @@ t.test('request fields that Vary names count against the bound: a client may wri
   const sizeOf = (value: string): number => entryOf({ vary: 'x-a' }, Buffer.from('content'), { requestFields: { 'x-a': value } }).sizeBytes
   t.equal(sizeOf('y'.repeat(8000)) - sizeOf(''), 8000)
   t.equal(sizeOf('y,'.repeat(4000)) - sizeOf(''), 8000 + 7999, 'and as they are compared, where that is another text')
+})
+
+t.test('an entry put together again from its head is the same entry, however often', async t => {
+  let entry = entryOf({ 'cache-control': 'max-age=60', 'cache-status': 'inner; hit', 'content-type': 'a/b' }, Buffer.from('content'))
+  const { fields, lines, sizeBytes } = { fields: entry.response.fields, lines: entry.lines, sizeBytes: entry.sizeBytes }
+  for (let times = 0; times < 3; times++) entry = withHead(entry, placeOfEntry(entry, 0), headOf(entry))
+  t.same(entry.response.fields, fields)
+  t.same(entry.lines, lines)
+  t.equal(entry.sizeBytes, sizeBytes)
 })
 
 t.test('what a hit sends is not what a later request can change (property)', async () => {

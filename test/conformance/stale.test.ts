@@ -44,6 +44,15 @@ t.test('a stale response within its window is answered at once and visibly stale
   t.equal(later.length, 1, 'fresh again')
 })
 
+t.test('a request with no-store sets off no validation: its answer could not be stored (RFC 9111 5.2.1.5)', async t => {
+  const { ask, pass, later, validated } = await first(t, ['Cache-Control: max-age=10, stale-while-revalidate=30'])
+  pass(15)
+  t.equal(bodyOf(await ask('/', ['Cache-Control: no-store'])), 'old')
+  t.equal(bodyOf(await ask('/')), 'old')
+  t.notMatch((await validated(1)).text, 'no-store')
+  t.equal(later.length, 1)
+})
+
 t.test('the background validation may bring another response, which is the next answer (RFC 5861 3)', async t => {
   const { ask, pass, later, validated } = await first(t, ['Cache-Control: max-age=10, stale-while-revalidate=30'])
   pass(15)

@@ -36,6 +36,8 @@ t.test('a stored response is used only where all nominated fields match (RFC 911
     ['white space around commas means nothing', ...once(['A'], ['A: 1 ,2'], ['A: 1,   2'], 'hit')],
     ['white space within a member may mean something', ...once(['A'], ['A: 1 2'], ['A: 1  2'], 'vary-miss')],
     ['a comma within quotes is none', ...once(['A'], ['A: "1 , 2"'], ['A: "1, 2"'], 'vary-miss')],
+    ['white space beside a comma may mean something where the field is no list (RFC 9110 5.6.1)', varying(['Cookie, User-Agent']), [[0, 'uri-miss', { send: ['Cookie: a=1, 2', 'User-Agent: x'] }], [1, 'vary-miss', { send: ['Cookie: a=1,2', 'User-Agent: x'] }], [1, 'vary-miss', { send: ['Cookie: a=1, 2', 'User-Agent: x (y, z)'] }], [1, 'vary-miss', { send: ['Cookie: a=1, 2', 'User-Agent: x (y,z)'] }]]],
+    ['letter case of a media type means nothing, that of a parameter\'s value may (RFC 9110 8.3.1)', varying(['Accept']), [[0, 'uri-miss', { send: ['Accept: a/b;profile=X;q=0.5'] }], [1, 'hit', { send: ['Accept: A/B;Profile=X;Q=0.50'] }], [1, 'vary-miss', { send: ['Accept: a/b;profile=x;q=0.5'] }]]],
     ['a name like a property of objects is a field', ...once(['constructor'], [], ['Constructor: 1'], 'vary-miss')]
   ])
 })
