@@ -33,13 +33,15 @@ export function createRemovalJournal (snapshot: string, onFailure: (error: unkno
   let current: OpenFile | null = null
   let next: OpenFile | null = null
 
-  /** The first line that is appended opens the file: where nothing is removed there is none. */
-  function append (open: OpenFile | null, path: string, key: string | null): OpenFile {
-    const to = open ?? { descriptor: openSync(path, 'a', 0o600), bytes: 0, isVoid: false }
-    if (to.isVoid) return to
+  /** Opened by the first line that is appended: where nothing is removed there is no file. */
+  function append (path: string): OpenFile {
+    return { descriptor: openSync(path, 'a', 0o600), bytes: 0, isVoid: false }
+  }
+
+  function write (to: OpenFile, key: string | null): void {
+    if (to.isVoid) return
     to.isVoid = key === null || to.bytes > maxBytes
     to.bytes += writeSync(to.descriptor, `${to.isVoid ? everything : JSON.stringify(key)}\n`)
-    return to
   }
 
   function close (open: OpenFile | null): null {
@@ -47,21 +49,36 @@ export function createRemovalJournal (snapshot: string, onFailure: (error: unkno
     return null
   }
 
+  function forget (): void {
+    try {
+      rmSync(snapshot, { force: true })
+    } catch {
+      // A directory in its place: nothing that could be read.
+    }
+  }
+
   let writing = false
+  /** A removal since the snapshot was begun could not be noted. */
+  let isIncomplete = false
   return {
     note (key) {
       try {
-        current = append(current, file, key)
-        if (writing) next = append(next, coming, key)
+        current ??= append(file)
+        write(current, key)
+        if (!writing) return
+        next ??= append(coming)
+        write(next, key)
       } catch (error) {
-        // What cannot be noted must not return.
-        rmSync(snapshot, { force: true })
+        // What cannot be noted must not return: neither with the snapshot that there is nor with the one being written.
+        isIncomplete = true
+        forget()
         onFailure(error)
       }
     },
 
     begin () {
       rmSync(coming, { force: true })
+      isIncomplete = false
       writing = true
     },
 
@@ -69,6 +86,7 @@ export function createRemovalJournal (snapshot: string, onFailure: (error: unkno
       writing = false
       next = close(next)
       if (!replaced) return
+      if (isIncomplete) forget()
       current = close(current)
       rmSync(file, { force: true })
       try {
