@@ -28,8 +28,7 @@ interface OpenFile { readonly descriptor: number, bytes: number, isVoid: boolean
 
 /** @param onFailure called when a removal could not be noted; the snapshot is removed then */
 export function createRemovalJournal (snapshot: string, onFailure: (error: unknown) => void): RemovalJournal {
-  const file = journalOf(snapshot)
-  const coming = `${file}.coming`
+  const [file, coming] = journalsOf(snapshot)
   let current: OpenFile | null = null
   let next: OpenFile | null = null
 
@@ -103,15 +102,16 @@ export function createRemovalJournal (snapshot: string, onFailure: (error: unkno
   }
 }
 
-function journalOf (snapshot: string): string {
-  return `${snapshot}.removed`
+/** The journal of a snapshot, and that of one which is being written. */
+export function journalsOf (snapshot: string): readonly [string, string] {
+  return [`${snapshot}.removed`, `${snapshot}.removed.coming`]
 }
 
 /** The keys noted for a snapshot; null when everything was removed, or the journal cannot be trusted. */
 export async function readJournal (snapshot: string): Promise<ReadonlySet<string> | null> {
   const removed = new Set<string>()
   // A process that was killed between putting snapshot and journal in their places leaves both journals.
-  for (const file of [journalOf(snapshot), `${journalOf(snapshot)}.coming`]) {
+  for (const file of journalsOf(snapshot)) {
     try {
       if ((await stat(file)).size > maxBytes * 2) return null
       for (const line of (await readFile(file, 'utf8')).split('\n')) {

@@ -104,8 +104,7 @@ export function createSnapshots ({ file, intervalMs, cache, log, now, scopes }: 
   function schedule (): void {
     if (intervalMs === 0 || isClosing) return
     timer = setTimeout(() => {
-      work = write()
-      void work.then(schedule)
+      work = write().then(schedule)
     }, intervalMs)
     timer.unref()
   }
@@ -116,7 +115,7 @@ export function createSnapshots ({ file, intervalMs, cache, log, now, scopes }: 
       return work
     },
 
-    start () { void (work ?? Promise.resolve()).then(schedule) },
+    start () { work = (work ?? Promise.resolve()).then(schedule) },
 
     noteRemoval: journal.note,
 
