@@ -95,6 +95,13 @@ export default fp<MetricsOptions>(async function metrics (app, options) {
   counter('holdfast_cache_collapsed_total', 'Requests answered with the response that another one had asked for.', [], add => { add({}, options.stats().cache.collapsed) })
   counter('holdfast_cache_evictions_total', 'Stored responses that left for lack of room.', [], add => { add({}, options.stats().cache.evictions) })
   counter('holdfast_cache_failures_total', 'Calls of the store that failed.', [], add => { add({}, options.stats().cache.failures) })
+  if (options.stats().snapshot !== undefined) {
+    gauge('holdfast_snapshot_loaded_entries', 'Stored responses that came back from the snapshot at the start.', () => options.stats().snapshot?.loaded ?? 0)
+    gauge('holdfast_snapshot_entries', 'Stored responses in the last snapshot written.', () => options.stats().snapshot?.entries ?? 0)
+    gauge('holdfast_snapshot_bytes', 'Length of the last snapshot written.', () => options.stats().snapshot?.bytes ?? 0)
+    counter('holdfast_snapshots_written_total', 'Snapshots written.', [], add => { add({}, options.stats().snapshot?.written ?? 0) })
+    counter('holdfast_snapshot_failures_total', 'Snapshots that could not be written.', [], add => { add({}, options.stats().snapshot?.failed ?? 0) })
+  }
   counter('holdfast_upstream_requests_total', 'Exchanges begun with an upstream.', ['upstream'], add => {
     for (const [upstream, stats] of Object.entries(options.stats().upstreams)) add({ upstream }, stats.requests)
   })

@@ -1,4 +1,5 @@
 /** Every plugin, then every route, in order: the order is the behaviour of the proxy. */
+import cluster from 'node:cluster'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import accessLog from '../plugins/access-log.ts'
 import auth from '../plugins/auth.ts'
@@ -26,7 +27,9 @@ import { createPseudonym } from './forward/via.ts'
 import { createCacheCommand } from './proxy/command.ts'
 import { createControl } from './proxy/control.ts'
 import type { RouteFilters } from './proxy/proxy-route.ts'
-import { createRuntime, type Runtime } from './proxy/runtime.ts'
+import { createRuntime, scopesOf, type Runtime } from './proxy/runtime.ts'
+import { snapshotOf } from './snapshot/files.ts'
+import { createSnapshots } from './snapshot/snapshots.ts'
 
 /** What has a default may be left out. */
 type Partially<T> = T extends ReadonlyArray<infer E> ? ReadonlyArray<Partially<E>> : T extends object ? { [K in keyof T]?: Partially<T[K]> } : T
@@ -68,7 +71,16 @@ export async function holdfast (app: FastifyInstance, options: HoldfastOptions):
   // One of the two is there.
   const store = options.store ?? memoryStore as MemoryStore
   const tagRules = { fields: config.cache.tagFields, forward: config.cache.forwardTags, maxTags: config.cache.maxTags }
-  const httpCache = createHttpCache({ store, tagRules, onFailure: error => { app.log.warn({ err: error, code: 'store_failed' }, 'the store failed') } })
+  const httpCache = createHttpCache({
+    store,
+    tagRules,
+    onFailure: error => { app.log.warn({ err: error, code: 'store_failed' }, 'the store failed') },
+    onRemoval: key => { snapshots?.noteRemoval(key) }
+  })
+  const { file, interval } = config.cache.snapshot
+  const snapshots = file === undefined
+    ? null
+    : createSnapshots({ file: snapshotOf(file, cluster.worker?.id), intervalMs: interval, cache: httpCache, log: app.log, now, scopes: () => scopesOf(runtime) })
 
   await app.register(requestEnd)
   await app.register(errors, { identifier: config.cache.name })
@@ -91,6 +103,7 @@ export async function holdfast (app: FastifyInstance, options: HoldfastOptions):
       memoryStore?.setRouteRules(routeRulesOf(next.config.routes))
     },
     build: (next, previous) => createRuntime(next, previous, makeFilters, { log: app.log }),
+    snapshots,
     log: app.log
   })
   app.decorate('holdfast', control)
@@ -109,9 +122,16 @@ export async function holdfast (app: FastifyInstance, options: HoldfastOptions):
     noteSendHooks(app)
     done()
   })
+  // A process that cannot listen leaves the snapshot to the one that does.
+  app.addHook('onListen', done => {
+    snapshots?.load()
+    snapshots?.start()
+    done()
+  })
   app.addHook('onClose', async () => {
     // Exchanges that no client waits for any more are not waited for either.
     await Promise.all([...runtime.upstreams.values()].map(upstream => upstream.destroy()))
+    await snapshots?.close()
     httpCache.clear()
   })
   await app.register(proxyRoutes)

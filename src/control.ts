@@ -3,6 +3,7 @@ import type { EntriesPage, EntriesQuery, EntryAnswer, PurgeResult, PurgeSelector
 import type { CacheStatistics } from './cache/http-cache.ts'
 import type { PurgeOptions } from './cache/purging.ts'
 import type { Config } from './config/schema.ts'
+import type { SnapshotStatistics } from './snapshot/snapshots.ts'
 import type { UpstreamStatistics } from './upstream/exchange.ts'
 
 export interface HoldfastControl {
@@ -25,7 +26,12 @@ export interface HoldfastControl {
   entries (query?: EntriesQuery): Promise<EntriesPage>
   /** Everything that is stored under a URL, with what decides on its use. */
   entry (url: string): Promise<EntryAnswer>
-  stats (): { readonly cache: CacheStatistics, readonly upstreams: Readonly<Record<string, UpstreamStatistics>> }
+  stats (): {
+    readonly cache: CacheStatistics
+    /** Absent where no snapshot is kept. */
+    readonly snapshot?: SnapshotStatistics
+    readonly upstreams: Readonly<Record<string, UpstreamStatistics>>
+  }
 }
 
 declare module 'fastify' {

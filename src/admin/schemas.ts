@@ -138,6 +138,13 @@ export const StatsSchema = Type.Object({
     collapsed: Type.Integer({ description: 'Requests answered with the response that another one had asked for.' }),
     purges: PurgeCountsSchema
   }),
+  snapshot: Type.Optional(Type.Object({
+    loaded: Type.Integer({ description: 'Stored responses that came back from the snapshot at the start.' }),
+    written: Type.Integer({ description: 'Snapshots written.' }),
+    failed: Type.Integer({ description: 'Snapshots that could not be written.' }),
+    entries: Type.Integer({ description: 'Stored responses in the last one written.' }),
+    bytes: Type.Integer({ description: 'Length of the last one written.' })
+  }, { description: 'With `cache.snapshot.file`.' })),
   upstreams: Type.Record(Type.String(), Type.Object({
     targets: Type.Array(Type.Object({ origin: Type.String(), healthy: Type.Boolean(), openSockets: Type.Integer(), inFlight: Type.Integer() })),
     queued: Type.Integer(),

@@ -24,6 +24,8 @@ export interface CacheContext {
   /** Requests of one URI are told apart somewhere, so that its responses have several keys. */
   severalKeys: boolean
   readonly counts: { failures: number, hits: number, misses: number, stale: number, collapsed: number }
+  /** Told of all that is purged or invalidated, by key; null when it is not a matter of keys. */
+  onRemoval (key: string | null): void
   /** Runs what may throw because the store does: a failure is counted, told, and answered by `fallback`. */
   safely<T> (fallback: T, act: () => T): T
 }
@@ -32,7 +34,7 @@ export interface CacheContext {
 const minRecordingBytes = 1024 * 1024
 
 /** @param onFailure called when the store throws */
-export function createContext (store: CacheStore, onFailure: (error: unknown) => void, tagRules: TagRules = defaultTagRules): CacheContext {
+export function createContext (store: CacheStore, onFailure: (error: unknown) => void, tagRules: TagRules = defaultTagRules, onRemoval: CacheContext['onRemoval'] = () => {}): CacheContext {
   const counts = { failures: 0, hits: 0, misses: 0, stale: 0, collapsed: 0 }
   const clock = { count: 0 }
   return {
@@ -47,6 +49,7 @@ export function createContext (store: CacheStore, onFailure: (error: unknown) =>
     searches: createSearchIndex(),
     budget: { maxBytes: Math.max(minRecordingBytes, store.statistics().maxBytes / 2), usedBytes: 0 },
     counts,
+    onRemoval,
     safely (fallback, act) {
       try {
         return act()

@@ -59,8 +59,9 @@ export interface EntryHead {
   readonly hiddenLines: readonly string[]
 }
 
-const sharedControl = createInterner<CacheControl>(JSON.stringify)
-const sharedSelecting = createInterner<readonly SelectingField[]>(selecting => JSON.stringify(selecting.map(({ name, raw, value }) => [name, raw ?? null, value ?? null])))
+/** Equal values of many responses, made one. */
+export const sharedControl = createInterner<CacheControl>(JSON.stringify)
+export const sharedSelecting = createInterner<readonly SelectingField[]>(selecting => JSON.stringify(selecting.map(({ name, raw, value }) => [name, raw ?? null, value ?? null])))
 
 export function createHead (input: HeadInput): EntryHead {
   const { control, receivedAt } = input

@@ -13,6 +13,7 @@ import { listEntries, type ListOptions, type Listing } from './listing.ts'
 import { isAnsweredByNotModified, lookUp, type CacheForward, type CacheHit, type CacheLookup, type CacheRequest } from './lookup.ts'
 import { purge, type PurgeCount, type PurgeCounts, type PurgeOptions } from './purging.ts'
 import { record, type ReceivedResponse, type Recording, type SharedHead } from './recording.ts'
+import { mayReturn, restore } from './restoring.ts'
 import { decideReuse } from './reuse.ts'
 import { selected, type Selection } from './selection.ts'
 import type { CacheOutcome } from './status.ts'
@@ -29,6 +30,8 @@ export interface HttpCacheOptions {
   readonly onFailure: (error: unknown) => void
   /** Fields that carry tags; `Surrogate-Key` and `Cache-Tag` by default. */
   readonly tagRules?: TagRules
+  /** Called for all that is purged or invalidated, with the key of a URI, group or tag; with null when it is not a matter of keys. */
+  readonly onRemoval?: (key: string | null) => void
 }
 
 export interface CacheStatistics extends StoreStatistics {
@@ -84,16 +87,32 @@ export interface HttpCache {
   find (targets: readonly KeyParts[]): Promise<readonly StoredEntry[]>
   /** Names, in lower case, of response fields that are for this cache alone. */
   readonly hiddenFields: ReadonlySet<string>
+  /** All that is stored; may be iterated while that changes. */
+  entries (): Iterable<StoredEntry>
+  /** Whether it is worth keeping over a restart: fresh, and not invalidated. */
+  mayReturn (entry: StoredEntry, now: number): boolean
+  /** This moment in the order of removals. */
+  moment (): number
+  /**
+   * Stores again what was stored before a restart; false when it may not return: it is stale, was stored under rules no longer
+   * in force, removed since its moment, or what is stored meanwhile is for the same requests.
+   */
+  restore (entry: StoredEntry, now: number, scopes: ReadonlySet<string>): boolean
   statistics (): CacheStatistics
   clear (): void
 }
 
 export function createHttpCache (options: HttpCacheOptions): HttpCache {
   const { store } = options
-  const context = createContext(store, options.onFailure, options.tagRules)
+  const context = createContext(store, options.onFailure, options.tagRules, options.onRemoval)
   const { removals, invalidations, searches, counts, safely } = context
 
   const tagged = (response: ReceivedResponse): ReceivedResponse => ({ ...response, ...takeTags(response.fields, context.tagRules) })
+
+  function noteGroup (group: string): void {
+    invalidations.note(group)
+    context.onRemoval(group)
+  }
 
   return {
     lookup: (request, now) => lookUp(context, request, now),
@@ -131,15 +150,16 @@ export function createHttpCache (options: HttpCacheOptions): HttpCache {
       return safely(0, () => targets.reduce((removed, target) => {
         const uri = uriKey(target)
         removals.note(uri)
+        context.onRemoval(uri)
         // Responses under other keys of the same URI are recognised when they are looked up.
         if (context.severalKeys || !searches.isEmpty()) invalidations.note(uri)
-        for (const entry of store.variants(primaryKey(target))) for (const group of entry.groups) invalidations.note(group)
+        for (const entry of store.variants(primaryKey(target))) for (const group of entry.groups) noteGroup(group)
         return removed + store.removeKey(uri)
       }, 0))
     },
 
     invalidateGroups (target, fields) {
-      for (const group of groupsOf(fields, 'cache-group-invalidation')) invalidations.note(groupKey(target.scheme, target.authority, group))
+      for (const group of groupsOf(fields, 'cache-group-invalidation')) noteGroup(groupKey(target.scheme, target.authority, group))
     },
 
     retainScopes (scopes) {
@@ -157,6 +177,11 @@ export function createHttpCache (options: HttpCacheOptions): HttpCache {
     },
 
     hiddenFields: hiddenTagFields(context.tagRules),
+
+    entries: () => store.entries(),
+    mayReturn: (entry, now) => mayReturn(context, entry, now),
+    moment: removals.moment,
+    restore: (entry, now, scopes) => context.safely(false, () => restore(context, entry, now, scopes)),
 
     statistics: () => ({ ...store.statistics(), recordingBytes: context.budget.usedBytes, ...counts, purges: context.purges }),
 

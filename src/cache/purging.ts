@@ -10,6 +10,7 @@ import { currentAge } from './freshness.ts'
 import { uriKey } from './key.ts'
 import { selected, type Selection, type SelectionKind } from './selection.ts'
 import type { StoredEntry } from './store.ts'
+import { tagKey } from './tags.ts'
 
 /** `hard`: gone. `soft`: stale from now on, so that validation and the rules for stale responses apply. */
 export type PurgeMode = 'hard' | 'soft'
@@ -36,7 +37,12 @@ export type PurgeCounts = Partial<Record<SelectionKind, Partial<Record<PurgeMode
 export async function purge (context: CacheContext, selection: Selection, { mode = 'hard', dryRun = false }: PurgeOptions, now: number): Promise<PurgeCount> {
   let responses = 0
   let bytes = 0
-  if (!dryRun) note(context, selection)
+  const keys = keysOf(context, selection)
+  const tell = (): void => { for (const key of keys) context.onRemoval(key) }
+  if (!dryRun) {
+    note(context, selection)
+    tell()
+  }
   try {
     await context.turns.run(selected(context, selection), entry => {
       if (entry === null) return
@@ -47,7 +53,11 @@ export async function purge (context: CacheContext, selection: Selection, { mode
       else makeStale(entry, now)
     })
   } finally {
-    if (!dryRun) count(context, selection.kind, mode, { responses, bytes })
+    if (!dryRun) {
+      // Again: a snapshot begun meanwhile may have some of them.
+      tell()
+      count(context, selection.kind, mode, { responses, bytes })
+    }
   }
   return { responses, bytes }
 }
@@ -56,6 +66,17 @@ function note ({ removals, tagPurges }: CacheContext, { targets, tags }: Selecti
   if (targets !== null) for (const target of targets) removals.note(uriKey(target))
   else if (tags !== null) for (const tag of tags) tagPurges.note(tag)
   else removals.noteAll()
+}
+
+/** What is told of a selection. */
+function keysOf ({ searches }: CacheContext, { targets, tags }: Selection): ReadonlyArray<string | null> {
+  if (targets !== null) {
+    return targets.flatMap(target => {
+      const other = searches.find(target)
+      return other === null ? [uriKey(target)] : [uriKey(target), other.key]
+    })
+  }
+  return tags === null ? [null] : tags.map(tagKey)
 }
 
 /** Its lifetime ends now: what may be done with a stale response is counted from this moment. */

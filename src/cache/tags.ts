@@ -63,3 +63,8 @@ export function takeTags (fields: FieldMap, rules: TagRules): TakenTags {
 export function hiddenTagFields (rules: TagRules): ReadonlySet<string> {
   return new Set(rules.forward ? [] : rules.fields.map(({ name }) => name.toLowerCase()))
 }
+
+/** Names a tag in a form that no key of a URI or group has. */
+export function tagKey (tag: string): string {
+  return `tag ${tag}`
+}

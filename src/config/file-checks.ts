@@ -1,4 +1,4 @@
-/** Certificates and keys named in a configuration: they exist, can be read, and belong together. */
+/** Files named in a configuration: where they are; of certificates and keys, that they can be read and belong together. */
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
@@ -20,8 +20,10 @@ export function resolvePaths (config: Config, file: string): Config {
     ...paths.key !== undefined && { key: resolve(from, paths.key) }
   })
   const { tls, ...server } = config.server
+  const { snapshot } = config.cache
   return {
     ...config,
+    cache: snapshot.file === undefined ? config.cache : { ...config.cache, snapshot: { ...snapshot, file: resolve(from, snapshot.file) } },
     server: tls === undefined ? server : { ...server, tls: { ...tls, certificates: tls.certificates.map(absolute) } },
     upstreams: Object.fromEntries(Object.entries(config.upstreams).map(([name, upstream]) => [name, { ...upstream, tls: absolute(upstream.tls) }]))
   }

@@ -208,6 +208,11 @@ const TagFieldSchema = item('A response field that carries tags.', {
   separator: choice('What stands between two tags.', ['space', 'comma'], 'space')
 })
 
+const SnapshotSchema = section('A file from which a restarted process gets its stored responses back.', {
+  file: Type.Optional(Type.String({ minLength: 1, description: 'Path of the snapshot, relative to the configuration file; its folder must exist, and others must not be able to write there. Beside it stand `.removed`, what was purged or invalidated since, and files being written. With workers each has its own, with `.1`, `.2` and so on behind it. Absent: none is kept.' })),
+  interval: duration('Time between two snapshots; 0 for none but the one at shutdown.', '10m')
+})
+
 const CacheSchema = section('The stored responses of this process.', {
   enabled: flag('Store anything at all.', true),
   name: Type.String({ default: 'holdfast', expected: 'a token: a letter, then up to 63 letters, digits, dots, dashes', pattern: '^[A-Za-z*][A-Za-z0-9!#$%&\'*+.^_`|~:/-]{0,63}$', description: 'Name of this cache in `Cache-Status` (RFC 9211) and pseudonym in `Via`.' }),
@@ -223,7 +228,8 @@ const CacheSchema = section('The stored responses of this process.', {
     description: 'Response fields in which the origin server tags its responses, so that they can be purged together. Tags are compared as they are, letter case included.'
   }),
   forwardTags: flag('Pass `tagFields` on to clients. Off: they are for this cache alone.', false),
-  maxTags: count('Tags of one stored response, of at most 1024 characters each. A response with more or longer ones is not stored, since a purge could pass it by.', 128, { minimum: 1, maximum: 1000 })
+  maxTags: count('Tags of one stored response, of at most 1024 characters each. A response with more or longer ones is not stored, since a purge could pass it by.', 128, { minimum: 1, maximum: 1000 }),
+  snapshot: SnapshotSchema
 })
 
 const CacheTtlRuleSchema = item('A lifetime for responses that say nothing of one themselves.', {

@@ -2,8 +2,9 @@
 import type { HttpCache } from '../cache/http-cache.ts'
 import type { Config } from '../config/schema.ts'
 import type { HoldfastControl } from '../control.ts'
+import type { Snapshots } from '../snapshot/snapshots.ts'
 import type { CacheCommand } from './command.ts'
-import { retiredUpstreams, type Runtime } from './runtime.ts'
+import { retiredUpstreams, scopesOf, type Runtime } from './runtime.ts'
 
 export interface ControlInput {
   readonly cache: HttpCache
@@ -11,6 +12,8 @@ export interface ControlInput {
   readonly current: () => Runtime
   readonly replace: (runtime: Runtime) => void
   readonly build: (config: Config, previous: Runtime) => Runtime
+  /** Null where none are kept. */
+  readonly snapshots: Pick<Snapshots, 'statistics'> | null
   readonly log: { info (details: object, message: string): void, error (details: object, message: string): void }
 }
 
@@ -31,7 +34,7 @@ export function createControl (input: ControlInput): HoldfastControl {
       for (const upstream of retiredUpstreams(before, after)) {
         upstream.close().catch((error: unknown) => { input.log.error({ err: error, upstream: upstream.name }, 'closing a replaced upstream failed') })
       }
-      await cache.retainScopes(new Set(after.routes.map(route => route.cacheScope)))
+      await cache.retainScopes(scopesOf(after))
       return { changed: changedParts(before.config, config), needsRestart: fixedParts(before.config, config) }
     },
 
@@ -46,6 +49,7 @@ export function createControl (input: ControlInput): HoldfastControl {
     stats () {
       return {
         cache: cache.statistics(),
+        ...input.snapshots !== null && { snapshot: input.snapshots.statistics() },
         upstreams: Object.fromEntries([...input.current().upstreams].map(([name, upstream]) => [name, upstream.stats()]))
       }
     }

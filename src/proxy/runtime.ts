@@ -50,6 +50,11 @@ export function createRuntime (config: Config, previous: Runtime | null, makeFil
   }
 }
 
+/** The cache scopes in force. */
+export function scopesOf ({ routes }: Runtime): ReadonlySet<string> {
+  return new Set(routes.map(route => route.cacheScope))
+}
+
 /** Upstreams of `before` that `after` no longer uses. */
 export function retiredUpstreams (before: Runtime, after: Runtime): Upstream[] {
   return [...before.upstreams].filter(([name, upstream]) => after.upstreams.get(name) !== upstream).map(([, upstream]) => upstream)

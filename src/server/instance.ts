@@ -1,4 +1,5 @@
 /** One proxy process: both listeners, reload, and the way down. */
+import cluster from 'node:cluster'
 import type { AddressInfo } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import { createAdminApp } from '../admin-app.ts'
@@ -10,6 +11,7 @@ import type { HoldfastControl } from '../control.ts'
 import type { ReloadResult } from '../../routes/admin.ts'
 import { createProxyListener, type ProxyListener } from './listener.ts'
 import type { ProcessLog } from './logger.ts'
+import { removeOtherSnapshots } from '../snapshot/files.ts'
 import { createTlsContexts } from './tls.ts'
 
 export interface Instance {
@@ -74,6 +76,8 @@ export async function startInstance (input: InstanceInput): Promise<Instance> {
       await admin.listen({ host: config.admin.host, port: config.admin.port })
     }
     await app.listen({ host: config.server.host, port: config.server.port })
+    const { file } = config.cache.snapshot
+    if (file !== undefined && cluster.isPrimary) removeOtherSnapshots(file, 0)
   } catch (error) {
     await Promise.all([app.close(), admin?.close()])
     throw error

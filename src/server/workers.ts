@@ -11,6 +11,7 @@ import { createAdminApp } from '../admin-app.ts'
 import { formatRouteTable } from '../cli/routes-table.ts'
 import type { Config } from '../config/schema.ts'
 import type { ReloadResult } from '../../routes/admin.ts'
+import { removeOtherSnapshots, removeSnapshot, snapshotOf } from '../snapshot/files.ts'
 import { startInstance } from './instance.ts'
 import type { ProcessLog } from './logger.ts'
 import { answer, settle, type Answered, type Asked, type Question } from './worker-messages.ts'
@@ -31,6 +32,7 @@ const purgeMs = 60_000
 
 export async function startPrimary ({ config, log, read }: WorkersInput): Promise<void> {
   const { logger } = log
+  const { file } = config.cache.snapshot
   let ending = false
   let pauseMs = 100
   let current = config
@@ -51,6 +53,8 @@ export async function startPrimary ({ config, log, read }: WorkersInput): Promis
     worker.on('error', error => { logger.error({ err: error }, 'worker error') })
     worker.once('exit', (code, signal) => {
       if (ending) return
+      // A purge before another one is there passes it by; and that one has another number.
+      if (file !== undefined) removeSnapshot(snapshotOf(file, worker.id))
       // One that had run for a while did not die of its start.
       pauseMs = Date.now() - startedAt > maxPauseMs ? 100 : Math.min(pauseMs * 2, maxPauseMs)
       logger.error({ worker: worker.process.pid, code, signal, pauseMs }, 'worker died, starting another')
@@ -108,6 +112,7 @@ export async function startPrimary ({ config, log, read }: WorkersInput): Promis
     return results[0] ?? { changed: [], needsRestart: [] }
   }
 
+  if (file !== undefined) removeOtherSnapshots(file, config.server.workers)
   cluster.setupPrimary({ serialization: 'advanced' })
   for (let i = 0; i < config.server.workers; i++) spawn()
 

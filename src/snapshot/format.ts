@@ -5,6 +5,8 @@
 import Type, { type Static } from 'typebox'
 import { Compile } from 'typebox/compile'
 import { crc32 } from 'node:zlib'
+import { sharedControl, sharedSelecting } from '../cache/entry.ts'
+import { createInterner } from '../cache/intern.ts'
 import { PackedEntry } from '../cache/packed-entry.ts'
 import type { CacheControl } from '../http/cache-control.ts'
 
@@ -61,6 +63,9 @@ const HeadSchema = Type.Object({
   parts: Type.Union([Type.Object({ totalBytes: count, segments: Type.Array(Type.Object({ start: count, length: count })) }), Type.Null()])
 })
 const head = Compile(HeadSchema)
+
+const sharedScope = createInterner<string>(scope => scope)
+const none: readonly string[] = Object.freeze([])
 
 /** The bytes of a record, in pieces so that large content is not copied. */
 export function encodeRecord (entry: PackedEntry): readonly Buffer[] {
@@ -127,9 +132,14 @@ export function decodePayload (payload: Buffer, checksum: number, moment: number
   const text = take(textBytes).toString('latin1')
   return PackedEntry.restore({
     ...state,
+    // As with entries that were recorded, what is equal is one value: their size counts on it.
+    uri: state.uri === state.key ? state.key : state.uri,
+    scope: sharedScope(state.scope),
+    groups: state.groups.length === 0 ? none : state.groups,
+    tags: state.tags.length === 0 ? none : state.tags,
     override: state.override as never,
-    selecting: state.selecting.map(({ name, raw, value }) => ({ name, raw, value })),
-    control: { maxAge: undefined, sMaxage: undefined, onlyIfCached: false, minFresh: undefined, maxStale: undefined, staleWhileRevalidate: undefined, staleIfError: undefined, malformed: false, ...state.control } as CacheControl,
+    selecting: sharedSelecting(state.selecting.map(({ name, raw, value }) => ({ name, raw, value }))),
+    control: sharedControl({ maxAge: undefined, sMaxage: undefined, onlyIfCached: false, minFresh: undefined, maxStale: undefined, staleWhileRevalidate: undefined, staleIfError: undefined, malformed: false, ...state.control } as CacheControl),
     moment,
     text,
     bytes: contentBytes === null ? null : take(contentBytes),

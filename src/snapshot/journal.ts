@@ -28,18 +28,19 @@ interface OpenFile { readonly descriptor: number, bytes: number, isVoid: boolean
 
 /** @param onFailure called when a removal could not be noted; the snapshot is removed then */
 export function createRemovalJournal (snapshot: string, onFailure: (error: unknown) => void): RemovalJournal {
-  const file = journalOf(snapshot)
-  const coming = `${file}.coming`
+  const [file, coming] = journalsOf(snapshot)
   let current: OpenFile | null = null
   let next: OpenFile | null = null
 
-  /** The first line that is appended opens the file: where nothing is removed there is none. */
-  function append (open: OpenFile | null, path: string, key: string | null): OpenFile {
-    const to = open ?? { descriptor: openSync(path, 'a', 0o600), bytes: 0, isVoid: false }
-    if (to.isVoid) return to
+  /** Opened by the first line that is appended: where nothing is removed there is no file. */
+  function append (path: string): OpenFile {
+    return { descriptor: openSync(path, 'a', 0o600), bytes: 0, isVoid: false }
+  }
+
+  function write (to: OpenFile, key: string | null): void {
+    if (to.isVoid) return
     to.isVoid = key === null || to.bytes > maxBytes
     to.bytes += writeSync(to.descriptor, `${to.isVoid ? everything : JSON.stringify(key)}\n`)
-    return to
   }
 
   function close (open: OpenFile | null): null {
@@ -47,21 +48,36 @@ export function createRemovalJournal (snapshot: string, onFailure: (error: unkno
     return null
   }
 
+  function forget (): void {
+    try {
+      rmSync(snapshot, { force: true })
+    } catch {
+      // A directory in its place: nothing that could be read.
+    }
+  }
+
   let writing = false
+  /** A removal since the snapshot was begun could not be noted. */
+  let isIncomplete = false
   return {
     note (key) {
       try {
-        current = append(current, file, key)
-        if (writing) next = append(next, coming, key)
+        current ??= append(file)
+        write(current, key)
+        if (!writing) return
+        next ??= append(coming)
+        write(next, key)
       } catch (error) {
-        // What cannot be noted must not return.
-        rmSync(snapshot, { force: true })
+        // What cannot be noted must not return: neither with the snapshot that there is nor with the one being written.
+        isIncomplete = true
+        forget()
         onFailure(error)
       }
     },
 
     begin () {
       rmSync(coming, { force: true })
+      isIncomplete = false
       writing = true
     },
 
@@ -69,6 +85,7 @@ export function createRemovalJournal (snapshot: string, onFailure: (error: unkno
       writing = false
       next = close(next)
       if (!replaced) return
+      if (isIncomplete) forget()
       current = close(current)
       rmSync(file, { force: true })
       try {
@@ -85,15 +102,16 @@ export function createRemovalJournal (snapshot: string, onFailure: (error: unkno
   }
 }
 
-function journalOf (snapshot: string): string {
-  return `${snapshot}.removed`
+/** The journal of a snapshot, and that of one which is being written. */
+export function journalsOf (snapshot: string): readonly [string, string] {
+  return [`${snapshot}.removed`, `${snapshot}.removed.coming`]
 }
 
 /** The keys noted for a snapshot; null when everything was removed, or the journal cannot be trusted. */
 export async function readJournal (snapshot: string): Promise<ReadonlySet<string> | null> {
   const removed = new Set<string>()
   // A process that was killed between putting snapshot and journal in their places leaves both journals.
-  for (const file of [journalOf(snapshot), `${journalOf(snapshot)}.coming`]) {
+  for (const file of journalsOf(snapshot)) {
     try {
       if ((await stat(file)).size > maxBytes * 2) return null
       for (const line of (await readFile(file, 'utf8')).split('\n')) {

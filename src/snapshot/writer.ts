@@ -14,9 +14,14 @@ const mode = 0o600
 
 export interface Written { readonly entries: number, readonly bytes: number }
 
+/** What a process that was killed while it wrote leaves behind. */
+export function unfinishedOf (file: string): string {
+  return `${file}.unfinished`
+}
+
 /** @param isWorthKeeping asked for each entry; a stale one would only be validated, and one that was purged must not return */
 export async function writeSnapshot (file: string, entries: Iterable<StoredEntry>, isWorthKeeping: (entry: StoredEntry) => boolean): Promise<Written> {
-  const unfinished = `${file}.unfinished`
+  const unfinished = unfinishedOf(file)
   await rm(unfinished, { force: true })
   const handle = await open(unfinished, 'wx', mode)
   let written = 0
@@ -51,12 +56,12 @@ export async function writeSnapshot (file: string, entries: Iterable<StoredEntry
     held += chunk.at(-1)?.length ?? 0
     await flush()
     await handle.datasync()
+    await handle.close()
+    await rename(unfinished, file)
   } catch (error) {
     await handle.close()
     await rm(unfinished, { force: true })
     throw error
   }
-  await handle.close()
-  await rename(unfinished, file)
   return { entries: count, bytes: written }
 }
