@@ -6,6 +6,7 @@
  * pages that are different for everybody do not queue up behind each other.
  */
 import type { SharedHead } from './recording.ts'
+import { shortKey } from './short-key.ts'
 import type { SharedBody } from './shared-body.ts'
 
 export interface SharedResponse {
@@ -73,7 +74,9 @@ export function createFlights (): Flights {
       return null
     },
 
-    isHopeless (key, now) {
+    isHopeless (long, now) {
+      if (hopeless.size === 0) return false
+      const key = shortKey(long)
       const until = hopeless.get(key)
       if (until === undefined) return false
       if (until > now) return true
@@ -106,12 +109,13 @@ export function createFlights (): Flights {
       return flight
     },
 
-    rememberHopeless (key, until) {
+    rememberHopeless (long, until) {
+      const key = shortKey(long)
       hopeless.delete(key)
       hopeless.set(key, until)
       if (hopeless.size > maxHopeless) hopeless.delete(hopeless.keys().next().value as string)
     },
 
-    forgetHopeless (key) { hopeless.delete(key) }
+    forgetHopeless (key) { if (hopeless.size > 0) hopeless.delete(shortKey(key)) }
   }
 }

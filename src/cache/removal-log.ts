@@ -4,6 +4,7 @@
  * Bounded: of removals too old to be remembered it is only known when the latest of them was, and a response asked for
  * before that is taken as affected. Forgetting costs a stored response, never correctness.
  */
+import { shortKey } from './short-key.ts'
 
 /** Keys remembered; more than can be removed while one response is under way, short of an attack. */
 const maxKeys = 10_000
@@ -28,7 +29,8 @@ export function createRemovalLog (clock: RemovalClock): RemovalLog {
   return {
     moment: () => clock.count,
 
-    note (key) {
+    note (long) {
+      const key = shortKey(long)
       removedAt.delete(key)
       removedAt.set(key, ++clock.count)
       if (removedAt.size <= maxKeys) return
@@ -42,6 +44,6 @@ export function createRemovalLog (clock: RemovalClock): RemovalLog {
       floor = ++clock.count
     },
 
-    happenedSince: (key, moment) => floor > moment || (removedAt.get(key) ?? 0) > moment
+    happenedSince: (key, moment) => floor > moment || (removedAt.get(shortKey(key)) ?? 0) > moment
   }
 }

@@ -2,6 +2,7 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { createRemovalLog } from '../../src/cache/removal-log.ts'
+import { shortKey } from '../../src/cache/short-key.ts'
 
 t.test('a key counts as removed for moments before its removal only', async t => {
   const log = createRemovalLog({ count: 0 })
@@ -17,6 +18,17 @@ t.test('a key counts as removed for moments before its removal only', async t =>
   log.noteAll()
   t.equal(log.happenedSince('b', last), true, 'all at once')
   t.equal(log.happenedSince('b', log.moment()), false)
+})
+
+t.test('long keys are told apart, and cost no more than short ones', async t => {
+  const log = createRemovalLog({ count: 0 })
+  const moment = log.moment()
+  const long = 'x'.repeat(10_000)
+  log.note(`${long}1`)
+  t.equal(log.happenedSince(`${long}1`, moment), true)
+  t.equal(log.happenedSince(`${long}2`, moment), false)
+  t.equal(shortKey('a'.repeat(256)), 'a'.repeat(256))
+  t.equal(shortKey(long).length, 32)
 })
 
 t.test('two logs over one clock have one order', async t => {
