@@ -12,7 +12,7 @@ export interface ReadResult {
 }
 
 /** Decoded without letting others have a turn. */
-const turnMs = 4
+const turnMs = 2
 
 /**
  * @param take gets each entry; what was read before damage is intact, each record has its own checksum
