@@ -12,7 +12,7 @@ export interface ReadResult {
 }
 
 /** Decoded without letting others have a turn. */
-const turnMs = 4
+const turnMs = 2
 
 /**
  * @param take gets each entry; what was read before damage is intact, each record has its own checksum
@@ -35,7 +35,7 @@ export async function readSnapshot (file: string, moment: number, take: (entry: 
 
 async function readAll (handle: FileHandle, moment: number, take: (entry: PackedEntry) => void): Promise<ReadResult> {
   const { size } = await handle.stat()
-  const window = createWindow(handle)
+  const window = createWindow(handle, Math.min(size, windowBytes))
   const contentEnd = size - endBytes
   const start = await window.read(0, firstLine.length)
   if (!start.equals(firstLine)) return { entries: 0, problem: 'foreign' }
@@ -66,7 +66,7 @@ async function readAll (handle: FileHandle, moment: number, take: (entry: Packed
 const windowBytes = 1024 * 1024
 
 /** Reads ahead: a call of the file system for each small record would take most of the time. */
-function createWindow (handle: FileHandle) {
+function createWindow (handle: FileHandle, ahead: number) {
   let held: Buffer = Buffer.alloc(0)
   let heldAt = 0
 
@@ -79,7 +79,7 @@ function createWindow (handle: FileHandle) {
 
     /** Shorter than asked for only at the end of the file. */
     async read (position: number, length: number): Promise<Buffer> {
-      const buffer = Buffer.allocUnsafeSlow(Math.max(length, windowBytes))
+      const buffer = Buffer.allocUnsafeSlow(Math.max(length, ahead))
       let filled = 0
       while (filled < length) {
         const { bytesRead } = await handle.read(buffer, filled, buffer.length - filled, position + filled)

@@ -5,9 +5,9 @@ import type { StoredEntry } from '../cache/store.ts'
 import { encodeEnd, encodeRecord, firstLine } from './format.ts'
 
 /** Encoded without letting others have a turn. */
-const turnMs = 4
+const turnMs = 2
 /** Given to the file system at once. */
-const chunkBytes = 4 * 1024 * 1024
+const chunkBytes = 1024 * 1024
 
 /** Stored responses with what they hold: nobody else may read it. */
 const mode = 0o600

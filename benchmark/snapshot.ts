@@ -1,0 +1,86 @@
+/**
+ * `npm run bench:snapshot`: how long a snapshot takes to write and to load, how large it is, and how long the event loop
+ * stands still meanwhile.
+ *
+ * `ENTRIES` (200000) of 1 KiB of content each, with the fields of an ordinary response; `FOLDER` is where the file is (the
+ * system's temporary folder). The delay is measured at rest first, for what the machine itself adds.
+ */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { cpus, tmpdir, totalmem } from 'node:os'
+import { join } from 'node:path'
+import { monitorEventLoopDelay } from 'node:perf_hooks'
+import { createEntry, createHead } from '../src/cache/entry.ts'
+import { createHttpCache, type HttpCache } from '../src/cache/http-cache.ts'
+import { uriKey } from '../src/cache/key.ts'
+import { createMemoryStore, type MemoryStore } from '../src/cache/memory-store.ts'
+import { absentControl } from '../src/http/cache-control.ts'
+import { createSnapshots, type Snapshots } from '../src/snapshot/snapshots.ts'
+
+const entries = Number(process.env['ENTRIES'] ?? 200_000)
+const contentBytes = 1024
+const scope = 'bench.00000000'
+const now = Date.now()
+const folder = mkdtempSync(join(process.env['FOLDER'] ?? tmpdir(), 'holdfast-bench-'))
+
+function createCache (): { readonly store: MemoryStore, readonly cache: HttpCache, readonly snapshots: Snapshots } {
+  const store = createMemoryStore({ maxBytes: 2 ** 36, maxEntries: entries, maxVariants: 32 })
+  const cache = createHttpCache({ store, onFailure: error => { throw error }, onRemoval: key => { snapshots.noteRemoval(key) } })
+  const log = { info () {}, warn (details: object) { throw new Error(JSON.stringify(details)) } }
+  const snapshots = createSnapshots({ file: join(folder, 'snapshot'), intervalMs: 0, cache, log, now: () => now, scopes: () => new Set([scope]) })
+  return { store, cache, snapshots }
+}
+
+function fill (store: MemoryStore): void {
+  for (let i = 0; i < entries; i++) {
+    const head = createHead({
+      statusCode: 200,
+      fields: { date: new Date(now).toUTCString(), 'content-type': 'application/json; charset=utf-8', etag: `"${i}"`, 'cache-control': 'max-age=3600', vary: 'accept-encoding' },
+      control: { ...absentControl, maxAge: 3600 },
+      vary: ['accept-encoding'],
+      varyMode: 'normalise',
+      requestFields: { 'accept-encoding': 'gzip, br' },
+      requestedAt: now,
+      receivedAt: now,
+      freshnessLifetime: 3600,
+      override: null,
+      stripSetCookie: false,
+      consumed: []
+    })
+    const key = uriKey({ scope, scheme: 'http', authority: 'shop.test', path: `/articles/${i}`, query: '', extra: '' })
+    store.put(createEntry({ key, uri: key, scope, groups: [], tags: [], moment: 0 }, head, Buffer.alloc(contentBytes, `${i} `)), null)
+  }
+}
+
+const pause = (ms: number): Promise<void> => new Promise(resolve => { setTimeout(resolve, ms) })
+
+async function measure (title: string, act: () => Promise<unknown>): Promise<void> {
+  globalThis.gc?.()
+  await pause(100)
+  const delay = monitorEventLoopDelay({ resolution: 1 })
+  delay.enable()
+  await pause(20)
+  delay.reset()
+  const startedAt = performance.now()
+  await act()
+  const took = performance.now() - startedAt
+  await pause(20)
+  delay.disable()
+  process.stdout.write(`| ${title} | ${took.toFixed(0)} | ${(delay.percentile(50) / 1e6).toFixed(1)} | ${(delay.percentile(99) / 1e6).toFixed(1)} | ${(delay.max / 1e6).toFixed(1)} |\n`)
+}
+
+try {
+  process.stdout.write(`Node ${process.version}, ${cpus().length} x ${cpus()[0]?.model}, ${(totalmem() / 2 ** 30).toFixed(0)} GiB; ${entries} responses of ${contentBytes} bytes\n\n`)
+  process.stdout.write('| | ms | event loop delay, ms: median | 99 % | longest |\n|---|---|---|---|---|\n')
+  const first = createCache()
+  await first.snapshots.load()
+  fill(first.store)
+  await measure('at rest', () => pause(1000))
+  await measure('write', () => first.snapshots.close())
+  const { bytes } = first.snapshots.statistics()
+  first.cache.clear()
+  const second = createCache()
+  await measure('load', () => second.snapshots.load())
+  process.stdout.write(`\nLoaded ${second.snapshots.statistics().loaded} of ${entries}; the file has ${(bytes / 2 ** 20).toFixed(0)} MiB, ${(bytes / entries).toFixed(0)} bytes for each.\n`)
+} finally {
+  rmSync(folder, { recursive: true, force: true })
+}
