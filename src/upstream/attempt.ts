@@ -172,6 +172,14 @@ function decodeLines (raw: readonly (Buffer | string)[] | null): string[] | null
   return lines
 }
 
+/** White space behind a value is no part of it (RFC 9110 5.5); undici's parser takes away only what is in front. */
 function text (octets: Buffer | string): string {
-  return typeof octets === 'string' ? octets : octets.toString('latin1')
+  let end = octets.length
+  while (end > 0 && isBlank(octets, end - 1)) end--
+  return typeof octets === 'string' ? octets.slice(0, end) : octets.toString('latin1', 0, end)
+}
+
+function isBlank (octets: Buffer | string, at: number): boolean {
+  const octet = typeof octets === 'string' ? octets.charCodeAt(at) : octets[at]
+  return octet === 0x20 || octet === 0x09
 }
