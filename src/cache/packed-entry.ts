@@ -142,12 +142,6 @@ export class PackedEntry implements StoredEntry, StoredResponse {
     return this.parts === null ? this.text.length - this.headLength - 2 : 0
   }
 
-  /** The lines without `Content-Length`, each with its CRLF, for another length. */
-  get headWithoutLength (): string {
-    const lengthLine = this.statusCode === 204 || this.parts !== null ? 0 : 'content-length: \r\n'.length + String(this.bodyBytes).length
-    return this.text.slice(0, this.headLength - lengthLine)
-  }
-
   /** The content where it is not in `text`. */
   get bytesApart (): Buffer | null { return this.bytes }
 
