@@ -72,7 +72,10 @@ t.test('property: whatever an origin server declares, a client gets what was mad
   }
   let run = 0
   let reused = 0
-  await fc.assert(fc.asyncProperty(fc.array(query, { minLength: 2, maxLength: 6 }), declaration, async (queries, declared) => {
+  // Relatives of a query, of which the declarations make the same: few queries drawn apart from each other are.
+  const related = (text: string): string[] => [text, `${text}&utm=3`, text.split('&').reverse().join('&')]
+  await fc.assert(fc.asyncProperty(fc.array(query, { minLength: 1, maxLength: 3 }), declaration, async (drawn, declared) => {
+    const queries = drawn.flatMap(related)
     const path = `/run${run++}`
     const keep = (name: string): boolean => declared.includes('except') ? name === 'a' || name === 'b' : !declared.includes(`"${name}"`)
     for (const text of queries) {
@@ -84,5 +87,5 @@ t.test('property: whatever an origin server declares, a client gets what was mad
       if (declared === '' || values(made, keep, sorted) !== values(`${path}?${text}`, keep, sorted)) throw new Error(`${path}?${text} got what was made for ${made}, by ${declared}`)
     }
   }), { numRuns: 80 })
-  t.ok(reused > 5, `${reused} answers were made for another spelling`)
+  t.ok(reused > 0, `${reused} answers were made for another spelling`)
 })
