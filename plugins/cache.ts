@@ -115,7 +115,7 @@ function cacheRequest (request: FastifyRequest, forwarding: Forwarding, device: 
     rules: route.config.cache,
     enabled: route.cacheEnabled,
     hasContent: forwarding.hasContent,
-    authenticated: route.authenticate !== null,
+    authenticated: route.filters.authenticate !== null,
     showKey: runtime.config.cache.statusKey
   }
 }

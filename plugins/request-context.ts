@@ -65,6 +65,7 @@ export default fp<RequestContextOptions>(async function requestContext (app, opt
       path,
       query: target.query,
       clientAddress: clientOf(raw.socket.remoteAddress ?? '', request.headers, runtime.trust).address,
+      identity: null,
       hasContent: hasContent(request),
       lookup: null,
       content: null,

@@ -6,9 +6,8 @@
  * requests in flight keep theirs. Before these hooks, in the same phase, `plugins/request-context.ts` has fixed target
  * and route, and hooks of plugins registered earlier have run.
  */
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-
-type Done = (error?: Error) => void
+import type { FastifyInstance, onRequestHookHandler } from 'fastify'
+import type { RouteFilters } from '../src/proxy/proxy-route.ts'
 
 export default async function proxyRoutes (app: FastifyInstance): Promise<void> {
   // Content passes through unread; only a filter that asks for it would parse it.
@@ -22,28 +21,25 @@ export default async function proxyRoutes (app: FastifyInstance): Promise<void> 
       url,
       exposeHeadRoute: false,
       onRequest: [
-        limitRate,             // 429, before any work is spent
-        authenticate           // 401, before the cache may answer
+        filter('limitRate'),     // 429, before any work is spent
+        filter('authenticate')   // 401, before the cache may answer
       ],
       preParsing: app.passUnparsed,
       preHandler: [
-        app.answerPurge,       // a PURGE from who may ends here
-        app.rewriteRequest,    // fixes the upstream target, hence the cache key
-        app.answerFromCache    // sends the reply on a hit: the story ends here
+        app.answerPurge,         // a PURGE from who may ends here
+        app.rewriteRequest,      // fixes the upstream target, hence the cache key
+        app.answerFromCache      // sends the reply on a hit: the story ends here
       ],
-      handler: app.forward     // miss or validation: ask upstream, record the answer while it streams to the client
+      handler: app.forward       // miss or validation: ask upstream, record the answer while it streams to the client
     })
   }
 }
 
-function limitRate (this: FastifyInstance, request: FastifyRequest, reply: FastifyReply, done: Done): void {
-  const limit = request.forwarding?.route.rateLimit ?? null
-  if (limit === null) done()
-  else limit.call(this, request, reply, done)
-}
-
-function authenticate (this: FastifyInstance, request: FastifyRequest, reply: FastifyReply, done: Done): void {
-  const verify = request.forwarding?.route.authenticate ?? null
-  if (verify === null) done()
-  else verify.call(this, request, reply, done)
+/** Runs the filter that the request's route has in this place, if it has one. */
+function filter (name: keyof RouteFilters): onRequestHookHandler {
+  return function runFilter (request, reply, done) {
+    const act = request.forwarding?.route.filters[name] ?? null
+    if (act === null) done()
+    else act.call(this, request, reply, done)
+  }
 }

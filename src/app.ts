@@ -89,7 +89,7 @@ export async function holdfast (app: FastifyInstance, options: HoldfastOptions):
   await app.register(auth)
 
   const makeFilters = (route: RouteConfig): RouteFilters => ({
-    rateLimit: route.rateLimit === undefined ? null : app.createRouteRateLimit(route.rateLimit),
+    limitRate: route.rateLimit === undefined ? null : app.createRouteRateLimit(route.rateLimit),
     authenticate: route.auth === undefined ? null : app.createRouteAuthentication(route.auth)
   })
   let runtime: Runtime = createRuntime(config, null, makeFilters, { log: app.log })

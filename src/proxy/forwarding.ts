@@ -2,6 +2,7 @@
 import type { Readable } from 'node:stream'
 import type { RequestTarget } from '../http/target.ts'
 import type { CacheLookup } from '../cache/http-cache.ts'
+import type { Identity } from './identity.ts'
 import type { ProxyRoute } from './proxy-route.ts'
 import type { Runtime } from './runtime.ts'
 
@@ -21,6 +22,8 @@ export interface Forwarding {
   query: string
   /** Address of the client, taken from forwarding fields only behind a trusted proxy. */
   readonly clientAddress: string
+  /** Who asks, once authentication has found out; null before, and where nobody has to say. */
+  identity: Identity | null
   /** The request has content, which goes upstream unread. */
   readonly hasContent: boolean
   /** What the cache said; null until it was asked. */

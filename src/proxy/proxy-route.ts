@@ -16,9 +16,7 @@ export interface ProxyRoute {
   readonly maxBodyBytes: number
   /** Bound on the content of one stored response, in bytes. */
   readonly maxStoredBytes: number
-  /** The filters of the onRequest phase, in order; absent ones cost nothing. */
-  readonly rateLimit: onRequestHookHandler | null
-  readonly authenticate: onRequestHookHandler | null
+  readonly filters: RouteFilters
   /** Whose `PURGE` is carried out; null where the method is one like any other. */
   readonly mayPurge: Trust | null
 }
@@ -30,9 +28,15 @@ export function cacheScopeOf (route: RouteConfig): string {
   return `${route.name}.${createHash('sha256').update(rules).digest('base64url').slice(0, 8)}`
 }
 
+/** What the built-in filters made of a route's settings, in the order in which they act; null for one that it does not use. */
 export interface RouteFilters {
-  readonly rateLimit: onRequestHookHandler | null
+  readonly limitRate: onRequestHookHandler | null
   readonly authenticate: onRequestHookHandler | null
+}
+
+/** The settings that filters are made from: as long as they are the same, so are the filters, with their counters. */
+export function filterSettings ({ rateLimit, auth }: RouteConfig): object {
+  return { rateLimit, auth }
 }
 
 export function createProxyRoute (route: RouteConfig, config: Config, upstream: Upstream, filters: RouteFilters): ProxyRoute {
@@ -44,8 +48,7 @@ export function createProxyRoute (route: RouteConfig, config: Config, upstream: 
     cacheEnabled: config.cache.enabled && route.cache.enabled,
     maxBodyBytes: route.bodyBytes ?? config.server.limits.bodyBytes,
     maxStoredBytes: Math.min(route.cache.maxResponseBytes ?? config.cache.maxResponseBytes, config.cache.maxResponseBytes),
-    rateLimit: filters.rateLimit,
-    authenticate: filters.authenticate,
+    filters,
     mayPurge: route.purge === undefined ? null : createTrust(route.purge.allow)
   }
 }

@@ -6,7 +6,7 @@ import { createTrust, type Trust } from '../forward/forwarded.ts'
 import { createRouteTable, type RouteTable } from '../routing/route-table.ts'
 import { createUpstream, type UpstreamDependencies } from '../upstream/upstream.ts'
 import type { Upstream } from '../upstream/exchange.ts'
-import { createProxyRoute, type ProxyRoute, type RouteFilters } from './proxy-route.ts'
+import { createProxyRoute, filterSettings, type ProxyRoute, type RouteFilters } from './proxy-route.ts'
 
 export interface Runtime {
   readonly config: Config
@@ -36,8 +36,8 @@ export function createRuntime (config: Config, previous: Runtime | null, makeFil
     const upstream = upstreams.get(route.upstream)
     if (upstream === undefined) throw new Error(`route ${route.name} names no upstream: ${route.upstream}`)
     const before = routesBefore.get(route.name)
-    const keepFilters = before !== undefined && same([before.config.rateLimit, before.config.auth], [route.rateLimit, route.auth])
-    return createProxyRoute(route, config, upstream, keepFilters ? before : makeFilters(route))
+    const keepFilters = before !== undefined && same(filterSettings(before.config), filterSettings(route))
+    return createProxyRoute(route, config, upstream, keepFilters ? before.filters : makeFilters(route))
   })
 
   const trustUnchanged = previous !== null && same(config.server.trustedProxies, previous.config.server.trustedProxies)
