@@ -1,16 +1,16 @@
-/**
- * One line per request, when its response is done or its client has left. Only what is named here is written: no fields of the request, whose
- * values may be secrets, and no query, for the same reason.
- */
+/** One line per request, when its response is done or its client has left. */
 import fp from 'fastify-plugin'
 import { outcomeLabel } from '../src/cache/status.ts'
+import { createAccessLog } from '../src/observe/access-record.ts'
 import { cutCodeOf } from '../src/proxy/cut.ts'
 
 export default fp(async function accessLog (app) {
+  const write = createAccessLog(app.log)
   app.onRequestEnd((request, reply, { statusCode, aborted }) => {
     const { forwarding, cacheOutcome } = request
     const { raw } = reply
-    const line: Record<string, unknown> = {
+    const code = cutCodeOf(raw) ?? (aborted && request.errorCode === '' ? 'cancelled' : request.errorCode)
+    write({
       reqId: request.id,
       method: request.method,
       path: forwarding?.target.path ?? '',
@@ -19,21 +19,23 @@ export default fp(async function accessLog (app) {
       cache: outcomeLabel(cacheOutcome),
       client: forwarding?.clientAddress ?? request.raw.socket?.remoteAddress ?? '',
       http: request.raw.httpVersion,
-      durationMs: Math.round(reply.elapsedTime * 1000) / 1000,
-      bytes: bytesSent(raw)
-    }
-    if (cacheOutcome?.detail != null) line['reason'] = cacheOutcome.detail
-    if (forwarding !== null && forwarding.upstreamStartedAt > 0) {
-      line['upstream'] = forwarding.upstreamName
-      line['target'] = forwarding.upstreamTarget
-      line['upstreamMs'] = Math.round(((forwarding.upstreamEndedAt || performance.now()) - forwarding.upstreamStartedAt) * 1000) / 1000
-    }
-    const code = cutCodeOf(raw) ?? (aborted && request.errorCode === '' ? 'cancelled' : request.errorCode)
-    if (code !== '') line['code'] = code
-    if (aborted) line['aborted'] = true
-    request.log.info(line, 'request')
+      durationMs: rounded(reply.elapsedTime),
+      bytes: bytesSent(raw),
+      ...cacheOutcome?.detail != null && { reason: cacheOutcome.detail },
+      ...forwarding !== null && forwarding.upstreamStartedAt > 0 && {
+        upstream: forwarding.upstreamName,
+        target: forwarding.upstreamTarget,
+        upstreamMs: rounded((forwarding.upstreamEndedAt || performance.now()) - forwarding.upstreamStartedAt)
+      },
+      ...code !== '' && { code },
+      ...aborted && { aborted }
+    })
   })
 }, { name: 'access-log', fastify: '5.x', dependencies: ['request-end', 'request-context', 'cache'] })
+
+function rounded (milliseconds: number): number {
+  return Math.round(milliseconds * 1000) / 1000
+}
 
 /** Content bytes as announced; of content without announced length Node does not tell, so 0 stands for unknown. */
 function bytesSent (raw: { getHeader (name: string): unknown, _contentLength?: number | null }): number {

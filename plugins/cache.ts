@@ -10,6 +10,7 @@ import { cacheStatusValue, type CacheOutcome } from '../src/cache/status.ts'
 import { linesWithout } from '../src/http/fields.ts'
 import { requestKey } from '../src/proxy/cache-key-of.ts'
 import type { Forwarding } from '../src/proxy/forwarding.ts'
+import { blockOf } from '../src/proxy/stored-block.ts'
 import { sendError } from './errors.ts'
 import { respond } from './respond.ts'
 
@@ -53,23 +54,15 @@ export default fp<CachePluginOptions>(async function cache (app, options) {
     const before = packed === null ? entry.response.fields['cache-status'] : packed.cacheStatus
     const ownLines = [...ageLine(hit), 'cache-status', cacheStatusValue(before, identifier, hit.outcome)]
 
+    const block = blockOf(hit)
+    const whole = block === null ? {} : { block }
     if (hit.notModified) {
-      const block = packed === null ? null : { stored: packed.text.slice(0, packed.commonLength), withContent: false, bytes: null }
-      return respond(request, reply, { statusCode: 304, get lines () { return entry.notModifiedLines }, ownLines, body: null, ...(block === null ? {} : { block }) })
+      return respond(request, reply, { statusCode: 304, get lines () { return entry.notModifiedLines }, ownLines, body: null, ...whole })
     }
     if (range !== null) {
-      return respond(request, reply, { statusCode: range.statusCode, lines: linesWithout(entry.lines, range.replaces), ownLines: [...range.lines, ...ownLines], body: range.body })
+      return respond(request, reply, { statusCode: range.statusCode, get lines () { return [...linesWithout(entry.lines, range.replaces), ...range.lines] }, ownLines, body: range.body, ...whole })
     }
-    const statusCode = entry.response.statusCode
-    if (packed === null) return respond(request, reply, { statusCode, lines: entry.lines, ownLines, body: entry.body })
-    const bytes = packed.bytesApart
-    respond(request, reply, {
-      statusCode,
-      block: { stored: packed.text, withContent: bytes === null, bytes },
-      get lines () { return packed.lines },
-      ownLines,
-      get body () { return packed.body }
-    })
+    respond(request, reply, { statusCode: entry.response.statusCode, get lines () { return entry.lines }, ownLines, get body () { return entry.body }, ...whole })
   })
 
   app.decorate('answerFromCache', (request: FastifyRequest, reply: FastifyReply, done: () => void): void => {

@@ -1,20 +1,24 @@
 /**
  * Prometheus metrics (`fastify-metrics`). Its own per-request hooks are off: they cost more than a hit. What is counted
- * per request is counted once, when it is over, on label children that are kept.
+ * per request is counted once, when it is over (`src/observe/request-tally.ts`).
  *
  * Label values come from the configuration or from a fixed list, never from traffic.
  */
 import fp from 'fastify-plugin'
 import fastifyMetrics from 'fastify-metrics'
-import type { Counter, Histogram, Registry } from '@prometheus-io/client'
+import type { Histogram, Registry } from '@prometheus-io/client'
 import type { PurgeStatistics } from '../src/cache/purging.ts'
 import { outcomeLabel } from '../src/cache/status.ts'
 import type { HoldfastControl } from '../src/control.ts'
+import { registerRequestMetrics } from '../src/observe/request-metrics.ts'
+import { count, createRequestTallies, durationBounds, type RequestTallies } from '../src/observe/request-tally.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
     /** Metrics of this proxy, for the admin listener or an application's own endpoint. */
     proxyMetrics: Registry
+    /** Requests counted so far, by labels. */
+    requestTallies: RequestTallies
   }
 }
 
@@ -24,13 +28,8 @@ export interface MetricsOptions {
   readonly processMetrics: boolean
 }
 
-const knownMethods: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'TRACE'])
-
-/** Seconds: from a hit to a slow backend. */
-const buckets = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
-
-/** Child counters kept; beyond it (a reload may rename routes without end) they are looked up again. */
-const maxChildren = 20_000
+/** Upstreams remembered; beyond it (a reload may rename them without end) they are looked up again. */
+const maxObservers = 1000
 
 export default fp<MetricsOptions>(async function metrics (app, options) {
   let client: unknown = null
@@ -46,38 +45,32 @@ export default fp<MetricsOptions>(async function metrics (app, options) {
   if (options.processMetrics) prometheus.collectDefaultMetrics({ register: registry as never })
   app.decorate('proxyMetrics', registry)
 
-  const requests: Counter<string> = new prometheus.Counter({
-    name: 'holdfast_http_requests_total', help: 'Requests answered.', labelNames: ['route', 'method', 'status_class', 'cache'], registers
-  })
-  const durations: Histogram<string> = new prometheus.Histogram({
-    name: 'holdfast_http_request_duration_seconds', help: 'From the request head to the end of the response.', labelNames: ['route', 'method', 'status_class', 'cache'], buckets, registers
-  })
+  const tallies = createRequestTallies()
+  app.decorate('requestTallies', tallies)
+  registerRequestMetrics(registry, tallies)
   const upstreamDurations: Histogram<string> = new prometheus.Histogram({
-    name: 'holdfast_upstream_duration_seconds', help: 'Upstream exchanges, from queue to last byte.', labelNames: ['upstream'], buckets, registers
+    name: 'holdfast_upstream_duration_seconds', help: 'Upstream exchanges, from queue to last byte.', labelNames: ['upstream'], buckets: [...durationBounds], registers
   })
 
-  const children = new Map<string, { readonly count: { inc: () => void }, readonly duration: { observe: (seconds: number) => void } }>()
+  const observers = new Map<string, { observe: (seconds: number) => void }>()
   app.onRequestEnd((request, reply, { statusCode }) => {
     const { forwarding } = request
-    const route = forwarding?.routeName ?? '(none)'
-    const method = knownMethods.has(request.method) ? request.method : 'other'
-    const statusClass = statusClasses[Math.floor(statusCode / 100)] ?? 'other'
-    const cache = outcomeLabel(request.cacheOutcome)
-    const key = `${route} ${method} ${statusClass} ${cache}`
-    let child = children.get(key)
-    if (child === undefined) {
-      const labels = { route, method, status_class: statusClass, cache }
-      child = { count: requests.labels(labels), duration: durations.labels(labels) }
-      if (children.size >= maxChildren) children.clear()
-      children.set(key, child)
-    }
-    child.count.inc()
-    child.duration.observe(reply.elapsedTime / 1000)
+    count(tallies.of(forwarding?.routeName ?? '(none)', request.method, statusCode, outcomeLabel(request.cacheOutcome)), reply.elapsedTime / 1000)
     if (forwarding !== null && forwarding.upstreamStartedAt > 0) {
       const endedAt = forwarding.upstreamEndedAt || performance.now()
-      upstreamDurations.labels({ upstream: forwarding.upstreamName }).observe((endedAt - forwarding.upstreamStartedAt) / 1000)
+      upstreamObserver(forwarding.upstreamName).observe((endedAt - forwarding.upstreamStartedAt) / 1000)
     }
   })
+
+  function upstreamObserver (upstream: string): { observe: (seconds: number) => void } {
+    let observer = observers.get(upstream)
+    if (observer === undefined) {
+      observer = upstreamDurations.labels({ upstream })
+      if (observers.size >= maxObservers) observers.clear()
+      observers.set(upstream, observer)
+    }
+    return observer
+  }
 
   gauge('holdfast_cache_bytes', 'Bytes of stored responses.', () => options.stats().cache.bytes)
   gauge('holdfast_cache_max_bytes', 'Bound on the bytes of stored responses.', () => options.stats().cache.maxBytes)
@@ -158,5 +151,3 @@ export default fp<MetricsOptions>(async function metrics (app, options) {
     })
   }
 }, { name: 'metrics', fastify: '5.x', dependencies: ['request-end', 'request-context', 'cache'] })
-
-const statusClasses = ['', '1xx', '2xx', '3xx', '4xx', '5xx']

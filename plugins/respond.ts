@@ -7,10 +7,12 @@
  */
 import type { ServerResponse } from 'node:http'
 import type { ServerHttp2Stream } from 'node:http2'
-import { pipeline, Readable } from 'node:stream'
+import { Readable } from 'node:stream'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { discard } from '../src/proxy/discard.ts'
-import { canWriteBlock, writeBlock, type StoredBlock } from './wire.ts'
+import { passBody } from '../src/proxy/pass-body.ts'
+import type { StoredBlock } from '../src/proxy/stored-block.ts'
+import { canWriteBlock, writeBlock } from './wire.ts'
 
 /** What a response consists of; `lines` is `[name, value, ...]` and is not changed. */
 export interface OutgoingResponse {
@@ -61,7 +63,7 @@ export function respond (request: FastifyRequest, reply: FastifyReply, response:
     const own = ownBlock(response.ownLines, preset)
     if (own !== null) {
       reply.hijack()
-      writeBlock(reply.raw, statusCode, own, block)
+      writeBlock(reply.raw, own, block)
       return
     }
   }
@@ -83,9 +85,8 @@ export function respond (request: FastifyRequest, reply: FastifyReply, response:
     raw.end()
   } else if (body instanceof Readable) {
     resetWhenCutShort(request, body)
-    sendHeadAlone(reply, body)
-    // `pipeline` and not `pipe`: an upstream that breaks off must break the client's connection visibly.
-    pipeline(body, raw, () => {})
+    sendHeadAlone(reply.raw, body)
+    passBody(body, raw)
   } else {
     raw.end(body, 'latin1')
   }
@@ -130,7 +131,7 @@ function respondThroughFastify (request: FastifyRequest, reply: FastifyReply, re
     sendBytes(reply, body)
   } else {
     resetWhenCutShort(request, body)
-    sendHeadAlone(reply, body)
+    reply.raw.once('pipe', () => { sendHeadAlone(reply.raw, body) })
     reply.send(body)
   }
 }
@@ -152,11 +153,8 @@ function resetWhenCutShort (request: FastifyRequest, body: Readable): void {
  * Node keeps a head back until there is content to go with it, which saves a packet; a client of a stream that is silent at
  * first would wait for ever. Content that came with the head has come by the end of this turn of the event loop.
  */
-function sendHeadAlone (reply: FastifyReply, body: Readable): void {
-  const { raw } = reply
-  raw.once('pipe', () => {
-    setImmediate(() => { if (!body.readableDidRead && !raw.writableEnded && !raw.destroyed) raw.flushHeaders() })
-  })
+function sendHeadAlone (raw: ServerResponse, body: Readable): void {
+  setImmediate(() => { if (!body.readableDidRead && !raw.writableEnded && !raw.destroyed) raw.flushHeaders() })
 }
 
 /**

@@ -7,6 +7,7 @@
  * than that it is set. Where that should ever change, `canWriteBlock` says so and the public way is taken.
  */
 import { OutgoingMessage, ServerResponse, STATUS_CODES } from 'node:http'
+import type { StoredBlock } from '../src/proxy/stored-block.ts'
 
 /** What of Node's response is used here; all of it has been there since Node 0.6 or 8. */
 interface Internals {
@@ -19,6 +20,7 @@ interface Internals {
   _maxRequestsPerSocket: number | null
   _expect_continue: boolean
   _sent100: boolean
+  _contentLength: number | null
   maxRequestsOnConnectionReached: boolean
 }
 
@@ -33,23 +35,16 @@ export function canWriteBlock (raw: ServerResponse): boolean {
   return knowsInternals && raw.writeHead === writeHead && raw.end === end
 }
 
-export interface StoredBlock {
-  /** Stored lines, each with its CRLF; with `content` right behind an empty line where `withContent`. */
-  readonly stored: string
-  readonly withContent: boolean
-  /** Content apart from the head; null for none, or when it is in `stored`. */
-  readonly bytes: Buffer | null
-}
-
 /**
  * @param own lines of this response alone, each with its CRLF
  * The stored lines include `Date`, and `Content-Length` wherever the response has content.
  */
-export function writeBlock (raw: ServerResponse, statusCode: number, own: string, { stored, withContent, bytes }: StoredBlock): void {
+export function writeBlock (raw: ServerResponse, own: string, { statusCode, stored, withContent, bytes, contentBytes }: StoredBlock): void {
   const message = raw as unknown as Internals
   raw.statusCode = statusCode
   raw.statusMessage = STATUS_CODES[statusCode] ?? 'unknown'
   if (statusCode === 204 || statusCode === 304) message._hasBody = false
+  message._contentLength = contentBytes
   // The client may still send the content it was not told to send.
   if (message._expect_continue && !message._sent100) raw.shouldKeepAlive = false
   const head = `HTTP/1.1 ${statusCode} ${raw.statusMessage}\r\n${own}${connectionLines(raw, message)}`

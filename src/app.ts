@@ -16,7 +16,7 @@ import requestEnd from '../plugins/request-end.ts'
 import { noteSendHooks } from '../plugins/respond.ts'
 import rewrite from '../plugins/rewrite.ts'
 import proxyRoutes from '../routes/proxy.ts'
-import { createHttpCache } from './cache/http-cache.ts'
+import { createHttpCache, type HttpCache } from './cache/http-cache.ts'
 import { routeRulesOf } from './cache/eviction/route-rules.ts'
 import { createMemoryStore, type MemoryStore } from './cache/memory-store.ts'
 import type { CacheStore } from './cache/store.ts'
@@ -24,6 +24,7 @@ import { resolveConfig } from './config/load.ts'
 import type { Config, ConfigInput, RouteConfig } from './config/schema.ts'
 import type { HoldfastControl } from './control.ts'
 import { createPseudonym } from './forward/via.ts'
+import type { RequestTallies } from './observe/request-tally.ts'
 import { createCacheCommand } from './proxy/command.ts'
 import { createControl } from './proxy/control.ts'
 import type { RouteFilters } from './proxy/proxy-route.ts'
@@ -48,7 +49,15 @@ export interface HoldfastOptions {
   /** Count what Node says of the process among the metrics. */
   readonly processMetrics?: boolean
   /** Receives the running proxy's controls, also where encapsulation hides `app.holdfast`. */
-  readonly onControl?: (control: HoldfastControl, metrics: FastifyInstance['proxyMetrics']) => void
+  readonly onControl?: (control: HoldfastControl, metrics: FastifyInstance['proxyMetrics'], parts: ProxyParts) => void
+}
+
+/** What the standalone listener needs to answer hits by itself (`server/quick-hits.ts`). */
+export interface ProxyParts {
+  readonly cache: HttpCache
+  readonly runtime: () => Runtime
+  readonly tallies: RequestTallies
+  readonly now: () => number
 }
 
 /** Tells a resolved configuration (milliseconds, bytes) from a written one (seconds, sizes). */
@@ -116,7 +125,7 @@ export async function holdfast (app: FastifyInstance, options: HoldfastOptions):
   await app.register(forward, { cache: httpCache, identifier: config.cache.name, pseudonym: createPseudonym(config.cache.name), now })
   await app.register(metrics, { stats: control.stats, processMetrics: options.processMetrics ?? false })
   if (config.log.access) await app.register(accessLog)
-  options.onControl?.(control, app.proxyMetrics)
+  options.onControl?.(control, app.proxyMetrics, { cache: httpCache, runtime: () => runtime, tallies: app.requestTallies, now })
 
   app.addHook('onReady', done => {
     noteSendHooks(app)

@@ -10,7 +10,7 @@ import { freshen, staleOnError, updateFromHead } from './freshening.ts'
 import { groupKey, groupsOf } from './groups.ts'
 import { primaryKey, uriKey, type KeyParts } from './key.ts'
 import { listEntries, type ListOptions, type Listing } from './listing.ts'
-import { isAnsweredByNotModified, lookUp, type CacheForward, type CacheHit, type CacheLookup, type CacheRequest } from './lookup.ts'
+import { findHit, isAnsweredByNotModified, lookUp, noteHit, type CacheForward, type CacheHit, type CacheLookup, type CacheRequest } from './lookup.ts'
 import { purge, type PurgeCount, type PurgeCounts, type PurgeOptions } from './purging.ts'
 import { record, type ReceivedResponse, type Recording, type SharedHead } from './recording.ts'
 import { mayReturn, restore } from './restoring.ts'
@@ -63,6 +63,9 @@ export interface SharedAnswer {
 
 export interface HttpCache {
   lookup (request: CacheRequest, now: number): CacheLookup
+  /** A hit that one fresh stored response makes, without leaving a trace; null for all else. Once it is used, `noteHit` has to hear of it. */
+  findHit (key: string, request: CacheRequest, now: number): CacheHit | null
+  noteHit (hit: CacheHit): void
   record (lookup: CacheForward, response: ReceivedResponse, maxBytes: number): { recording: Recording | null, outcome: CacheOutcome }
   freshen (lookup: CacheForward, response: ReceivedResponse): CacheHit | null
   updateFromHead (lookup: CacheForward, response: ReceivedResponse): void
@@ -116,6 +119,8 @@ export function createHttpCache (options: HttpCacheOptions): HttpCache {
 
   return {
     lookup: (request, now) => lookUp(context, request, now),
+    findHit: (key, request, now) => findHit(context, key, request, now),
+    noteHit: hit => { noteHit(context, hit) },
     record: (lookup, response, maxBytes) => record(context, lookup, tagged(response), maxBytes),
     freshen: (lookup, response) => freshen(context, lookup, tagged(response)),
     updateFromHead: (lookup, response) => updateFromHead(context, lookup, tagged(response)),

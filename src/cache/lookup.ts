@@ -9,7 +9,7 @@ import { primaryKey, uriKey, type KeyParts } from './key.ts'
 import { accepts, preferredChoices } from './preferences.ts'
 import { answerRange, planCompletion, type Completion, type RangeAnswer } from './range-answer.ts'
 import type { ReasonWord } from './reasons.ts'
-import { decideReuse } from './reuse.ts'
+import { decideReuse, type ReuseDecision } from './reuse.ts'
 import { formatVariance, searchVariance } from './search-variance.ts'
 import { nothingForwarded, type CacheOutcome, type ForwardReason } from './status.ts'
 import type { StoredEntry } from './store.ts'
@@ -71,6 +71,38 @@ export interface CacheUnsatisfiable { readonly action: 'unsatisfiable', readonly
 
 export type CacheLookup = CacheHit | CacheForward | CacheUnsatisfiable
 
+/**
+ * A hit that needs nothing but one fresh stored response, found without leaving a trace; null for everything else, of
+ * which `lookUp` may still make one. What is found and used is to be told by `noteHit`.
+ * @param key the primary key of the request
+ */
+export function findHit (context: CacheContext, key: string, request: CacheRequest, now: number): CacheHit | null {
+  const { method, fields, rules } = request
+  if (!request.enabled || request.hasContent || (method !== 'GET' && method !== 'HEAD') || mustReachOrigin(fields)) return null
+  const variants = context.safely<readonly StoredEntry[]>([], () => context.store.variants(key))
+  if (variants.length === 0) return null
+  const entry = chooseVariant(request, variants)
+  if (entry === null || isInvalidated(context, entry)) return null
+  const control = rules.requestDirectives === 'ignore' ? null : requestControl(fields)
+  const decision = decideReuse(entry.response, control, rules, now)
+  if (!decision.reuse || decision.ttl < 0) return null
+  const range = answerRange(request, entry, now)
+  return range === 'missing' ? null : reused(request, key, entry, decision, range, now)
+}
+
+/** What a hit that is sent leaves behind. */
+export function noteHit (context: CacheContext, { entry, outcome }: CacheHit): void {
+  context.counts.hits++
+  entry.hits++
+  if (outcome.ttl !== null && outcome.ttl < 0) context.counts.stale++
+  context.safely(undefined, () => { context.store.touch(entry) })
+}
+
+function reused (request: CacheRequest, key: string, entry: StoredEntry, { ttl, detail }: ReuseDecision, range: RangeAnswer | null, now: number): CacheHit {
+  const foreign = entry.key === key ? null : 'no-vary-search'
+  return { ...hitWith(request, entry, now, range), outcome: { ...nothingForwarded, ...keyOf(request, entry.key), hit: true, ttl, detail: detail ?? foreign } }
+}
+
 export function lookUp (context: CacheContext, request: CacheRequest, now: number): CacheLookup {
   const { method, fields, rules } = request
   if (!request.enabled) return pass('bypass', 'cache-off')
@@ -101,14 +133,11 @@ export function lookUp (context: CacheContext, request: CacheRequest, now: numbe
       if (onlyIfCached) return unsatisfiable(request)
       return completing(entry)
     }
-    context.counts.hits++
-    entry.hits++
-    if (decision.ttl < 0) context.counts.stale++
     // 5.2.1.5: nothing of an answer to such a request may be stored, so that it would bring nothing up to date.
     const revalidate = decision.revalidate && control?.noStore !== true ? background(entry) : null
-    const foreign = entry.key === key ? null : 'no-vary-search'
-    context.safely(undefined, () => { context.store.touch(entry) })
-    return { ...hitWith(request, entry, now, range), revalidate, outcome: { ...nothingForwarded, ...keyOf(request, entry.key), hit: true, ttl: decision.ttl, detail: decision.detail ?? foreign } }
+    const hit = { ...reused(request, key, entry, decision, range, now), revalidate }
+    noteHit(context, hit)
+    return hit
   }
   if (onlyIfCached) return unsatisfiable(request)
   return forward(decision.byRequest ? 'request' : 'stale', decision.detail, entry, validatable(entry))

@@ -11,6 +11,8 @@ import type { StoredResponse } from './stored-response.ts'
 export interface RangeAnswer {
   readonly statusCode: 206 | 416
   readonly lines: readonly string[]
+  /** Of a single part; null for several, and for none. */
+  readonly contentRange: string | null
   /** Names of stored lines that `lines` take the place of, or that do not describe what is sent. */
   readonly replaces: ReadonlySet<string>
   readonly body: Buffer | string
@@ -58,13 +60,14 @@ function slice (entry: StoredEntry, range: ByteRange): Buffer | string | null {
 }
 
 function onePart (range: ByteRange, totalBytes: number, body: Buffer | string): RangeAnswer {
-  return { statusCode: 206, lines: ['content-range', formatContentRange(range, totalBytes), 'content-length', String(body.length)], replaces: replacedByPart, body }
+  const contentRange = formatContentRange(range, totalBytes)
+  return { statusCode: 206, lines: ['content-range', contentRange, 'content-length', String(body.length)], contentRange, replaces: replacedByPart, body }
 }
 
 /** RFC 9110 14.4, 15.5.17. */
 function unsatisfied (lines: readonly string[], totalBytes: number): RangeAnswer {
   const replaces = new Set(lines.filter((name, place) => place % 2 === 0 && notOfError.test(name)))
-  return { statusCode: 416, lines: ['content-range', `bytes */${totalBytes}`, 'content-length', '0'], replaces, body: '' }
+  return { statusCode: 416, lines: ['content-range', `bytes */${totalBytes}`, 'content-length', '0'], contentRange: null, replaces, body: '' }
 }
 
 /**
@@ -90,7 +93,7 @@ function severalParts (ranges: readonly ByteRange[], totalBytes: number, pieces:
   }
   chunks.push(Buffer.from(`\r\n--${boundary}--\r\n`, 'latin1'))
   const body = Buffer.concat(chunks)
-  return { statusCode: 206, lines: ['content-type', `multipart/byteranges; boundary=${boundary}`, 'content-length', String(body.length)], replaces: replacedByParts, body }
+  return { statusCode: 206, lines: ['content-type', `multipart/byteranges; boundary=${boundary}`, 'content-length', String(body.length)], contentRange: null, replaces: replacedByParts, body }
 }
 
 /** The rest of a content of which a part is stored. */

@@ -8,7 +8,7 @@ import type { ProxyRoute } from './proxy-route.ts'
 import type { Runtime } from './runtime.ts'
 
 /** @param device class of the client's device, empty where the application does not tell them apart */
-export function requestKey ({ route, target, path, query }: Forwarding, fields: FieldMap, device: string): KeyParts {
+export function requestKey ({ route, target, path, query }: Pick<Forwarding, 'route' | 'target' | 'path' | 'query'>, fields: FieldMap, device: string): KeyParts {
   return keyOn(route, { scheme: target.scheme, authority: target.authority, path, query }, fields, device)
 }
 

@@ -4,12 +4,14 @@ import http, { METHODS } from 'node:http'
 import http2 from 'node:http2'
 import https from 'node:https'
 import type { Socket } from 'node:net'
-import { holdfast, type HoldfastOptions } from '../app.ts'
+import { holdfast, type HoldfastOptions, type ProxyParts } from '../app.ts'
 import type { Config } from '../config/schema.ts'
 import type { HoldfastControl } from '../control.ts'
+import { createAccessLog } from '../observe/access-record.ts'
 import { createRequestIds } from '../proxy/request-id.ts'
 import { answerClientError, answerOddRequests } from './client-errors.ts'
 import { guardConnections, type ConnectionGuard, type RequestHandler } from './connection-guard.ts'
+import { createQuickHits, type QuickHits } from './quick-hits.ts'
 import { createRefusals, type NoteRefusal } from './refusals.ts'
 import type { TlsContexts } from './tls.ts'
 
@@ -48,12 +50,14 @@ export async function createProxyListener (input: ProxyListenerInput): Promise<P
 
   let connections: ConnectionGuard | null = null
   let noteRefusal: NoteRefusal = () => {}
+  let quickHits: QuickHits | null = null
+  const requestId = createRequestIds()
   const app = Fastify({
     ...(input.logger === undefined ? { logger: false } : { loggerInstance: input.logger }),
     logController: new LogController({ disableRequestLogging: true }),
     // A child logger per request costs more than the rest of a hit; our lines name the request themselves.
     childLoggerFactory: (logger: never) => logger,
-    genReqId: createRequestIds() as never,
+    genReqId: requestId as never,
     requestIdHeader: false,
     return503OnClosing: false,
     forceCloseConnections: 'idle',
@@ -84,7 +88,7 @@ export async function createProxyListener (input: ProxyListenerInput): Promise<P
       plain.headersTimeout = limits.requestTimeout === 0 ? limits.headerTimeout : Math.min(limits.headerTimeout, limits.requestTimeout)
       plain.requestTimeout = limits.requestTimeout
       answerOddRequests(plain, (socket, status, code) => { noteRefusal(socket, status, code) })
-      connections = guardConnections(plain, limits, handler)
+      connections = guardConnections(plain, limits, (request, response) => { if (quickHits?.(request, response) !== true) handler(request, response) })
       tls?.attach(server as never)
       return plain
     }
@@ -96,17 +100,22 @@ export async function createProxyListener (input: ProxyListenerInput): Promise<P
 
   let control: HoldfastControl | null = null
   let metrics: FastifyInstance['proxyMetrics'] | null = null
+  let parts: ProxyParts | null = null
   await app.register(holdfast, {
     ...input.holdfast,
     config: { resolved: config },
     processMetrics: true,
-    onControl: (made, registry) => {
+    onControl: (made, registry, inner) => {
       control = made
       metrics = registry
+      parts = inner
     }
   } satisfies HoldfastOptions)
   await app.ready()
   const registry = metrics as unknown as FastifyInstance['proxyMetrics']
-  noteRefusal = createRefusals({ registry, log: config.log.access ? app.log : null })
+  const { cache, runtime, tallies, now } = parts as unknown as ProxyParts
+  noteRefusal = createRefusals({ tallies, log: config.log.access ? app.log : null })
+  const log = config.log.access ? createAccessLog(app.log) : null
+  quickHits = createQuickHits({ cache, runtime, identifier: config.cache.name, now, requestId, tallies, log, maxFields: limits.headerCount })
   return { app, control: control as unknown as HoldfastControl, metrics: registry, connections: connections as unknown as ConnectionGuard }
 }

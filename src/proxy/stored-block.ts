@@ -1,0 +1,38 @@
+/** A hit as it goes over the wire: stored lines cut out of what is kept, with the content behind them where it is small. */
+import type { CacheHit } from '../cache/http-cache.ts'
+import { PackedEntry } from '../cache/packed-entry.ts'
+
+export interface StoredBlock {
+  readonly statusCode: number
+  /** Stored lines, each with its CRLF; with `content` right behind an empty line where `withContent`. */
+  readonly stored: string
+  readonly withContent: boolean
+  /** Content apart from the head; null for none, or when it is in `stored`. */
+  readonly bytes: Buffer | null
+  /** Length of the content, which the access log asks Node for. */
+  readonly contentBytes: number
+}
+
+/** Null where the lines have to be put together one by one: what a store of somebody else's keeps, several ranges, a 416. */
+export function blockOf ({ entry, notModified, range }: Pick<CacheHit, 'entry' | 'notModified' | 'range'>): StoredBlock | null {
+  if (!(entry instanceof PackedEntry)) return null
+  const { text } = entry
+  if (notModified) return { statusCode: 304, stored: text.slice(0, entry.commonLength), withContent: false, bytes: null, contentBytes: 0 }
+  if (range !== null) {
+    if (range.contentRange === null) return null
+    const kept = text.slice(0, lengthAt(entry))
+    if (kept.includes('\r\ncontent-range: ')) return null
+    const head = `${kept}content-range: ${range.contentRange}\r\ncontent-length: ${range.body.length}\r\n`
+    const { body } = range
+    return typeof body === 'string'
+      ? { statusCode: 206, stored: `${head}\r\n${body}`, withContent: true, bytes: null, contentBytes: body.length }
+      : { statusCode: 206, stored: head, withContent: false, bytes: body, contentBytes: body.length }
+  }
+  const bytes = entry.bytesApart
+  return { statusCode: entry.statusCode, stored: text, withContent: bytes === null, bytes, contentBytes: entry.bodyBytes }
+}
+
+/** Where the line with the length of the whole content begins: it is the last one, and of parts there is none. */
+function lengthAt ({ headLength, bodyBytes, parts }: PackedEntry): number {
+  return parts === null ? headLength - `content-length: ${bodyBytes}\r\n`.length : headLength
+}

@@ -1,0 +1,79 @@
+/**
+ * What request targets as they stand in requests have led to. A busy proxy is asked for the same again and again: its
+ * normalised target, route and cache key need not be worked out each time, and the key is the same string each time,
+ * whose hash is known.
+ */
+import { primaryKey } from '../cache/key.ts'
+import type { CacheRequest } from '../cache/http-cache.ts'
+import { rewritePath } from '../forward/rewrite.ts'
+import { normaliseTarget, type RequestTarget } from '../http/target.ts'
+import { requestKey } from '../proxy/cache-key-of.ts'
+import type { ProxyRoute } from '../proxy/proxy-route.ts'
+import type { Runtime } from '../proxy/runtime.ts'
+
+export interface KnownTarget {
+  readonly target: RequestTarget
+  readonly route: ProxyRoute
+  readonly key: string
+  /** For the lookup: all that does not depend on the fields of the request. */
+  readonly request: Omit<CacheRequest, 'fields'>
+}
+
+export interface KnownTargets {
+  /** Null where the request is not one that can be answered without looking closer. */
+  of (method: string, scheme: 'http' | 'https', host: string, url: string): KnownTarget | null
+}
+
+/** Remembered for each runtime; all are dropped when there are as many. Longer texts are not remembered, so that memory is bounded. */
+const maxKnown = 10_000
+const maxLength = 512
+
+/**
+ * @param isQuick whether hits on a route may be answered without its filters
+ */
+export function createKnownTargets (runtime: Runtime, isQuick: (route: ProxyRoute) => boolean): KnownTargets {
+  /** By URL within scheme, method and host. */
+  const known = new Map<string, Map<string, KnownTarget | null>>()
+  let size = 0
+  let lastName = ''
+  let last: Map<string, KnownTarget | null> | undefined
+
+  function find (method: string, scheme: 'http' | 'https', host: string, url: string): KnownTarget | null {
+    const decision = normaliseTarget({ method, target: url, hostLines: [host], httpVersion: '1.1', scheme, mergeSlashes: runtime.config.server.mergeSlashes })
+    if (!decision.ok) return null
+    const { target } = decision
+    const route = runtime.table.match(target.host, target.path, method)
+    if (route === null || !isQuick(route)) return null
+    const path = rewritePath(target.path, route.config.rewrite)
+    const parts = requestKey({ route, target, path, query: target.query }, {}, '')
+    return {
+      target,
+      route,
+      key: primaryKey(parts),
+      request: { ...parts, method, rules: route.config.cache, enabled: route.cacheEnabled, hasContent: false, authenticated: false, showKey: runtime.config.cache.statusKey }
+    }
+  }
+
+  return {
+    of (method, scheme, host, url) {
+      const name = `${method} ${scheme}://${host}`
+      if (name !== lastName || last === undefined) {
+        lastName = name
+        last = known.get(name)
+      }
+      const present = last?.get(url)
+      if (present !== undefined) return present
+      const found = find(method, scheme, host, url)
+      if (host.length + url.length > maxLength) return found
+      if (size >= maxKnown) {
+        known.clear()
+        last = undefined
+        size = 0
+      }
+      if (last === undefined) known.set(name, last = new Map())
+      last.set(url, found)
+      size++
+      return found
+    }
+  }
+}
