@@ -108,10 +108,11 @@ function withoutClass (lookup: CacheLookup): CacheLookup {
 
 function cacheRequest (request: FastifyRequest, forwarding: Forwarding, device: string): CacheRequest {
   const { route, runtime } = forwarding
+  const fields = forwarding.fields ?? request.headers
   return {
-    ...requestKey(forwarding, request.headers, device),
+    ...requestKey(forwarding, fields, device),
     method: request.method,
-    fields: request.headers,
+    fields,
     rules: route.config.cache,
     enabled: route.cacheEnabled,
     hasContent: forwarding.hasContent,

@@ -19,6 +19,7 @@ import type { Forwarding } from '../src/proxy/forwarding.ts'
 import { cacheKeyOf } from '../src/proxy/cache-key-of.ts'
 import { startFetch, type Audience, type FetchRequest } from '../src/proxy/fetch.ts'
 import { discard } from '../src/proxy/discard.ts'
+import { templateInput } from '../src/proxy/template-input.ts'
 import { createReplyFromDispatcher } from '../src/upstream/reply-from-dispatcher.ts'
 import { exchangeKey, UpstreamError, type Exchange, type FetchCallback } from '../src/upstream/exchange.ts'
 import { ageLine } from './cache.ts'
@@ -252,12 +253,12 @@ export default fp<ForwardOptions>(async function forward (app, options) {
           pseudonym,
           requestId: request.id,
           hasContent: forwarding.hasContent,
-          rewrite: route.config.rewrite,
           conditional
         })
+        route.requestRules.finish(built, () => templateInput(request, forwarding))
         const forwards = decideMaxForwards(method, fields)
         if (typeof forwards === 'object') built['max-forwards'] = String(forwards.next)
-        return { upstream: route.upstream, method, path: forwarding.path + forwarding.query, fields: built, clientAuthority: target.authority, body: forwarding.content, ...betweenBytes(route.config.betweenBytes) }
+        return { upstream: route.upstream, method, path: forwarding.path + forwarding.query, fields: built, clientAuthority: target.authority, body: forwarding.content, ...hostRule(route.config.rewrite.host), ...betweenBytes(route.config.betweenBytes) }
       }
     }
   }
@@ -310,6 +311,10 @@ function locatesTarget ({ target }: Forwarding, fields: FieldMap): boolean {
   if (typeof value !== 'string') return false
   const own = `${target.scheme}://${target.authority === '' ? 'localhost' : target.authority}${target.path}${target.query}`
   return URL.canParse(value, own) && new URL(value, own).href === new URL(own).href
+}
+
+function hostRule (host: string | undefined): { host?: string } {
+  return host === undefined ? {} : { host }
 }
 
 function betweenBytes (limit: number | undefined): { betweenBytesMs?: number } {

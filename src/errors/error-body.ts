@@ -13,6 +13,7 @@ export interface ProxyError {
 const messages: Readonly<Record<string, string>> = {
   bad_target: 'The request target or Host cannot be understood.',
   bad_request: 'The request cannot be understood.',
+  bad_method_override: 'The method asked for in place of POST is not allowed here.',
   route_not_found: 'No route is configured for this request.',
   unauthorized: 'A valid credential is needed.',
   forbidden: 'This is not allowed.',

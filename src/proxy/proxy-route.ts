@@ -2,6 +2,9 @@
 import { createHash } from 'node:crypto'
 import type { onRequestHookHandler } from 'fastify'
 import { createTrust, type Trust } from '../forward/forwarded.ts'
+import { createRequestRules, type RequestRules } from '../forward/request-rules.ts'
+import { createUrlRules, type UrlRules } from '../forward/url-rules.ts'
+import { segmentNames } from '../routing/pattern.ts'
 import type { Config, RouteConfig } from '../config/schema.ts'
 import type { Upstream } from '../upstream/exchange.ts'
 
@@ -17,6 +20,8 @@ export interface ProxyRoute {
   /** Bound on the content of one stored response, in bytes. */
   readonly maxStoredBytes: number
   readonly filters: RouteFilters
+  readonly urlRules: UrlRules
+  readonly requestRules: RequestRules
   /** Whose `PURGE` is carried out; null where the method is one like any other. */
   readonly mayPurge: Trust | null
 }
@@ -40,6 +45,7 @@ export function filterSettings ({ rateLimit, auth }: RouteConfig): object {
 }
 
 export function createProxyRoute (route: RouteConfig, config: Config, upstream: Upstream, filters: RouteFilters): ProxyRoute {
+  const segments = segmentNames(route.match.path)
   return {
     name: route.name,
     config: route,
@@ -49,6 +55,8 @@ export function createProxyRoute (route: RouteConfig, config: Config, upstream: 
     maxBodyBytes: route.bodyBytes ?? config.server.limits.bodyBytes,
     maxStoredBytes: Math.min(route.cache.maxResponseBytes ?? config.cache.maxResponseBytes, config.cache.maxResponseBytes),
     filters,
+    urlRules: createUrlRules(route.rewrite, segments, config.server.mergeSlashes),
+    requestRules: createRequestRules(route.rewrite, segments),
     mayPurge: route.purge === undefined ? null : createTrust(route.purge.allow)
   }
 }
