@@ -54,18 +54,19 @@ export default fp<CachePluginOptions>(async function cache (app, options) {
     const ownLines = [...ageLine(hit), 'cache-status', cacheStatusValue(before, identifier, hit.outcome)]
 
     if (hit.notModified) {
-      const block = packed === null ? null : { stored: packed.text.slice(0, packed.commonLength), withContent: false, bytes: null }
-      return respond(request, reply, { statusCode: 304, get lines () { return entry.notModifiedLines }, ownLines, body: null, ...(block === null ? {} : { block }) })
+      const block = packed === null ? null : { stored: packed.text.slice(0, packed.commonLength), headLength: packed.commonLength, withContent: false, bytes: null }
+      return respond(request, reply, { statusCode: 304, from: entry.response, get lines () { return entry.notModifiedLines }, ownLines, body: null, ...(block === null ? {} : { block }) })
     }
     if (range !== null) {
-      return respond(request, reply, { statusCode: range.statusCode, lines: linesWithout(entry.lines, range.replaces), ownLines: [...range.lines, ...ownLines], body: range.body })
+      return respond(request, reply, { statusCode: range.statusCode, from: entry.response, lines: linesWithout(entry.lines, range.replaces), ownLines: [...range.lines, ...ownLines], body: range.body })
     }
     const statusCode = entry.response.statusCode
-    if (packed === null) return respond(request, reply, { statusCode, lines: entry.lines, ownLines, body: entry.body })
+    if (packed === null) return respond(request, reply, { statusCode, from: entry.response, lines: entry.lines, ownLines, body: entry.body })
     const bytes = packed.bytesApart
     respond(request, reply, {
       statusCode,
-      block: { stored: packed.text, withContent: bytes === null, bytes },
+      from: packed,
+      block: { stored: packed.text, headLength: packed.headLength, withContent: bytes === null, bytes },
       get lines () { return packed.lines },
       ownLines,
       get body () { return packed.body }

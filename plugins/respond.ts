@@ -9,7 +9,9 @@ import type { ServerResponse } from 'node:http'
 import type { ServerHttp2Stream } from 'node:http2'
 import { pipeline, Readable } from 'node:stream'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { StoredResponse } from '../src/cache/stored-response.ts'
 import { discard } from '../src/proxy/discard.ts'
+import { finish } from './finish.ts'
 import { canWriteBlock, writeBlock, type StoredBlock } from './wire.ts'
 
 /** What a response consists of; `lines` is `[name, value, ...]` and is not changed. */
@@ -21,6 +23,8 @@ export interface OutgoingResponse {
   readonly lines: readonly string[]
   /** Lines made for this response: `age`, `cache-status`. */
   readonly ownLines: readonly string[]
+  /** The stored response it is made from; of a 304 or 206 it says what the whole is. */
+  readonly from?: StoredResponse
   /** One-byte text, bytes, a stream, or null for none. */
   readonly body: string | Buffer | Readable | null
 }
@@ -44,13 +48,14 @@ function hooksSymbolOf (app: FastifyInstance): symbol | undefined {
   return undefined
 }
 
-export function respond (request: FastifyRequest, reply: FastifyReply, response: OutgoingResponse): void {
+export function respond (request: FastifyRequest, reply: FastifyReply, given: OutgoingResponse): void {
   // A limit on clients may have answered, or the client have left, while the upstream was asked.
   if (isOver(reply.raw)) {
-    if (response.body instanceof Readable) response.body.on('error', () => {}).destroy()
+    if (given.body instanceof Readable) given.body.on('error', () => {}).destroy()
     reply.hijack()
     return
   }
+  const response = request.forwarding?.route.finishes === true ? finish(request, reply, given) : given
   const hooked = (reply.server as unknown as Record<symbol, boolean | undefined>)[sendHooks] !== false
   if (hooked || request.raw.httpVersionMajor !== 1) return respondThroughFastify(request, reply, response)
 

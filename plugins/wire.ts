@@ -36,6 +36,8 @@ export function canWriteBlock (raw: ServerResponse): boolean {
 export interface StoredBlock {
   /** Stored lines, each with its CRLF; with `content` right behind an empty line where `withContent`. */
   readonly stored: string
+  /** Where the lines end in it. */
+  readonly headLength: number
   readonly withContent: boolean
   /** Content apart from the head; null for none, or when it is in `stored`. */
   readonly bytes: Buffer | null
@@ -45,7 +47,7 @@ export interface StoredBlock {
  * @param own lines of this response alone, each with its CRLF
  * The stored lines include `Date`, and `Content-Length` wherever the response has content.
  */
-export function writeBlock (raw: ServerResponse, statusCode: number, own: string, { stored, withContent, bytes }: StoredBlock): void {
+export function writeBlock (raw: ServerResponse, statusCode: number, own: string, { stored, headLength, withContent, bytes }: StoredBlock): void {
   const message = raw as unknown as Internals
   raw.statusCode = statusCode
   raw.statusMessage = STATUS_CODES[statusCode] ?? 'unknown'
@@ -59,7 +61,7 @@ export function writeBlock (raw: ServerResponse, statusCode: number, own: string
     raw.end(stored, 'latin1')
     return
   }
-  message._header = withContent ? `${head}${stored.slice(0, stored.indexOf('\r\n\r\n') + 4)}` : `${head}${stored}\r\n`
+  message._header = withContent ? `${head}${stored.slice(0, headLength + 2)}` : `${head}${stored}\r\n`
   if (bytes === null || !message._hasBody) raw.end()
   else raw.end(bytes)
 }

@@ -51,7 +51,10 @@ function describeFilters ({ rateLimit, auth, rewrite, response }: RouteConfig): 
   if (Object.values(rewrite.query).some(isUsed)) filters.push('query')
   if (rewrite.host !== undefined) filters.push(`host ${rewrite.host}`)
   if ([rewrite.removeFields, rewrite.renameFields, rewrite.copyFields, rewrite.setFields, rewrite.appendFields].some(isUsed)) filters.push('request-fields')
-  if ([response.setFields, response.removeFields].some(isUsed)) filters.push('response-fields')
+  if (isUsed(response.cookies.domains) || isUsed(response.cookies.paths) || isUsed(response.cookies.rules)) filters.push('cookies')
+  if (response.security !== undefined) filters.push(`security ${response.security.preset}`)
+  if ([response.setFields, response.removeFields, response.rules].some(isUsed)) filters.push('response-fields')
+  if (isUsed(response.errorPages)) filters.push('error-pages')
   return filters.length === 0 ? '-' : filters.join(', ')
 }
 
