@@ -57,12 +57,12 @@ export default fp<CachePluginOptions>(async function cache (app, options) {
     const block = blockOf(hit)
     const whole = block === null ? {} : { block }
     if (hit.notModified) {
-      return respond(request, reply, { statusCode: 304, get lines () { return entry.notModifiedLines }, ownLines, body: null, ...whole })
+      return respond(request, reply, { statusCode: 304, from: entry.response, get lines () { return entry.notModifiedLines }, ownLines, body: null, ...whole })
     }
     if (range !== null) {
-      return respond(request, reply, { statusCode: range.statusCode, get lines () { return [...linesWithout(entry.lines, range.replaces), ...range.lines] }, ownLines, body: range.body, ...whole })
+      return respond(request, reply, { statusCode: range.statusCode, from: entry.response, get lines () { return [...linesWithout(entry.lines, range.replaces), ...range.lines] }, ownLines, body: range.body, ...whole })
     }
-    respond(request, reply, { statusCode: entry.response.statusCode, get lines () { return entry.lines }, ownLines, get body () { return entry.body }, ...whole })
+    respond(request, reply, { statusCode: entry.response.statusCode, from: entry.response, get lines () { return entry.lines }, ownLines, get body () { return entry.body }, ...whole })
   })
 
   app.decorate('answerFromCache', (request: FastifyRequest, reply: FastifyReply, done: () => void): void => {
@@ -101,10 +101,11 @@ function withoutClass (lookup: CacheLookup): CacheLookup {
 
 function cacheRequest (request: FastifyRequest, forwarding: Forwarding, device: string): CacheRequest {
   const { route, runtime } = forwarding
+  const fields = forwarding.fields ?? request.headers
   return {
-    ...requestKey(forwarding, request.headers, device),
+    ...requestKey(forwarding, fields, device),
     method: request.method,
-    fields: request.headers,
+    fields,
     rules: route.config.cache,
     enabled: route.cacheEnabled,
     hasContent: forwarding.hasContent,

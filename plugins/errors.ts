@@ -2,7 +2,10 @@
 import fp from 'fastify-plugin'
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import { formatCacheStatus, nothingForwarded, type CacheOutcome } from '../src/cache/status.ts'
-import { createErrorBody } from '../src/errors/error-body.ts'
+import { createErrorBody, messageOf } from '../src/errors/error-body.ts'
+import { mediaTypeOf } from '../src/forward/response-rules.ts'
+import { fieldValue, type MutableFieldMap } from '../src/http/fields.ts'
+import { templateInput } from '../src/proxy/template-input.ts'
 import { lingerAfter } from '../src/proxy/linger.ts'
 
 /**
@@ -14,11 +17,32 @@ export function sendError (request: FastifyRequest, reply: FastifyReply, statusC
   request.errorCode = code
   // A limit on clients may have answered in the meantime.
   if (reply.raw.headersSent) return
-  const error = createErrorBody({ statusCode, code, requestId: request.id, ...(message === undefined ? {} : { message }) }, request.headers.accept)
+  const facts = { statusCode, code, requestId: request.id, ...(message === undefined ? {} : { message }) }
+  const page = request.forwarding?.route.errorPages?.find(statusCode, true, request.headers.accept) ?? null
+  const error = page === null
+    ? createErrorBody(facts, request.headers.accept)
+    : { contentType: page.contentType, body: page.render({ status: statusCode, code, message: messageOf(facts), requestId: request.id }) }
   reply.code(statusCode).header('content-type', error.contentType).header('cache-control', 'no-store')
+  // The page may leave it out; programs still learn what it was (RFC 9209).
+  if (page !== null) reply.header('proxy-status', `${reply.server.cacheIdentifier}; details="${code}"`)
   reply.header('cache-status', formatCacheStatus(reply.server.cacheIdentifier, request.cacheOutcome ?? nothingLookedUp))
+  applyRules(request, reply, statusCode)
   closeAfterUnreadContent(request, reply)
   reply.send(request.method === 'HEAD' ? undefined : error.body)
+}
+
+/** The rules of the route that are for errors of our own. */
+function applyRules (request: FastifyRequest, reply: FastifyReply, statusCode: number): void {
+  const { forwarding } = request
+  const own = forwarding?.route.responseRules.own ?? null
+  if (forwarding === null || own === null) return
+  const before = reply.getHeaders()
+  const fields: MutableFieldMap = Object.create(null)
+  for (const [name, value] of Object.entries(before)) if (value !== undefined) fields[name] = Array.isArray(value) ? value.map(String) : String(value)
+  const contentType = mediaTypeOf(fieldValue(fields, 'content-type'))
+  own(fields, forwarding.target.scheme === 'https', { statusCode, contentType: () => contentType, isHit: false, method: request.method }, () => templateInput(request, forwarding))
+  for (const name of Object.keys(before)) if (fields[name] === undefined) reply.removeHeader(name)
+  for (const [name, value] of Object.entries(fields)) if (value !== undefined && String(before[name]) !== String(value)) reply.removeHeader(name).header(name, value)
 }
 
 /**

@@ -8,17 +8,19 @@ import type { CacheForward, HttpCache } from '../src/cache/http-cache.ts'
 import { relatedTargets } from '../src/cache/invalidation.ts'
 import { variantFlightKey } from '../src/cache/lookup.ts'
 import { cacheStatusValue } from '../src/cache/status.ts'
+import type { StoredResponse } from '../src/cache/stored-response.ts'
 import { interimFields, writeInterim } from '../src/forward/interim.ts'
 import { decideMaxForwards } from '../src/forward/max-forwards.ts'
 import { buildRequestFields } from '../src/forward/request-fields.ts'
 import { responseFields } from '../src/forward/response-fields.ts'
 import { hasPassed } from '../src/forward/via.ts'
-import { linesWithout, type FieldMap } from '../src/http/fields.ts'
+import { fieldValue, linesWithout, type FieldMap } from '../src/http/fields.ts'
 import { limitContent, ContentTooLarge } from '../src/proxy/limit-content.ts'
 import type { Forwarding } from '../src/proxy/forwarding.ts'
 import { cacheKeyOf } from '../src/proxy/cache-key-of.ts'
 import { startFetch, type Audience, type FetchRequest } from '../src/proxy/fetch.ts'
 import { discard } from '../src/proxy/discard.ts'
+import { templateInput } from '../src/proxy/template-input.ts'
 import { createReplyFromDispatcher } from '../src/upstream/reply-from-dispatcher.ts'
 import { exchangeKey, UpstreamError, type Exchange, type FetchCallback } from '../src/upstream/exchange.ts'
 import { ageLine } from './cache.ts'
@@ -136,7 +138,7 @@ export default fp<ForwardOptions>(async function forward (app, options) {
     if (wantsContent && reader === null) return goAlone(request, reply, lookup)
     const { statusCode, lines, cacheStatus, outcome } = answer
     request.cacheOutcome = outcome
-    respond(request, reply, { statusCode, lines, ownLines: [...ageLine(answer), 'cache-status', cacheStatusValue(cacheStatus, identifier, outcome)], body: reader })
+    respond(request, reply, { statusCode, lines, from: head.response, ownLines: [...ageLine(answer), 'cache-status', cacheStatusValue(cacheStatus, identifier, outcome)], body: reader })
   }
 
   function goAlone (request: FastifyRequest, reply: FastifyReply, lookup: CacheForward): void {
@@ -239,7 +241,16 @@ export default fp<ForwardOptions>(async function forward (app, options) {
       method,
       lookup,
       maxStoredBytes: route.maxStoredBytes,
-      responseFields: (lines, receivedAt) => responseFields(lines, route.config.response, pseudonym, receivedAt),
+      responseFields: ({ statusCode, lines }, receivedAt, asked) => responseFields({
+        lines,
+        statusCode,
+        rules: route.responseRules,
+        pseudonym,
+        receivedAt,
+        mount: forwarding.prefix,
+        isSecure: target.scheme === 'https',
+        updates: etag => updatedBy(asked, statusCode, etag)
+      }),
       locatesTarget: received => locatesTarget(forwarding, received),
       invalidate: received => { invalidate(forwarding, received) },
       prepare (conditional) {
@@ -252,12 +263,12 @@ export default fp<ForwardOptions>(async function forward (app, options) {
           pseudonym,
           requestId: request.id,
           hasContent: forwarding.hasContent,
-          rewrite: route.config.rewrite,
           conditional
         })
+        route.requestRules.finish(built, () => templateInput(request, forwarding))
         const forwards = decideMaxForwards(method, fields)
         if (typeof forwards === 'object') built['max-forwards'] = String(forwards.next)
-        return { upstream: route.upstream, method, path: forwarding.path + forwarding.query, fields: built, clientAuthority: target.authority, body: forwarding.content, ...betweenBytes(route.config.betweenBytes) }
+        return { upstream: route.upstream, method, path: forwarding.path + forwarding.query, fields: built, clientAuthority: target.authority, body: forwarding.content, ...hostRule(route.config.rewrite.host), ...betweenBytes(route.config.betweenBytes) }
       }
     }
   }
@@ -304,12 +315,24 @@ function sendUpstreamError (request: FastifyRequest, reply: FastifyReply, error:
   sendError(request, reply, isDisconnected ? 504 : error.statusCode, error.code)
 }
 
+/** What a 304 or a part says something of, as far as its entity tag tells before it is looked at closely. */
+function updatedBy ({ stored, validating }: CacheForward, statusCode: number, etag: string | undefined): StoredResponse | null {
+  if (statusCode === 206) return stored?.response ?? null
+  if (statusCode !== 304) return null
+  const named = etag === undefined ? undefined : validating.find(({ response }) => fieldValue(response.fields, 'etag') === etag)
+  return (named ?? stored ?? validating[0])?.response ?? null
+}
+
 /** RFC 9110 9.3.3: what a POST was answered with is a representation of the URI that it names here. */
 function locatesTarget ({ target }: Forwarding, fields: FieldMap): boolean {
   const value = fields['content-location']
   if (typeof value !== 'string') return false
   const own = `${target.scheme}://${target.authority === '' ? 'localhost' : target.authority}${target.path}${target.query}`
   return URL.canParse(value, own) && new URL(value, own).href === new URL(own).href
+}
+
+function hostRule (host: string | undefined): { host?: string } {
+  return host === undefined ? {} : { host }
 }
 
 function betweenBytes (limit: number | undefined): { betweenBytesMs?: number } {

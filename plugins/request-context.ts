@@ -64,6 +64,8 @@ export default fp<RequestContextOptions>(async function requestContext (app, opt
       target,
       path,
       query: target.query,
+      keyed: null,
+      fields: null,
       clientAddress: clientOf(raw.socket.remoteAddress ?? '', request.headers, runtime.trust).address,
       identity: null,
       hasContent: hasContent(request),

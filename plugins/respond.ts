@@ -9,9 +9,11 @@ import type { ServerResponse } from 'node:http'
 import type { ServerHttp2Stream } from 'node:http2'
 import { Readable } from 'node:stream'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { StoredResponse } from '../src/cache/stored-response.ts'
 import { discard } from '../src/proxy/discard.ts'
 import { passBody } from '../src/proxy/pass-body.ts'
 import type { StoredBlock } from '../src/proxy/stored-block.ts'
+import { finish } from './finish.ts'
 import { canWriteBlock, writeBlock } from './wire.ts'
 
 /** What a response consists of; `lines` is `[name, value, ...]` and is not changed. */
@@ -23,6 +25,8 @@ export interface OutgoingResponse {
   readonly lines: readonly string[]
   /** Lines made for this response: `age`, `cache-status`. */
   readonly ownLines: readonly string[]
+  /** The stored response it is made from; of a 304 or 206 it says what the whole is. */
+  readonly from?: StoredResponse
   /** One-byte text, bytes, a stream, or null for none. */
   readonly body: string | Buffer | Readable | null
 }
@@ -46,13 +50,14 @@ function hooksSymbolOf (app: FastifyInstance): symbol | undefined {
   return undefined
 }
 
-export function respond (request: FastifyRequest, reply: FastifyReply, response: OutgoingResponse): void {
+export function respond (request: FastifyRequest, reply: FastifyReply, given: OutgoingResponse): void {
   // A limit on clients may have answered, or the client have left, while the upstream was asked.
   if (isOver(reply.raw)) {
-    if (response.body instanceof Readable) response.body.on('error', () => {}).destroy()
+    if (given.body instanceof Readable) given.body.on('error', () => {}).destroy()
     reply.hijack()
     return
   }
+  const response = request.forwarding?.route.finishes === true ? finish(request, reply, given) : given
   const hooked = (reply.server as unknown as Record<symbol, boolean | undefined>)[sendHooks] !== false
   if (hooked || request.raw.httpVersionMajor !== 1) return respondThroughFastify(request, reply, response)
 

@@ -1,11 +1,16 @@
 /** Request modification: what changes on the way to the upstream, before the cache key is made. */
 import fp from 'fastify-plugin'
-import type { FastifyReply, FastifyRequest, preHandlerHookHandler, preParsingHookHandler } from 'fastify'
-import { rewritePath } from '../src/forward/rewrite.ts'
+import type { FastifyReply, FastifyRequest, onRequestHookHandler, preHandlerHookHandler, preParsingHookHandler } from 'fastify'
+import type { TemplateInput } from '../src/forward/template.ts'
+import type { Forwarding } from '../src/proxy/forwarding.ts'
+import { templateInput } from '../src/proxy/template-input.ts'
+import { sendError } from './errors.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** preHandler: applies the route's path rules to `request.forwarding`. */
+    /** onRequest: takes a POST for the method that its client names, where the route lets it. */
+    overrideMethod: onRequestHookHandler
+    /** preHandler: applies the route's rules for path, query and fields to `request.forwarding`. */
     rewriteRequest: preHandlerHookHandler
     /** preParsing: lets content of any declared type pass; Fastify would answer 415 to a type it cannot parse. */
     passUnparsed: preParsingHookHandler
@@ -13,9 +18,37 @@ declare module 'fastify' {
 }
 
 export default fp(async function rewrite (app) {
-  app.decorate('rewriteRequest', (request: FastifyRequest, _reply: FastifyReply, done: () => void): void => {
+  app.decorate('overrideMethod', (request: FastifyRequest, reply: FastifyReply, done: () => void): void => {
+    const rules = request.forwarding?.route.config.rewrite.methodOverride
+    const field = rules?.field.toLowerCase()
+    if (rules === undefined || field === undefined || request.method !== 'POST' || request.headers[field] === undefined) return done()
+    const { route, runtime, target, path } = request.forwarding as Forwarding
+    const method = String(request.headers[field]).trim().toUpperCase()
+    // Where the method would have led to another route, the filters of that one would have had to let it pass.
+    if (!rules.methods.includes(method) || runtime.table.match(target.host, path, method) !== route) {
+      return sendError(request, reply, 400, 'bad_method_override')
+    }
+    request.raw.method = method
+    delete request.raw.headers[field]
+    done()
+  })
+
+  app.decorate('rewriteRequest', (request: FastifyRequest, reply: FastifyReply, done: () => void): void => {
     const { forwarding } = request
-    if (forwarding !== null) forwarding.path = rewritePath(forwarding.path, forwarding.route.config.rewrite)
+    if (forwarding === null) return done()
+    const { route: { urlRules, requestRules }, target: { scheme, host }, query } = forwarding
+    const path = urlRules.path(forwarding.path)
+    if (path === null) return sendError(request, reply, 400, 'bad_target', 'The path cannot be asked for any more once it was rewritten.')
+    const input = (): TemplateInput => templateInput(request, forwarding)
+    const url = { scheme, host, path: forwarding.path, query }
+    if (urlRules.queryOfRequest) {
+      forwarding.query = urlRules.query(url, input())
+      forwarding.keyed = { query: urlRules.query(url, null), sent: forwarding.query }
+    } else {
+      forwarding.query = urlRules.query(url, null)
+    }
+    forwarding.path = path
+    forwarding.fields = requestRules.apply(request.headers, input)
     done()
   })
 
@@ -34,7 +67,7 @@ export default fp(async function rewrite (app) {
     if (request.hiddenContentType !== '') request.raw.headers['content-type'] = request.hiddenContentType
     done()
   })
-}, { name: 'rewrite', fastify: '5.x', dependencies: ['request-context'] })
+}, { name: 'rewrite', fastify: '5.x', dependencies: ['request-context', 'errors'] })
 
 /** What Fastify understands as a media type; anything else is the upstream's business. */
 const mediaType = /^[\w!#$&^.+-]+\/[\w!#$&^.+-]+(?:[ \t]*;[ \t]*[\w!#$&^.+-]+=(?:[\w!#$&^.+-]+|"[^"\\]*"))*$/

@@ -39,7 +39,7 @@ export function canWriteBlock (raw: ServerResponse): boolean {
  * @param own lines of this response alone, each with its CRLF
  * The stored lines include `Date`, and `Content-Length` wherever the response has content.
  */
-export function writeBlock (raw: ServerResponse, own: string, { statusCode, stored, withContent, bytes, contentBytes }: StoredBlock): void {
+export function writeBlock (raw: ServerResponse, own: string, { statusCode, stored, headLength, withContent, bytes, contentBytes }: StoredBlock): void {
   const message = raw as unknown as Internals
   raw.statusCode = statusCode
   raw.statusMessage = STATUS_CODES[statusCode] ?? 'unknown'
@@ -54,7 +54,7 @@ export function writeBlock (raw: ServerResponse, own: string, { statusCode, stor
     raw.end(stored, 'latin1')
     return
   }
-  message._header = withContent ? `${head}${stored.slice(0, stored.indexOf('\r\n\r\n') + 4)}` : `${head}${stored}\r\n`
+  message._header = withContent ? `${head}${stored.slice(0, headLength + 2)}` : `${head}${stored}\r\n`
   if (bytes === null || !message._hasBody) raw.end()
   else raw.end(bytes)
 }

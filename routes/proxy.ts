@@ -21,6 +21,7 @@ export default async function proxyRoutes (app: FastifyInstance): Promise<void> 
       url,
       exposeHeadRoute: false,
       onRequest: [
+        app.overrideMethod,      // first of all: filters, cache and upstream see the method that is meant
         filter('limitRate'),     // 429, before any work is spent
         filter('authenticate')   // 401, before the cache may answer
       ],

@@ -41,18 +41,25 @@ function describeCache (config: Config, { cache }: RouteConfig): string {
 /** In the order in which they act. */
 function describeFilters ({ rateLimit, auth, rewrite, response }: RouteConfig): string {
   const filters: string[] = []
+  if (rewrite.methodOverride !== undefined) filters.push('method-override')
   if (rateLimit !== undefined) filters.push(`rate-limit ${rateLimit.max}/${formatDuration(rateLimit.window)}`)
   if (auth?.apiKeys !== undefined) filters.push('api-key')
   if (auth?.bearer !== undefined) filters.push('bearer')
   if (rewrite.stripPrefix !== undefined) filters.push(`strip ${rewrite.stripPrefix}`)
+  if (rewrite.replace.length > 0) filters.push('replace')
   if (rewrite.addPrefix !== undefined) filters.push(`add ${rewrite.addPrefix}`)
-  if (changesFields(rewrite)) filters.push('request-fields')
-  if (changesFields(response)) filters.push('response-fields')
+  if (Object.values(rewrite.query).some(isUsed)) filters.push('query')
+  if (rewrite.host !== undefined) filters.push(`host ${rewrite.host}`)
+  if ([rewrite.removeFields, rewrite.renameFields, rewrite.copyFields, rewrite.setFields, rewrite.appendFields].some(isUsed)) filters.push('request-fields')
+  if (isUsed(response.cookies.domains) || isUsed(response.cookies.paths) || isUsed(response.cookies.rules)) filters.push('cookies')
+  if (response.security !== undefined) filters.push(`security ${response.security.preset}`)
+  if ([response.setFields, response.removeFields, response.rules].some(isUsed)) filters.push('response-fields')
+  if (isUsed(response.errorPages)) filters.push('error-pages')
   return filters.length === 0 ? '-' : filters.join(', ')
 }
 
-function changesFields (changes: { readonly setFields: object, readonly removeFields: readonly string[] }): boolean {
-  return Object.keys(changes.setFields).length > 0 || changes.removeFields.length > 0
+function isUsed (rules: object): boolean {
+  return Object.keys(rules).length > 0
 }
 
 function formatDuration (milliseconds: number): string {

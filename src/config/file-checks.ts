@@ -3,6 +3,7 @@ import { createPrivateKey, X509Certificate } from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
+import { readPage } from '../errors/error-pages.ts'
 import { pointerTo } from './problems.ts'
 import type { ConfigProblem } from './problems.ts'
 import type { Config } from './schema.ts'
@@ -21,8 +22,13 @@ export function resolvePaths (config: Config, file: string): Config {
   })
   const { tls, ...server } = config.server
   const { snapshot } = config.cache
+  const routes = config.routes.map(route => {
+    const { errorPages } = route.response
+    return errorPages.length === 0 ? route : { ...route, response: { ...route.response, errorPages: errorPages.map(page => ({ ...page, file: resolve(from, page.file) })) } }
+  })
   return {
     ...config,
+    routes,
     cache: snapshot.file === undefined ? config.cache : { ...config.cache, snapshot: { ...snapshot, file: resolve(from, snapshot.file) } },
     server: tls === undefined ? server : { ...server, tls: { ...tls, certificates: tls.certificates.map(absolute) } },
     upstreams: Object.fromEntries(Object.entries(config.upstreams).map(([name, upstream]) => [name, { ...upstream, tls: absolute(upstream.tls) }]))
@@ -38,6 +44,19 @@ export async function checkFiles (config: Config, report: Report): Promise<void>
     const place = `${pointerTo('/upstreams', name)}/tls`
     if (tls.ca !== undefined) await checkFile(tls.ca, `${place}/ca`, 'certificates', parseCertificate, report)
     await checkPair(tls, place, report)
+  }
+  for (const [index, { response }] of config.routes.entries()) {
+    for (const [number, { file }] of response.errorPages.entries()) checkPage(file, `/routes/${index}/response/errorPages/${number}/file`, report)
+  }
+}
+
+function checkPage (file: string, path: string, report: Report): void {
+  try {
+    readPage(file)
+  } catch (error) {
+    if (error instanceof RangeError) return report({ path, rule: 'size', value: file, message: error.message })
+    const { code } = error as NodeJS.ErrnoException // The file system throws nothing else.
+    report({ path, rule: 'readable-file', value: file, message: `cannot be read: ${code === 'ENOENT' ? 'there is no such file' : code}` })
   }
 }
 

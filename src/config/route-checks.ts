@@ -1,10 +1,11 @@
 /** Rules about routes: what they match, where they lead, and what they change on the way. */
 import { METHODS } from 'node:http'
 import { parseHostPattern, parsePathPattern } from '../routing/pattern.ts'
-import type { PathPattern } from '../routing/pattern.ts'
 import { checkNetworks } from './listener-checks.ts'
 import { spellingFault } from './path-spelling.ts'
-import { didYouMean, nearest, pointerTo } from './problems.ts'
+import { didYouMean, nearest } from './problems.ts'
+import { checkResponse } from './response-checks.ts'
+import { checkRewrite } from './rewrite-checks.ts'
 import type { RouteConfig } from './schema.ts'
 import type { ConfigParts, Report } from './semantic-checks.ts'
 
@@ -28,8 +29,7 @@ export function checkRoutes ({ routes, upstreams, cache, server }: ConfigParts, 
       report({ path: `${place}/auth`, rule: 'credentials', message: 'must have apiKeys or bearer: without a credential nobody could use the route' })
     }
     if (route.purge !== undefined) checkNetworks(route.purge.allow, `${place}/purge/allow`, report)
-    checkFields(route.rewrite, `${place}/rewrite`, requestFraming, report)
-    checkFields(route.response, `${place}/response`, responseFraming, report)
+    checkResponse(route, place, report)
     if (cache !== null && (route.cache.maxResponseBytes ?? 0) > cache.maxBytes) {
       report({ path: `${place}/cache/maxResponseBytes`, rule: 'fits-cache', message: 'must not be more than cache.maxBytes: such a response could never be stored' })
     }
@@ -101,47 +101,4 @@ function hostsOf (route: RouteConfig, absent?: string): readonly string[] {
   const { host } = route.match
   if (host === undefined) return absent === undefined ? [] : [absent]
   return typeof host === 'string' ? [host] : host
-}
-
-function checkRewrite (route: RouteConfig, place: string, mergeSlashes: boolean, report: Report): void {
-  const { stripPrefix, addPrefix } = route.rewrite
-  for (const [option, prefix] of [['stripPrefix', stripPrefix], ['addPrefix', addPrefix]] as const) {
-    const fault = prefix === undefined ? null : spellingFault(prefix, mergeSlashes)
-    if (fault !== null) report({ path: `${place}/rewrite/${option}`, rule: 'path-prefix', value: prefix, message: fault })
-  }
-  const path = parsePathPattern(route.match.path)
-  if (stripPrefix !== undefined && path.ok && !mayBeginWith(path.pattern, stripPrefix)) {
-    report({ path: `${place}/rewrite/stripPrefix`, rule: 'strip-prefix', value: stripPrefix, message: `no path that matches ${route.match.path} begins with it` })
-  }
-}
-
-function mayBeginWith ({ segments, rest }: PathPattern, prefix: string): boolean {
-  const parts = prefix.slice(1).split('/')
-  if (parts.length > segments.length && !rest) return false
-  return parts.every((part, index) => {
-    const segment = segments[index]
-    return segment === undefined || segment.kind === 'param' || segment.text === part
-  })
-}
-
-/** Fields that say where a message ends or belong to one connection (RFC 9110 7.6.1): only the proxy sets them. */
-const framing = ['connection', 'content-length', 'keep-alive', 'proxy-connection', 'te', 'trailer', 'transfer-encoding', 'upgrade']
-const requestFraming = new Set([...framing, 'expect', 'host'])
-const responseFraming = new Set(framing)
-
-function checkFields (changes: { readonly setFields: Record<string, string>, readonly removeFields: readonly string[] }, place: string, refused: ReadonlySet<string>, report: Report): void {
-  const seen = new Set<string>()
-  for (const field of Object.keys(changes.setFields)) {
-    const path = pointerTo(`${place}/setFields`, field)
-    if (seen.has(field.toLowerCase())) report({ path, rule: 'unique-field', message: 'is given twice; letter case does not tell fields apart' })
-    seen.add(field.toLowerCase())
-    checkField(field, path)
-  }
-  for (const [index, field] of changes.removeFields.entries()) checkField(field, `${place}/removeFields/${index}`)
-
-  function checkField (field: string, path: string): void {
-    if (!refused.has(field.toLowerCase())) return
-    const hint = field.toLowerCase() === 'host' ? '; see `host` of the upstream' : ''
-    report({ path, rule: 'framing-field', message: `the field ${field} is the proxy's own to set${hint}` })
-  }
 }

@@ -5,6 +5,7 @@
 import type { AdminConfig, CacheConfig, Config, RouteConfig, ServerConfig, UpstreamConfig } from './schema.ts'
 import type { ConfigProblem } from './problems.ts'
 import { checkListeners } from './listener-checks.ts'
+import { rewriteWarnings } from './rewrite-checks.ts'
 import { checkRoutes } from './route-checks.ts'
 import { checkUpstreams } from './upstream-checks.ts'
 
@@ -41,6 +42,7 @@ export function warningsFor (config: Config): ConfigProblem[] {
     if (route.cache.setCookie === 'store') {
       warnings.push({ path: `/routes/${index}/cache/setCookie`, rule: 'shared-cookies', message: 'responses with Set-Cookie are stored: one client\'s cookies are sent to others' })
     }
+    warnings.push(...rewriteWarnings(route, `/routes/${index}`))
   }
   return warnings
 }

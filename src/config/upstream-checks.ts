@@ -37,7 +37,8 @@ function checkTargets (upstream: UpstreamConfig, place: string, report: Report):
   }
 }
 
-function checkHost (host: string, place: string, report: Report): void {
+/** Reports a `host` that cannot be sent. */
+export function checkHost (host: string, place: string, report: Report): void {
   if (host === 'upstream' || host === 'client' || URL.canParse(`http://${host}`)) return
   report({ path: `${place}/host`, rule: 'host', value: host, message: 'must be `upstream`, `client`, or a valid host, with a port or without' })
 }

@@ -13,6 +13,7 @@ export interface ProxyError {
 const messages: Readonly<Record<string, string>> = {
   bad_target: 'The request target or Host cannot be understood.',
   bad_request: 'The request cannot be understood.',
+  bad_method_override: 'The method asked for in place of POST is not allowed here.',
   route_not_found: 'No route is configured for this request.',
   unauthorized: 'A valid credential is needed.',
   forbidden: 'This is not allowed.',
@@ -50,7 +51,7 @@ export interface ErrorBody { readonly contentType: string, readonly body: string
 /** @param accept the client's `Accept` */
 export function createErrorBody (error: ProxyError, accept: string | undefined): ErrorBody {
   const { statusCode, code, requestId } = error
-  const message = error.message ?? messages[code] ?? STATUS_CODES[statusCode] ?? 'Error'
+  const message = messageOf(error)
   if (!prefersHtml(accept)) {
     return { contentType: 'application/json; charset=utf-8', body: JSON.stringify({ error: { code, status: statusCode, message, requestId } }) }
   }
@@ -61,6 +62,11 @@ export function createErrorBody (error: ProxyError, accept: string | undefined):
       `<title>${title}</title><style>body{font:16px/1.5 system-ui,sans-serif;max-width:34em;margin:15vh auto;padding:0 1em}code{color:#666}</style></head>` +
       `<body><h1>${title}</h1><p>${escapeHtml(message)}</p><p><code>${escapeHtml(code)} · ${escapeHtml(requestId)}</code></p></body></html>\n`
   }
+}
+
+/** For people. */
+export function messageOf ({ statusCode, code, message }: Omit<ProxyError, 'requestId'>): string {
+  return message ?? messages[code] ?? STATUS_CODES[statusCode] ?? 'Error'
 }
 
 /** HTML only when `text/html` is named with a higher weight than JSON (RFC 9110 12.5.1). */

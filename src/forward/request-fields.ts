@@ -1,5 +1,4 @@
 /** The fields of a request as they go to the upstream. */
-import type { RewriteConfig } from '../config/schema.ts'
 import type { FieldMap, MutableFieldMap } from '../http/fields.ts'
 import type { RequestTarget } from '../http/target.ts'
 import { setForwardedFields } from './forwarded.ts'
@@ -7,7 +6,7 @@ import { isHopByHop, nominatedFields } from './hop-by-hop.ts'
 import { appendVia } from './via.ts'
 
 export interface RequestFieldsInput {
-  /** As Node presents them to the filters: what a filter saw is what the origin server sees. */
+  /** As Node presents them to the filters, and as the route's rules change them: what a filter saw is what the origin server sees. */
   readonly fields: FieldMap
   readonly target: RequestTarget
   readonly httpVersion: string
@@ -16,7 +15,6 @@ export interface RequestFieldsInput {
   readonly pseudonym: string
   readonly requestId: string
   readonly hasContent: boolean
-  readonly rewrite: Pick<RewriteConfig, 'setFields' | 'removeFields'>
   /** Replaces the client's preconditions when the cache validates. */
   readonly conditional: FieldMap | null
 }
@@ -28,7 +26,7 @@ const ownBusiness: ReadonlySet<string> = new Set(['host', 'expect'])
 const preconditions: ReadonlySet<string> = new Set(['if-match', 'if-none-match', 'if-modified-since', 'if-unmodified-since'])
 
 export function buildRequestFields (input: RequestFieldsInput): MutableFieldMap {
-  const { fields, rewrite, conditional } = input
+  const { fields, conditional } = input
   const nominated = nominatedFields(fields)
   const built: MutableFieldMap = Object.create(null)
 
@@ -44,7 +42,5 @@ export function buildRequestFields (input: RequestFieldsInput): MutableFieldMap 
   appendVia(built, input.httpVersion, input.pseudonym)
   built['x-request-id'] = input.requestId
   if (conditional !== null) Object.assign(built, conditional)
-  for (const name of rewrite.removeFields) delete built[name.toLowerCase()]
-  for (const [name, value] of Object.entries(rewrite.setFields)) built[name.toLowerCase()] = value
   return built
 }

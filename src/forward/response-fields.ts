@@ -1,23 +1,45 @@
 /** The fields of a response as they go to the client, and into the cache. */
-import type { ResponseConfig } from '../config/schema.ts'
-import { fieldsFromLines, type FieldMap, type MutableFieldMap } from '../http/fields.ts'
+import { fieldsFromLines, fieldValue, type FieldMap, type MutableFieldMap } from '../http/fields.ts'
 import { formatHttpDate } from '../http/date.ts'
 import { endToEndFields } from './hop-by-hop.ts'
+import type { AboutResponse, ResponseRules } from './response-rules.ts'
 import { appendVia } from './via.ts'
 
-/**
- * End-to-end fields of raw lines `[name, value, ...]`; repeated lines stay apart and in order.
- * @param receivedAt epoch milliseconds: a response without `Date` gets this one (RFC 9110 6.6.1)
- */
-export function responseFields (lines: readonly string[], rules: ResponseConfig, pseudonym: string, receivedAt: number): MutableFieldMap {
+export interface ResponseFieldsInput extends Omit<AboutResponse, 'updates'> {
+  /** Raw lines `[name, value, ...]`, one character per octet. */
+  readonly lines: readonly string[]
+  readonly rules: ResponseRules
+  readonly pseudonym: string
+  /** Epoch milliseconds: a response without `Date` gets this one (RFC 9110 6.6.1). */
+  readonly receivedAt: number
+  /** Path prefix the proxy is registered under; empty at the root. */
+  readonly mount: string
+  /** The stored response that it updates or is a part of, by its entity tag. */
+  readonly updates: (etag: string | undefined) => AboutResponse['updates']
+}
+
+export interface ResponseFields {
+  /** As clients get them and as they are stored. */
+  readonly fields: MutableFieldMap
+  /** What tells of other URIs and groups, before the route's rules changed it, with URLs as clients see them. */
+  readonly said: FieldMap
+}
+
+const related = ['location', 'content-location', 'cache-group-invalidation'] as const
+
+/** End-to-end fields; repeated lines stay apart and in order. */
+export function responseFields ({ lines, rules, pseudonym, receivedAt, mount, updates, ...about }: ResponseFieldsInput): ResponseFields {
   const fields = endToEndFields(fieldsFromLines(lines))
   // One id names the request on both sides; the proxy sends its own.
   delete fields['x-request-id']
   fields['date'] ??= formatHttpDate(receivedAt)
   appendVia(fields, '1.1', pseudonym)
-  for (const name of rules.removeFields) delete fields[name.toLowerCase()]
-  for (const [name, value] of Object.entries(rules.setFields)) fields[name.toLowerCase()] = value
-  return fields
+  rules.locate(fields, mount)
+  if (rules.apply === null) return { fields, said: fields }
+  const said: MutableFieldMap = Object.create(null)
+  for (const name of related) said[name] = fields[name]
+  rules.apply(fields, { ...about, updates: updates(fieldValue(fields, 'etag')) })
+  return { fields, said }
 }
 
 /** Fields as lines `[name, value, ...]`. */

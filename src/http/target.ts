@@ -86,7 +86,7 @@ function refused (reason: TargetRefusal): { readonly ok: false, readonly reason:
 }
 
 /** Nothing in it that normalising could change: no escape, no dot at the start of a segment, no empty segment but the last. */
-const plainPath = /^(?:\/(?:[!$&'()*+,;=:@\w~-][!$&'()*+,;=:@\w.~-]*)?)(?:\/[!$&'()*+,;=:@\w~-][!$&'()*+,;=:@\w.~-]*)*\/?$/
+const plainPath = /^\/(?:[!$&'()*+,;=:@\w~-][!$&'()*+,;=:@\w.~-]*(?:\/[!$&'()*+,;=:@\w~-][!$&'()*+,;=:@\w.~-]*)*\/?)?$/
 
 /** Octets that no target may have, anywhere (RFC 9112 3.2: no white space; a fragment is never sent). */
 function firstUnsafe (target: string): TargetRefusal | null {

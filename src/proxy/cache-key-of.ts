@@ -1,6 +1,5 @@
 /** Cache keys: of the request itself, and of other URIs for invalidation. */
 import { applyKeyRules, changesNothing, type KeyParts } from '../cache/key.ts'
-import { rewritePath } from '../forward/rewrite.ts'
 import type { FieldMap } from '../http/fields.ts'
 import { normaliseTarget, type RequestTarget } from '../http/target.ts'
 import type { Forwarding } from './forwarding.ts'
@@ -8,8 +7,11 @@ import type { ProxyRoute } from './proxy-route.ts'
 import type { Runtime } from './runtime.ts'
 
 /** @param device class of the client's device, empty where the application does not tell them apart */
-export function requestKey ({ route, target, path, query }: Pick<Forwarding, 'route' | 'target' | 'path' | 'query'>, fields: FieldMap, device: string): KeyParts {
-  return keyOn(route, { scheme: target.scheme, authority: target.authority, path, query }, fields, device)
+export function requestKey ({ route, target, path, query, keyed }: Pick<Forwarding, 'route' | 'target' | 'path' | 'query' | 'keyed'>, fields: FieldMap, device: string): KeyParts {
+  const { scheme, authority } = target
+  if (keyed === null) return keyOn(route, { scheme, authority, path, query }, fields, device)
+  const key = keyOn(route, { scheme, authority, path, query: keyed.query }, fields, device)
+  return { ...key, extra: `${JSON.stringify(keyed.sent)} ${key.extra}` }
 }
 
 function keyOn (route: ProxyRoute, uri: Omit<KeyParts, 'scope' | 'extra'>, fields: FieldMap | undefined, device: string): KeyParts {
@@ -20,7 +22,7 @@ function keyOn (route: ProxyRoute, uri: Omit<KeyParts, 'scope' | 'extra'>, field
 
 /**
  * The key under which a GET for `uri` (path and query) on the same origin would be stored: on the route that GET takes,
- * which may be another one than the unsafe request took. Null when no route would.
+ * which may be another one than the unsafe request took. Null when no route would, or its rules refuse the path.
  * @param method in place of GET, such as POST, whose responses may be stored on yet another route
  */
 export function cacheKeyOf (runtime: Runtime, target: RequestTarget, uri: string, { prefix }: Pick<Forwarding, 'prefix'>, method = 'GET'): KeyParts | null {
@@ -30,6 +32,9 @@ export function cacheKeyOf (runtime: Runtime, target: RequestTarget, uri: string
   if (!decision.ok) return null
   const path = decision.target.path.slice(prefix.length) || '/'
   const route = runtime.table.match(target.host, path, method)
-  if (route === null) return null
-  return keyOn(route, { scheme: target.scheme, authority: target.authority, path: rewritePath(path, route.config.rewrite), query: decision.target.query }, undefined, '')
+  const rewritten = route?.urlRules.path(path) ?? null
+  if (route === null || rewritten === null) return null
+  const { scheme, authority, host } = target
+  const query = route.urlRules.query({ scheme, host, path, query: decision.target.query }, null)
+  return keyOn(route, { scheme, authority, path: rewritten, query }, undefined, '')
 }

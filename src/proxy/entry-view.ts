@@ -7,7 +7,6 @@ import { heldBytes } from '../cache/parts.ts'
 import { decideReuse, mayBeServedStale } from '../cache/reuse.ts'
 import type { StoredEntry } from '../cache/store.ts'
 import type { SelectingField } from '../cache/vary.ts'
-import { originalPath } from '../forward/rewrite.ts'
 import { fieldValue } from '../http/fields.ts'
 import type { ProxyRoute } from './proxy-route.ts'
 
@@ -34,7 +33,7 @@ function fingerprint (text: string): string {
 export function entryRow (entry: StoredEntry, route: ProxyRoute | undefined, mount: string, now: number): Row {
   const { response, scope } = entry
   const parts = parseUriKey(entry.uri)
-  const path = parts === null ? '' : mount + (route === undefined ? parts.path : originalPath(parts.path, route.config.rewrite))
+  const path = parts === null ? '' : mount + (route === undefined ? parts.path : route.urlRules.original(parts.path))
   return {
     url: parts === null ? '' : `${parts.scheme}://${parts.authority}${path}${parts.query}`,
     route: route?.name ?? scope.slice(0, scope.lastIndexOf('.')),

@@ -14,7 +14,7 @@ import { shareBody, type SharedBody } from '../cache/shared-body.ts'
 import type { CacheOutcome } from '../cache/status.ts'
 import type { StoredResponse } from '../cache/stored-response.ts'
 import { confirmsClient } from '../cache/validation.ts'
-import { linesOf } from '../forward/response-fields.ts'
+import { linesOf, type ResponseFields } from '../forward/response-fields.ts'
 import type { FieldMap, MutableFieldMap } from '../http/fields.ts'
 import { UpstreamError, type Exchange, type FetchCallback, type UpstreamResponse } from '../upstream/exchange.ts'
 import { discard } from './discard.ts'
@@ -51,8 +51,8 @@ export interface FetchRequest {
   readonly prepare: (conditional: FieldMap | null) => Exchange
   /** Sends it. */
   readonly dispatch: (exchange: Exchange, callback: FetchCallback) => void
-  /** End-to-end fields of a response, as clients get them. */
-  readonly responseFields: (lines: readonly string[], receivedAt: number) => MutableFieldMap
+  /** End-to-end fields of a response to what was asked. */
+  readonly responseFields: (response: UpstreamResponse, receivedAt: number, lookup: CacheForward) => ResponseFields
   /** `Content-Location` names the target URI. */
   readonly locatesTarget: (fields: FieldMap) => boolean
   /** A response to an unsafe request that changed something (RFC 9111 4.4). */
@@ -119,12 +119,12 @@ export function startFetch ({ cache, flights, now }: FetchDependencies, request:
   }
 
   function received (lookup: CacheForward, upstream: UpstreamResponse, requestedAt: number): void {
-    const { statusCode, lines, body } = upstream
+    const { statusCode, body } = upstream
     const receivedAt = now()
-    const fields = request.responseFields(lines, receivedAt)
+    const { fields, said } = request.responseFields(upstream, receivedAt, lookup)
     // RFC 9110 8.6: a 204 has none, whatever it says; passed on, it would announce content that never comes.
     if (statusCode === 204) delete fields['content-length']
-    const response: ReceivedResponse = { statusCode, fields, requestedAt, receivedAt, locatesTarget: request.locatesTarget(fields) }
+    const response: ReceivedResponse = { statusCode, fields, requestedAt, receivedAt, locatesTarget: request.locatesTarget(said) }
 
     const freshened = statusCode === 304 ? cache.freshen(lookup, response) : null
     // Else it answers conditions of the client, who gets it as it is.
@@ -156,7 +156,7 @@ export function startFetch ({ cache, flights, now }: FetchDependencies, request:
     if (lookup.completion !== null && composed === null && (statusCode === 206 || statusCode === 416)) return askAgain(lookup, body)
 
     headHasCome = true
-    if (!isSafe(method) && statusCode < 400) request.invalidate(fields)
+    if (!isSafe(method) && statusCode < 400) request.invalidate(said)
     if (method === 'HEAD') cache.updateFromHead(lookup, response)
     const { recording, outcome } = cache.record(lookup, response, request.maxStoredBytes)
     body.once('error', (error: Error) => { if (error instanceof UpstreamError && error.code !== 'cancelled') audience.cutShort(error) })

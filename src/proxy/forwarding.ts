@@ -1,10 +1,19 @@
 /** What the proxy knows of one request while it passes the filter chain. */
 import type { Readable } from 'node:stream'
+import type { FieldMap } from '../http/fields.ts'
 import type { RequestTarget } from '../http/target.ts'
 import type { CacheLookup } from '../cache/http-cache.ts'
 import type { Identity } from './identity.ts'
 import type { ProxyRoute } from './proxy-route.ts'
 import type { Runtime } from './runtime.ts'
+
+/** So that a purge of the URL finds what is stored for all values. */
+export interface KeyedQuery {
+  /** What the URL alone says. */
+  readonly query: string
+  /** What goes upstream. */
+  readonly sent: string
+}
 
 export interface Forwarding {
   /** The configuration this request began with and finishes on. */
@@ -20,6 +29,10 @@ export interface Forwarding {
   path: string
   /** Query sent upstream and used in the cache key: empty, or `?` and the rest, as received. */
   query: string
+  /** What of the query is in the cache key where values in it are taken from the request; null where all of it is. */
+  keyed: KeyedQuery | null
+  /** Request fields as the route's rules change them; null before the rules have run. */
+  fields: FieldMap | null
   /** Address of the client, taken from forwarding fields only behind a trusted proxy. */
   readonly clientAddress: string
   /** Who asks, once authentication has found out; null before, and where nobody has to say. */

@@ -2,7 +2,13 @@
 import { createHash } from 'node:crypto'
 import type { onRequestHookHandler } from 'fastify'
 import { createTrust, type Trust } from '../forward/forwarded.ts'
+import { createRequestRules, type RequestRules } from '../forward/request-rules.ts'
+import { createResponseRules, type ResponseRules } from '../forward/response-rules.ts'
+import { createUrlRules, type UrlRules } from '../forward/url-rules.ts'
+import { segmentNames } from '../routing/pattern.ts'
 import type { Config, RouteConfig } from '../config/schema.ts'
+import { targetUrl } from '../config/upstream-checks.ts'
+import { createErrorPages, type ErrorPages } from '../errors/error-pages.ts'
 import type { Upstream } from '../upstream/exchange.ts'
 
 export interface ProxyRoute {
@@ -17,14 +23,21 @@ export interface ProxyRoute {
   /** Bound on the content of one stored response, in bytes. */
   readonly maxStoredBytes: number
   readonly filters: RouteFilters
+  readonly urlRules: UrlRules
+  readonly requestRules: RequestRules
+  readonly responseRules: ResponseRules
+  /** Null where it has none. */
+  readonly errorPages: ErrorPages | null
+  /** Something of a response is decided only before it is sent. */
+  readonly finishes: boolean
   /** Whose `PURGE` is carried out; null where the method is one like any other. */
   readonly mayPurge: Trust | null
 }
 
 /** Same route name and same rules: same scope, so stored responses survive a reload that changes something else. */
 export function cacheScopeOf (route: RouteConfig): string {
-  // A quota does not change what is stored.
-  const rules = JSON.stringify([route.name, route.upstream, { ...route.cache, quota: undefined }, route.rewrite, route.response, route.auth !== undefined])
+  // Neither a quota nor pages in place of errors change what is stored.
+  const rules = JSON.stringify([route.name, route.upstream, { ...route.cache, quota: undefined }, route.rewrite, { ...route.response, errorPages: undefined }, route.auth !== undefined])
   return `${route.name}.${createHash('sha256').update(rules).digest('base64url').slice(0, 8)}`
 }
 
@@ -40,6 +53,9 @@ export function filterSettings ({ rateLimit, auth }: RouteConfig): object {
 }
 
 export function createProxyRoute (route: RouteConfig, config: Config, upstream: Upstream, filters: RouteFilters): ProxyRoute {
+  const segments = segmentNames(route.match.path)
+  const responseRules = createResponseRules({ response: route.response, segments, rewrite: route.rewrite, origins: originsOf(route, config) })
+  const errorPages = createErrorPages(route.response.errorPages)
   return {
     name: route.name,
     config: route,
@@ -49,6 +65,18 @@ export function createProxyRoute (route: RouteConfig, config: Config, upstream: 
     maxBodyBytes: route.bodyBytes ?? config.server.limits.bodyBytes,
     maxStoredBytes: Math.min(route.cache.maxResponseBytes ?? config.cache.maxResponseBytes, config.cache.maxResponseBytes),
     filters,
+    urlRules: createUrlRules(route.rewrite, segments, config.server.mergeSlashes),
+    requestRules: createRequestRules(route.rewrite, segments),
+    responseRules,
+    errorPages,
+    finishes: responseRules.sending !== null || errorPages?.replaceOthers === true,
     mayPurge: route.purge === undefined ? null : createTrust(route.purge.allow)
   }
+}
+
+/** How the upstream calls itself: by its targets, and by the `Host` that it gets where that is always the same. */
+function originsOf (route: RouteConfig, { upstreams }: Config): readonly string[] {
+  const upstream = upstreams[route.upstream]
+  const host = route.rewrite.host ?? upstream?.host ?? 'upstream'
+  return [...(upstream?.targets ?? []).map(targetUrl), ...host === 'upstream' || host === 'client' ? [] : [`http://${host}`, `https://${host}`]]
 }

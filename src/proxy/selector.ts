@@ -6,7 +6,6 @@ import type { PurgeSelector } from '../admin/schemas.ts'
 import { refusal } from '../admin/request-error.ts'
 import { didYouMean, nearest } from '../config/problems.ts'
 import type { SelectedPlace, Selection, SelectionKind } from '../cache/selection.ts'
-import { rewrittenPrefixes } from '../forward/rewrite.ts'
 import { parseAuthority } from '../http/authority.ts'
 import { normaliseTarget, type RequestTarget } from '../http/target.ts'
 import { cacheKeyOf } from './cache-key-of.ts'
@@ -61,8 +60,8 @@ function placesOf (runtime: Runtime, mount: string, { prefix, host, route }: Pur
   return new Map(routes.map(route => [route.cacheScope, placeOn(route, authority, path)]))
 }
 
-function placeOn ({ config: { cache: { key }, rewrite } }: ProxyRoute, authority: string | null, path: string | null): SelectedPlace {
-  const prefixes = path === null ? null : rewrittenPrefixes(path, rewrite)
+function placeOn ({ config: { cache: { key } }, urlRules }: ProxyRoute, authority: string | null, path: string | null): SelectedPlace {
+  const prefixes = path === null ? null : urlRules.prefixes(path)
   return {
     authority: authority === null ? null : key.hosts[authority] ?? authority,
     prefixes: key.ignorePathCase ? prefixes?.map(prefix => prefix.toLowerCase()) ?? null : prefixes

@@ -6,6 +6,8 @@ export interface StoredBlock {
   readonly statusCode: number
   /** Stored lines, each with its CRLF; with `content` right behind an empty line where `withContent`. */
   readonly stored: string
+  /** Where the lines end in it. */
+  readonly headLength: number
   readonly withContent: boolean
   /** Content apart from the head; null for none, or when it is in `stored`. */
   readonly bytes: Buffer | null
@@ -17,7 +19,7 @@ export interface StoredBlock {
 export function blockOf ({ entry, notModified, range }: Pick<CacheHit, 'entry' | 'notModified' | 'range'>): StoredBlock | null {
   if (!(entry instanceof PackedEntry)) return null
   const { text } = entry
-  if (notModified) return { statusCode: 304, stored: text.slice(0, entry.commonLength), withContent: false, bytes: null, contentBytes: 0 }
+  if (notModified) return { statusCode: 304, stored: text.slice(0, entry.commonLength), headLength: entry.commonLength, withContent: false, bytes: null, contentBytes: 0 }
   if (range !== null) {
     if (range.contentRange === null) return null
     const kept = text.slice(0, lengthAt(entry))
@@ -25,11 +27,11 @@ export function blockOf ({ entry, notModified, range }: Pick<CacheHit, 'entry' |
     const head = `${kept}content-range: ${range.contentRange}\r\ncontent-length: ${range.body.length}\r\n`
     const { body } = range
     return typeof body === 'string'
-      ? { statusCode: 206, stored: `${head}\r\n${body}`, withContent: true, bytes: null, contentBytes: body.length }
-      : { statusCode: 206, stored: head, withContent: false, bytes: body, contentBytes: body.length }
+      ? { statusCode: 206, stored: `${head}\r\n${body}`, headLength: head.length, withContent: true, bytes: null, contentBytes: body.length }
+      : { statusCode: 206, stored: head, headLength: head.length, withContent: false, bytes: body, contentBytes: body.length }
   }
   const bytes = entry.bytesApart
-  return { statusCode: entry.statusCode, stored: text, withContent: bytes === null, bytes, contentBytes: entry.bodyBytes }
+  return { statusCode: entry.statusCode, stored: text, headLength: entry.headLength, withContent: bytes === null, bytes, contentBytes: entry.bodyBytes }
 }
 
 /** Where the line with the length of the whole content begins: it is the last one, and of parts there is none. */

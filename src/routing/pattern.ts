@@ -44,6 +44,12 @@ export function parsePathPattern (path: string): PatternResult<PathPattern> {
   return { ok: true, pattern: { segments, rest } }
 }
 
+/** The names of a path's segments by their place, null for plain text; nothing for a path that is not valid. */
+export function segmentNames (path: string): readonly (string | null)[] {
+  const parsed = parsePathPattern(path)
+  return parsed.ok ? parsed.pattern.segments.map(segment => segment.kind === 'param' ? segment.name : null) : []
+}
+
 export interface HostPattern {
   /** In lower case; for a wildcard what follows the `*.`. */
   readonly name: string

@@ -5,7 +5,6 @@
  */
 import { primaryKey } from '../cache/key.ts'
 import type { CacheRequest } from '../cache/http-cache.ts'
-import { rewritePath } from '../forward/rewrite.ts'
 import { normaliseTarget, type RequestTarget } from '../http/target.ts'
 import { requestKey } from '../proxy/cache-key-of.ts'
 import type { ProxyRoute } from '../proxy/proxy-route.ts'
@@ -44,8 +43,11 @@ export function createKnownTargets (runtime: Runtime, isQuick: (route: ProxyRout
     const { target } = decision
     const route = runtime.table.match(target.host, target.path, method)
     if (route === null || !isQuick(route)) return null
-    const path = rewritePath(target.path, route.config.rewrite)
-    const parts = requestKey({ route, target, path, query: target.query }, {}, '')
+    const { urlRules } = route
+    const path = urlRules.path(target.path)
+    if (path === null) return null
+    const query = urlRules.query({ scheme, host: target.host, path: target.path, query: target.query }, null)
+    const parts = requestKey({ route, target, path, query, keyed: null }, {}, '')
     return {
       target,
       route,

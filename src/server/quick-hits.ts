@@ -155,7 +155,8 @@ function withFields (request: Omit<CacheRequest, 'fields'>, fields: CacheRequest
 }
 
 /** No filter of the route has anything to say before a hit is sent. */
-function isQuick ({ filters, config }: ProxyRoute): boolean {
-  // Keys that depend on fields of the request are worked out on the long way.
-  return filters.limitRate === null && filters.authenticate === null && changesNothing(config.cache.key)
+function isQuick ({ filters, config, requestRules, urlRules, finishes }: ProxyRoute): boolean {
+  if (finishes || filters.limitRate !== null || filters.authenticate !== null) return false
+  // Keys that depend on more than the URL are worked out on the long way.
+  return changesNothing(config.cache.key) && !requestRules.changeWhatTheCacheSees && !urlRules.queryOfRequest
 }

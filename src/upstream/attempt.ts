@@ -154,7 +154,8 @@ export function startAttempt (input: AttemptInput): Attempt {
 const bodyBufferBytes = 64 * 1024
 
 function fieldsFor (exchange: Exchange, config: UpstreamConfig, target: Target): Record<string, string | string[]> {
-  const host = config.host === 'upstream' ? target.authority : config.host === 'client' ? exchange.clientAuthority || target.authority : config.host
+  const rule = exchange.host ?? config.host
+  const host = rule === 'upstream' ? target.authority : rule === 'client' ? exchange.clientAuthority || target.authority : rule
   // Without a prototype: a field may be called anything.
   return Object.assign(Object.create(null), { host }, exchange.fields)
 }

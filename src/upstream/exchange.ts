@@ -12,8 +12,10 @@ export interface Exchange {
   readonly path: string
   /** Fields to send; `Host` is set for the chosen target. */
   readonly fields: FieldMap
-  /** Sent as `Host` where the upstream says `host: client`. */
+  /** Sent as `Host` where that is to be the client's. */
   readonly clientAuthority: string
+  /** In place of what the upstream says of `Host`. */
+  readonly host?: string
   readonly body: Readable | null
   /** Milliseconds; replaces the upstream's own limit between two pieces of the body, 0 for none. */
   readonly betweenBytesMs?: number

@@ -19,6 +19,19 @@ t.test('4, 24: what is routed is what is forwarded', async t => {
   t.match(origin.requests[0], /^GET \/public\/a\/~user\/%C3%A9"<\{ HTTP/)
 })
 
+t.test('slashes are one wherever they stand, also in front', async t => {
+  const origin = await startRawOrigin(t, () => response())
+  const proxy = await startProxy(t, origin.url)
+  const exact = await startProxy(t, origin.url, { server: { mergeSlashes: false } })
+
+  for (const [path, merged] of [['//a', '/a'], ['///a//b//', '/a/b/'], ['/a//b', '/a/b'], ['//', '/']] as const) {
+    await talk(proxy.port, get(path))
+    t.ok(origin.requests.at(-1)?.startsWith(`GET ${merged} HTTP/1.1\r\n`), path)
+    await talk(exact.port, get(path))
+    t.ok(origin.requests.at(-1)?.startsWith(`GET ${path} HTTP/1.1\r\n`), path)
+  }
+})
+
 t.test('23: a query is opaque', async t => {
   const origin = await startRawOrigin(t, () => response())
   const proxy = await startProxy(t, origin.url)

@@ -65,6 +65,10 @@ export function choice<const V extends readonly string[]> (description: string, 
   return Type.Enum(values as unknown as string[], { default: value, description }) as unknown as import('typebox').TUnsafe<V[number]>
 }
 
+export function optionalChoice<const V extends readonly string[]> (description: string, values: V) {
+  return Type.Optional(Type.Enum(values as unknown as string[], { description }) as unknown as import('typebox').TUnsafe<V[number]>)
+}
+
 export function texts (description: string, value: string[] = []) {
   return Type.Array(Type.String({ minLength: 1 }), { default: value, description })
 }
