@@ -2,6 +2,8 @@
 import fp from 'fastify-plugin'
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import { formatCacheStatus, nothingForwarded, type CacheOutcome } from '../src/cache/status.ts'
+import { ExtensionFailure } from '../src/extensions/extension.ts'
+import { noteExtensionFailure } from '../src/extensions/note-failure.ts'
 import { createErrorBody } from '../src/errors/error-body.ts'
 import { lingerAfter } from '../src/proxy/linger.ts'
 
@@ -58,6 +60,10 @@ export default fp<ErrorsOptions>(async function errors (app, options) {
   app.decorateRequest('errorCode', '')
 
   app.setErrorHandler((error: FastifyError, request, reply) => {
+    if (error instanceof ExtensionFailure) {
+      noteExtensionFailure(request, error)
+      return sendError(request, reply, error.statusCode, error.code)
+    }
     const statusCode = error.statusCode ?? 500
     if (statusCode >= 400 && statusCode < 500) {
       request.log.info({ err: { code: error.code, message: error.message }, reqId: request.id }, 'request refused')

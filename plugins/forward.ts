@@ -10,6 +10,8 @@ import { variantFlightKey } from '../src/cache/lookup.ts'
 import { cacheStatusValue } from '../src/cache/status.ts'
 import { interimFields, writeInterim } from '../src/forward/interim.ts'
 import { decideMaxForwards } from '../src/forward/max-forwards.ts'
+import { ExtensionFailure } from '../src/extensions/extension.ts'
+import { noteExtensionFailure } from '../src/extensions/note-failure.ts'
 import { buildRequestFields } from '../src/forward/request-fields.ts'
 import { responseFields } from '../src/forward/response-fields.ts'
 import { hasPassed } from '../src/forward/via.ts'
@@ -220,7 +222,10 @@ export default fp<ForwardOptions>(async function forward (app, options) {
           if (body !== null) discard(body)
           if (statusCode >= 500) log(`status_${statusCode}`)
         },
-        failed (error) { log(error.code, error.cause) },
+        failed (error) {
+          if (error.cause instanceof ExtensionFailure) noteExtensionFailure(request, error.cause)
+          else log(error.code, error.cause)
+        },
         recorded () {},
         cutShort (error) { log(error.code, error.cause) },
         isGone: () => true
@@ -239,7 +244,11 @@ export default fp<ForwardOptions>(async function forward (app, options) {
       method,
       lookup,
       maxStoredBytes: route.maxStoredBytes,
-      responseFields: (lines, receivedAt) => responseFields(lines, route.config.response, pseudonym, receivedAt),
+      responseFields (statusCode, lines, receivedAt) {
+        const received = responseFields(lines, route.config.response, pseudonym, receivedAt)
+        route.filters.own?.beforeStoring(statusCode, received, forwarding, method)
+        return received
+      },
       locatesTarget: received => locatesTarget(forwarding, received),
       invalidate: received => { invalidate(forwarding, received) },
       prepare (conditional) {
@@ -253,6 +262,7 @@ export default fp<ForwardOptions>(async function forward (app, options) {
           requestId: request.id,
           hasContent: forwarding.hasContent,
           rewrite: route.config.rewrite,
+          ownFields: forwarding.ownFields,
           conditional
         })
         const forwards = decideMaxForwards(method, fields)
@@ -267,6 +277,10 @@ export default fp<ForwardOptions>(async function forward (app, options) {
     const forwarding = request.forwarding as Forwarding
     if (cause.code === 'cancelled') return cancelled(request, reply)
     if (cause.cause instanceof ContentTooLarge || forwarding.content?.errored instanceof ContentTooLarge) return sendError(request, reply, 413, 'payload_too_large')
+    if (cause.cause instanceof ExtensionFailure) {
+      noteExtensionFailure(request, cause.cause)
+      return sendError(request, reply, cause.statusCode, cause.code)
+    }
     request.log.warn({ reqId: request.id, upstream: forwarding.upstreamName, target: cause.target, code: cause.code, cause: describe(cause.cause) }, 'upstream failed')
     sendUpstreamError(request, reply, cause)
   }

@@ -10,6 +10,7 @@ import type { Counter, Histogram, Registry } from '@prometheus-io/client'
 import type { PurgeStatistics } from '../src/cache/purging.ts'
 import { outcomeLabel } from '../src/cache/status.ts'
 import type { HoldfastControl } from '../src/control.ts'
+import type { FilterRegistry } from '../src/extensions/registry.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -22,6 +23,7 @@ export interface MetricsOptions {
   readonly stats: HoldfastControl['stats']
   /** Also what Node says of the process: memory, event loop, garbage collection. */
   readonly processMetrics: boolean
+  readonly extensionFailures: FilterRegistry['failures']
 }
 
 const knownMethods: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'TRACE'])
@@ -102,6 +104,9 @@ export default fp<MetricsOptions>(async function metrics (app, options) {
     counter('holdfast_snapshots_written_total', 'Snapshots written.', [], add => { add({}, options.stats().snapshot?.written ?? 0) })
     counter('holdfast_snapshot_failures_total', 'Snapshots that could not be written.', [], add => { add({}, options.stats().snapshot?.failed ?? 0) })
   }
+  counter('holdfast_extension_failures_total', 'Requests in which an own filter failed, by extension, phase and code.', ['extension', 'phase', 'code'], add => {
+    for (const { extension, phase, code, count } of options.extensionFailures()) add({ extension, phase, code }, count)
+  })
   counter('holdfast_upstream_requests_total', 'Exchanges begun with an upstream.', ['upstream'], add => {
     for (const [upstream, stats] of Object.entries(options.stats().upstreams)) add({ upstream }, stats.requests)
   })

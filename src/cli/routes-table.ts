@@ -38,9 +38,9 @@ function describeCache (config: Config, { cache }: RouteConfig): string {
   return ['on', ...rules].join(', ')
 }
 
-/** In the order in which they act. */
-function describeFilters ({ rateLimit, auth, rewrite, response }: RouteConfig): string {
-  const filters: string[] = []
+/** In the order in which they act; own filters, which act first, as the route names them. */
+function describeFilters ({ rateLimit, auth, rewrite, response, extensions }: RouteConfig): string {
+  const filters = Object.keys(extensions).filter(name => extensions[name] !== false)
   if (rateLimit !== undefined) filters.push(`rate-limit ${rateLimit.max}/${formatDuration(rateLimit.window)}`)
   if (auth?.apiKeys !== undefined) filters.push('api-key')
   if (auth?.bearer !== undefined) filters.push('bearer')

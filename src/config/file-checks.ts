@@ -3,6 +3,7 @@ import { createPrivateKey, X509Certificate } from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
+import { resolveModule } from '../extensions/resolve.ts'
 import { pointerTo } from './problems.ts'
 import type { ConfigProblem } from './problems.ts'
 import type { Config } from './schema.ts'
@@ -21,8 +22,17 @@ export function resolvePaths (config: Config, file: string): Config {
   })
   const { tls, ...server } = config.server
   const { snapshot } = config.cache
+  const extensionFile = (named: string): string => {
+    try {
+      return resolveModule(named, from)
+    } catch {
+      // It is told where it would be loaded.
+      return named
+    }
+  }
   return {
     ...config,
+    extensions: config.extensions.map(entry => typeof entry === 'string' ? extensionFile(entry) : { ...entry, file: extensionFile(entry.file) }),
     cache: snapshot.file === undefined ? config.cache : { ...config.cache, snapshot: { ...snapshot, file: resolve(from, snapshot.file) } },
     server: tls === undefined ? server : { ...server, tls: { ...tls, certificates: tls.certificates.map(absolute) } },
     upstreams: Object.fromEntries(Object.entries(config.upstreams).map(([name, upstream]) => [name, { ...upstream, tls: absolute(upstream.tls) }]))

@@ -17,6 +17,8 @@ export interface RequestFieldsInput {
   readonly requestId: string
   readonly hasContent: boolean
   readonly rewrite: Pick<RewriteConfig, 'setFields' | 'removeFields'>
+  /** Set, or removed (null), by own filters. `fields` has them already, but a client must not take them away by `Connection`. */
+  readonly ownFields: ReadonlyMap<string, string | null> | null
   /** Replaces the client's preconditions when the cache validates. */
   readonly conditional: FieldMap | null
 }
@@ -43,6 +45,10 @@ export function buildRequestFields (input: RequestFieldsInput): MutableFieldMap 
   setForwardedFields(built, { peer: input.peer, trusted: input.peerTrusted, authority: input.target.authority, scheme: input.target.scheme })
   appendVia(built, input.httpVersion, input.pseudonym)
   built['x-request-id'] = input.requestId
+  for (const [name, value] of input.ownFields ?? []) {
+    if (value === null) delete built[name]
+    else built[name] = value
+  }
   if (conditional !== null) Object.assign(built, conditional)
   for (const name of rewrite.removeFields) delete built[name.toLowerCase()]
   for (const [name, value] of Object.entries(rewrite.setFields)) built[name.toLowerCase()] = value

@@ -8,8 +8,12 @@ import type { ProxyRoute } from './proxy-route.ts'
 import type { Runtime } from './runtime.ts'
 
 /** @param device class of the client's device, empty where the application does not tell them apart */
-export function requestKey ({ route, target, path, query }: Forwarding, fields: FieldMap, device: string): KeyParts {
-  return keyOn(route, { scheme: target.scheme, authority: target.authority, path, query }, fields, device)
+export function requestKey ({ route, target, path, query, keyParts }: Forwarding, fields: FieldMap, device: string): KeyParts {
+  const parts = keyOn(route, { scheme: target.scheme, authority: target.authority, path, query }, fields, device)
+  if (keyParts === null || keyParts.size === 0) return parts
+  // Sorted: the order in which filters name them does not matter. No other rule makes a text that begins so.
+  const own = [...keyParts].sort(([a], [b]) => a < b ? -1 : 1)
+  return { ...parts, extra: `own ${JSON.stringify([own, parts.extra])}` }
 }
 
 function keyOn (route: ProxyRoute, uri: Omit<KeyParts, 'scope' | 'extra'>, fields: FieldMap | undefined, device: string): KeyParts {
