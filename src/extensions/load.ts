@@ -11,7 +11,7 @@ import type { Extension, ExtensionPlugin, LoadedExtension } from './extension.ts
 type Report = (problem: ConfigProblem) => void
 
 const defaultTimeoutMs = 30_000
-export const ofApplication = '(application)'
+const ofApplication = '(application)'
 const namePattern = /^[A-Za-z0-9@][A-Za-z0-9@/._-]{0,63}$/
 
 /**
