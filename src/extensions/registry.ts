@@ -1,7 +1,7 @@
 /** The filters that extensions have added, by extension and phase, and how often they failed. */
 import { filterPhases, type ExtensionFailure, type FilterKinds, type FilterOptions, type FilterPhase, type LoadedExtension } from './extension.ts'
 
-export interface RegisteredFilter<P extends FilterPhase> {
+interface RegisteredFilter<P extends FilterPhase> {
   readonly extension: LoadedExtension
   readonly act: FilterKinds[P]
 }
@@ -10,7 +10,7 @@ export interface RegisteredFilter<P extends FilterPhase> {
 export interface BoundFilter<P extends FilterPhase> extends RegisteredFilter<P> { readonly options: FilterOptions }
 
 /** Names of extensions come from the configuration, so that there are few of these. */
-export interface FailureCount { readonly extension: string, readonly phase: string, readonly code: string, count: number }
+interface FailureCount { readonly extension: string, readonly phase: string, readonly code: string, count: number }
 
 export interface FilterRegistry {
   add<P extends FilterPhase> (extension: LoadedExtension, phase: P, act: FilterKinds[P]): void

@@ -6,7 +6,7 @@ import { noteExtensionFailure } from './note-failure.ts'
 import type { BoundFilter } from './registry.ts'
 
 /** Statuses with which a filter may refuse by throwing, as Fastify's own hooks do. */
-export function isRefusal (error: unknown): boolean {
+function isRefusal (error: unknown): boolean {
   const status = (error as { statusCode?: unknown } | null)?.statusCode
   return error instanceof Error && typeof status === 'number' && status >= 400 && status < 500
 }
