@@ -5,6 +5,7 @@
 import fp from 'fastify-plugin'
 import type { FastifyReply, FastifyRequest, preHandlerHookHandler } from 'fastify'
 import type { CacheHit, CacheLookup, CacheRequest, HttpCache } from '../src/cache/http-cache.ts'
+import type { ReasonWord } from '../src/cache/reasons.ts'
 import { PackedEntry } from '../src/cache/packed-entry.ts'
 import { cacheStatusValue, type CacheOutcome } from '../src/cache/status.ts'
 import { linesWithout } from '../src/http/fields.ts'
@@ -69,7 +70,9 @@ export default fp<CachePluginOptions>(async function cache (app, options) {
     const forwarding = request.forwarding as Forwarding
     const device = deviceClass === undefined ? '' : classOf(request, deviceClass)
     const asked = cacheRequest(request, forwarding, device ?? '')
-    const lookup = device === null ? withoutClass(cache.lookup({ ...asked, enabled: false }, now())) : cache.lookup(asked, now())
+    const lookup = device !== null && !forwarding.bypassCache
+      ? cache.lookup(asked, now())
+      : passedBy(cache.lookup({ ...asked, enabled: false }, now()), device === null ? 'device-class' : 'own-filter')
     forwarding.lookup = lookup
     request.cacheOutcome = lookup.outcome
     if (lookup.action === 'unsatisfiable') return sendError(request, reply, 504, 'not_in_cache')
@@ -95,8 +98,8 @@ function classOf (request: FastifyRequest, deviceClass: (request: FastifyRequest
   return null
 }
 
-function withoutClass (lookup: CacheLookup): CacheLookup {
-  return lookup.action === 'forward' ? { ...lookup, outcome: { ...lookup.outcome, detail: 'device-class' } } : lookup
+function passedBy (lookup: CacheLookup, detail: ReasonWord): CacheLookup {
+  return lookup.action === 'forward' ? { ...lookup, outcome: { ...lookup.outcome, detail } } : lookup
 }
 
 function cacheRequest (request: FastifyRequest, forwarding: Forwarding, device: string): CacheRequest {

@@ -6,6 +6,8 @@ import { createErrorBody, messageOf } from '../src/errors/error-body.ts'
 import { mediaTypeOf } from '../src/forward/response-rules.ts'
 import { fieldValue, type MutableFieldMap } from '../src/http/fields.ts'
 import { templateInput } from '../src/proxy/template-input.ts'
+import { ExtensionFailure } from '../src/extensions/extension.ts'
+import { noteExtensionFailure } from '../src/extensions/note-failure.ts'
 import { lingerAfter } from '../src/proxy/linger.ts'
 
 /**
@@ -82,6 +84,10 @@ export default fp<ErrorsOptions>(async function errors (app, options) {
   app.decorateRequest('errorCode', '')
 
   app.setErrorHandler((error: FastifyError, request, reply) => {
+    if (error instanceof ExtensionFailure) {
+      noteExtensionFailure(request, error)
+      return sendError(request, reply, error.statusCode, error.code)
+    }
     const statusCode = error.statusCode ?? 500
     if (statusCode >= 400 && statusCode < 500) {
       request.log.info({ err: { code: error.code, message: error.message }, reqId: request.id }, 'request refused')

@@ -11,6 +11,8 @@ import { cacheStatusValue } from '../src/cache/status.ts'
 import type { StoredResponse } from '../src/cache/stored-response.ts'
 import { interimFields, writeInterim } from '../src/forward/interim.ts'
 import { decideMaxForwards } from '../src/forward/max-forwards.ts'
+import { ExtensionFailure } from '../src/extensions/extension.ts'
+import { noteExtensionFailure } from '../src/extensions/note-failure.ts'
 import { buildRequestFields } from '../src/forward/request-fields.ts'
 import { responseFields } from '../src/forward/response-fields.ts'
 import { hasPassed } from '../src/forward/via.ts'
@@ -222,7 +224,10 @@ export default fp<ForwardOptions>(async function forward (app, options) {
           if (body !== null) discard(body)
           if (statusCode >= 500) log(`status_${statusCode}`)
         },
-        failed (error) { log(error.code, error.cause) },
+        failed (error) {
+          if (error.cause instanceof ExtensionFailure) noteExtensionFailure(request, error.cause)
+          else log(error.code, error.cause)
+        },
         recorded () {},
         cutShort (error) { log(error.code, error.cause) },
         isGone: () => true
@@ -241,16 +246,20 @@ export default fp<ForwardOptions>(async function forward (app, options) {
       method,
       lookup,
       maxStoredBytes: route.maxStoredBytes,
-      responseFields: ({ statusCode, lines }, receivedAt, asked) => responseFields({
-        lines,
-        statusCode,
-        rules: route.responseRules,
-        pseudonym,
-        receivedAt,
-        mount: forwarding.prefix,
-        isSecure: target.scheme === 'https',
-        updates: etag => updatedBy(asked, statusCode, etag)
-      }),
+      responseFields ({ statusCode, lines }, receivedAt, asked) {
+        const received = responseFields({
+          lines,
+          statusCode,
+          rules: route.responseRules,
+          pseudonym,
+          receivedAt,
+          mount: forwarding.prefix,
+          isSecure: target.scheme === 'https',
+          updates: etag => updatedBy(asked, statusCode, etag)
+        })
+        route.filters.own?.beforeStoring(statusCode, received.fields, forwarding, method)
+        return received
+      },
       locatesTarget: received => locatesTarget(forwarding, received),
       invalidate: received => { invalidate(forwarding, received) },
       prepare (conditional) {
@@ -263,6 +272,7 @@ export default fp<ForwardOptions>(async function forward (app, options) {
           pseudonym,
           requestId: request.id,
           hasContent: forwarding.hasContent,
+          ownFields: forwarding.ownFields,
           conditional
         })
         route.requestRules.finish(built, () => templateInput(request, forwarding))
@@ -278,6 +288,10 @@ export default fp<ForwardOptions>(async function forward (app, options) {
     const forwarding = request.forwarding as Forwarding
     if (cause.code === 'cancelled') return cancelled(request, reply)
     if (cause.cause instanceof ContentTooLarge || forwarding.content?.errored instanceof ContentTooLarge) return sendError(request, reply, 413, 'payload_too_large')
+    if (cause.cause instanceof ExtensionFailure) {
+      noteExtensionFailure(request, cause.cause)
+      return sendError(request, reply, cause.statusCode, cause.code)
+    }
     request.log.warn({ reqId: request.id, upstream: forwarding.upstreamName, target: cause.target, code: cause.code, cause: describe(cause.cause) }, 'upstream failed')
     sendUpstreamError(request, reply, cause)
   }

@@ -12,6 +12,7 @@ import { outcomeLabel } from '../src/cache/status.ts'
 import type { HoldfastControl } from '../src/control.ts'
 import { registerRequestMetrics } from '../src/observe/request-metrics.ts'
 import { count, createRequestTallies, durationBounds, type RequestTallies } from '../src/observe/request-tally.ts'
+import type { FilterRegistry } from '../src/extensions/registry.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -26,6 +27,7 @@ export interface MetricsOptions {
   readonly stats: HoldfastControl['stats']
   /** Also what Node says of the process: memory, event loop, garbage collection. */
   readonly processMetrics: boolean
+  readonly extensionFailures: FilterRegistry['failures']
 }
 
 /** Upstreams remembered; beyond it (a reload may rename them without end) they are looked up again. */
@@ -95,6 +97,9 @@ export default fp<MetricsOptions>(async function metrics (app, options) {
     counter('holdfast_snapshots_written_total', 'Snapshots written.', [], add => { add({}, options.stats().snapshot?.written ?? 0) })
     counter('holdfast_snapshot_failures_total', 'Snapshots that could not be written.', [], add => { add({}, options.stats().snapshot?.failed ?? 0) })
   }
+  counter('holdfast_extension_failures_total', 'Requests in which an own filter failed, by extension, phase and code.', ['extension', 'phase', 'code'], add => {
+    for (const { extension, phase, code, count } of options.extensionFailures()) add({ extension, phase, code }, count)
+  })
   counter('holdfast_upstream_requests_total', 'Exchanges begun with an upstream.', ['upstream'], add => {
     for (const [upstream, stats] of Object.entries(options.stats().upstreams)) add({ upstream }, stats.requests)
   })

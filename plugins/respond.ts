@@ -10,9 +10,12 @@ import type { ServerHttp2Stream } from 'node:http2'
 import { Readable } from 'node:stream'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { StoredResponse } from '../src/cache/stored-response.ts'
+import type { ExtensionFailure } from '../src/extensions/extension.ts'
+import { noteExtensionFailure } from '../src/extensions/note-failure.ts'
 import { discard } from '../src/proxy/discard.ts'
 import { passBody } from '../src/proxy/pass-body.ts'
 import type { StoredBlock } from '../src/proxy/stored-block.ts'
+import { sendError } from './errors.ts'
 import { finish } from './finish.ts'
 import { canWriteBlock, writeBlock } from './wire.ts'
 
@@ -58,6 +61,22 @@ export function respond (request: FastifyRequest, reply: FastifyReply, given: Ou
     return
   }
   const response = request.forwarding?.route.finishes === true ? finish(request, reply, given) : given
+  const own = request.forwarding?.route.filters.own ?? null
+  if (own === null) return write(request, reply, response)
+  let lines: readonly string[] | null
+  try {
+    lines = own.beforeSending(request, reply, response.statusCode, () => response.lines.concat(response.ownLines))
+  } catch (error) {
+    if (response.body instanceof Readable) response.body.on('error', () => {}).destroy()
+    noteExtensionFailure(request, error as ExtensionFailure)
+    // It said what happens to a response that nobody gets.
+    request.cacheOutcome = null
+    return sendError(request, reply, 500, 'extension_failed')
+  }
+  write(request, reply, lines === null ? response : { statusCode: response.statusCode, lines, ownLines: [], body: response.body })
+}
+
+function write (request: FastifyRequest, reply: FastifyReply, response: OutgoingResponse): void {
   const hooked = (reply.server as unknown as Record<symbol, boolean | undefined>)[sendHooks] !== false
   if (hooked || request.raw.httpVersionMajor !== 1) return respondThroughFastify(request, reply, response)
 

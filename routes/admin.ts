@@ -8,7 +8,7 @@ export interface ReloadResult { readonly changed: readonly string[], readonly ne
 export interface AdminRoutesOptions {
   readonly metrics: () => Promise<string>
   readonly metricsContentType: string
-  readonly routeTable: () => string
+  readonly routeTable: () => string | Promise<string>
   readonly statistics: () => unknown
   /** Rejects with a `ConfigError` when the configuration does not validate. */
   readonly reload: () => Promise<ReloadResult>
@@ -21,8 +21,8 @@ export default async function adminRoutes (app: FastifyInstance, options: AdminR
     return reply.type(options.metricsContentType).send(await options.metrics())
   })
 
-  app.get('/routes', { config: { doc: { summary: 'The route table, most specific first', answer: 'text' } } }, (_request, reply) => {
-    reply.type('text/plain; charset=utf-8').send(options.routeTable())
+  app.get('/routes', { config: { doc: { summary: 'The route table, most specific first, and what the requests of each route pass', answer: 'text' } } }, async (_request, reply) => {
+    return reply.type('text/plain; charset=utf-8').send(await options.routeTable())
   })
 
   app.get('/cache/stats', { config: { doc: { summary: 'Numbers of cache and upstreams', answer: StatsSchema } } }, async () => await options.statistics())

@@ -22,11 +22,13 @@ export default async function proxyRoutes (app: FastifyInstance): Promise<void> 
       exposeHeadRoute: false,
       onRequest: [
         app.overrideMethod,      // first of all: filters, cache and upstream see the method that is meant
+        ownFilters('onRequest'), // of extensions that the route names
         filter('limitRate'),     // 429, before any work is spent
         filter('authenticate')   // 401, before the cache may answer
       ],
       preParsing: app.passUnparsed,
       preHandler: [
+        ownFilters('preHandler'), // the last word on target, fields and key
         app.answerPurge,         // a PURGE from who may ends here
         app.rewriteRequest,      // fixes the upstream target, hence the cache key
         app.answerFromCache      // sends the reply on a hit: the story ends here
@@ -37,10 +39,19 @@ export default async function proxyRoutes (app: FastifyInstance): Promise<void> 
 }
 
 /** Runs the filter that the request's route has in this place, if it has one. */
-function filter (name: keyof RouteFilters): onRequestHookHandler {
+function filter (name: Exclude<keyof RouteFilters, 'own'>): onRequestHookHandler {
   return function runFilter (request, reply, done) {
     const act = request.forwarding?.route.filters[name] ?? null
     if (act === null) done()
     else act.call(this, request, reply, done)
+  }
+}
+
+/** Runs the filters that extensions have for the request's route in this phase, if it uses any. */
+function ownFilters (phase: 'onRequest' | 'preHandler'): onRequestHookHandler {
+  return function runOwnFilters (request, reply, done) {
+    const own = request.forwarding?.route.filters.own ?? null
+    if (own === null) done()
+    else own[phase].call(this, request, reply, done)
   }
 }

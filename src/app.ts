@@ -5,6 +5,7 @@ import accessLog from '../plugins/access-log.ts'
 import auth from '../plugins/auth.ts'
 import cache from '../plugins/cache.ts'
 import errors from '../plugins/errors.ts'
+import extensionsPlugin from '../plugins/extensions.ts'
 import forward from '../plugins/forward.ts'
 import loadShedding from '../plugins/load-shedding.ts'
 import messageChecks from '../plugins/message-checks.ts'
@@ -20,13 +21,18 @@ import { createHttpCache, type HttpCache } from './cache/http-cache.ts'
 import { routeRulesOf } from './cache/eviction/route-rules.ts'
 import { createMemoryStore, type MemoryStore } from './cache/memory-store.ts'
 import type { CacheStore } from './cache/store.ts'
-import { resolveConfig } from './config/load.ts'
+import { extensionsOf } from './config/extension-checks.ts'
+import { ConfigError, resolveConfig, type ConfigProblem } from './config/load.ts'
 import type { Config, ConfigInput, RouteConfig } from './config/schema.ts'
 import type { HoldfastControl } from './control.ts'
+import type { Extension, ExtensionPlugin, LoadedExtension } from './extensions/extension.ts'
+import { loadExtensions, takeExtensions } from './extensions/load.ts'
+import { createFilterRegistry } from './extensions/registry.ts'
 import { createPseudonym } from './forward/via.ts'
 import type { RequestTallies } from './observe/request-tally.ts'
 import { createCacheCommand } from './proxy/command.ts'
 import { createControl } from './proxy/control.ts'
+import { createOwnFilters } from './extensions/own-filters.ts'
 import type { RouteFilters } from './proxy/proxy-route.ts'
 import { createRuntime, scopesOf, type Runtime } from './proxy/runtime.ts'
 import { snapshotOf } from './snapshot/files.ts'
@@ -46,6 +52,8 @@ export interface HoldfastOptions {
   readonly deviceClass?: (request: FastifyRequest) => string
   /** Carries out what is asked for with the method `PURGE`, in place of this process alone. */
   readonly purge?: HoldfastControl['purge']
+  /** Filters of the application's own, after those that the configuration names; each a Fastify plugin that may call `addFilter`. */
+  readonly extensions?: ReadonlyArray<Extension | ExtensionPlugin>
   /** Count what Node says of the process among the metrics. */
   readonly processMetrics?: boolean
   /** Receives the running proxy's controls, also where encapsulation hides `app.holdfast`. */
@@ -58,6 +66,8 @@ export interface ProxyParts {
   readonly runtime: () => Runtime
   readonly tallies: RequestTallies
   readonly now: () => number
+  /** Hooks that extensions have added for every route: what they want to see must not pass them by. */
+  readonly hasOwnHooks: () => boolean
 }
 
 /** Tells a resolved configuration (milliseconds, bytes) from a written one (seconds, sizes). */
@@ -66,6 +76,8 @@ export interface Resolved { readonly resolved: Config }
 /** The proxy as a Fastify plugin. Encapsulated: it may be registered several times, under different prefixes. */
 export async function holdfast (app: FastifyInstance, options: HoldfastOptions): Promise<void> {
   const config = 'resolved' in options.config ? (options.config as Resolved).resolved : resolveConfig(options.config)
+  const extensions = await extensionsFor(config, options.extensions ?? [])
+  const filterRegistry = createFilterRegistry()
   const now = options.now ?? Date.now
   const memoryStore = options.store !== undefined
     ? null
@@ -97,10 +109,16 @@ export async function holdfast (app: FastifyInstance, options: HoldfastOptions):
   await app.register(rateLimit)
   await app.register(auth)
 
-  const makeFilters = (route: RouteConfig): RouteFilters => ({
-    limitRate: route.rateLimit === undefined ? null : app.createRouteRateLimit(route.rateLimit),
-    authenticate: route.auth === undefined ? null : app.createRouteAuthentication(route.auth)
-  })
+  const makeFilters = (route: RouteConfig, index: number): RouteFilters => {
+    const problems: ConfigProblem[] = []
+    const used = extensionsOf(route, index, extensions, problem => { problems.push(problem) })
+    if (problems.length > 0) throw new ConfigError(problems)
+    return {
+      limitRate: route.rateLimit === undefined ? null : app.createRouteRateLimit(route.rateLimit),
+      authenticate: route.auth === undefined ? null : app.createRouteAuthentication(route.auth),
+      own: used.length === 0 ? null : createOwnFilters(filterRegistry, used)
+    }
+  }
   let runtime: Runtime = createRuntime(config, null, makeFilters, { log: app.log })
   const command = createCacheCommand({ cache: httpCache, current: () => runtime, mount: app.prefix, now })
   const control = createControl({
@@ -112,6 +130,7 @@ export async function holdfast (app: FastifyInstance, options: HoldfastOptions):
       memoryStore?.setRouteRules(routeRulesOf(next.config.routes))
     },
     build: (next, previous) => createRuntime(next, previous, makeFilters, { log: app.log }),
+    filters: filterRegistry,
     snapshots,
     log: app.log
   })
@@ -123,9 +142,10 @@ export async function holdfast (app: FastifyInstance, options: HoldfastOptions):
   await app.register(rewrite)
   await app.register(cache, { cache: httpCache, identifier: config.cache.name, now, ...(options.deviceClass === undefined ? {} : { deviceClass: options.deviceClass }) })
   await app.register(forward, { cache: httpCache, identifier: config.cache.name, pseudonym: createPseudonym(config.cache.name), now })
-  await app.register(metrics, { stats: control.stats, processMetrics: options.processMetrics ?? false })
+  await app.register(metrics, { stats: control.stats, processMetrics: options.processMetrics ?? false, extensionFailures: filterRegistry.failures })
   if (config.log.access) await app.register(accessLog)
-  options.onControl?.(control, app.proxyMetrics, { cache: httpCache, runtime: () => runtime, tallies: app.requestTallies, now })
+  await app.register(extensionsPlugin, { extensions, registry: filterRegistry })
+  options.onControl?.(control, app.proxyMetrics, { cache: httpCache, runtime: () => runtime, tallies: app.requestTallies, now, hasOwnHooks: () => filterRegistry.hooks().length > 0 })
 
   app.addHook('onReady', done => {
     noteSendHooks(app)
@@ -144,4 +164,12 @@ export async function holdfast (app: FastifyInstance, options: HoldfastOptions):
     httpCache.clear()
   })
   await app.register(proxyRoutes)
+}
+
+/** Throws a `ConfigError` with everything that is wrong with them. */
+async function extensionsFor (config: Config, given: ReadonlyArray<Extension | ExtensionPlugin>): Promise<LoadedExtension[]> {
+  const problems: ConfigProblem[] = []
+  const loaded = await loadExtensions(config.extensions, process.cwd(), problem => { problems.push(problem) })
+  if (problems.length > 0) throw new ConfigError(problems)
+  return takeExtensions(given, loaded)
 }

@@ -3,6 +3,7 @@ import type { EntriesPage, EntriesQuery, EntryAnswer, PurgeResult, PurgeSelector
 import type { CacheStatistics } from './cache/http-cache.ts'
 import type { PurgeOptions } from './cache/purging.ts'
 import type { Config } from './config/schema.ts'
+import type { RouteChain } from './proxy/chain.ts'
 import type { SnapshotStatistics } from './snapshot/snapshots.ts'
 import type { UpstreamStatistics } from './upstream/exchange.ts'
 
@@ -15,6 +16,8 @@ export interface HoldfastControl {
    * @returns what changed, and what was given but needs a restart
    */
   reload (config: Config): Promise<{ readonly changed: readonly string[], readonly needsRestart: readonly string[] }>
+  /** What the requests of each route pass, in order, with the file that each part comes from. */
+  chains (): readonly RouteChain[]
   isReady (): { readonly ready: boolean, readonly reasons: readonly string[] }
   /**
    * Takes stored responses out (`hard`), or makes them stale (`soft`), some milliseconds in a turn of the event loop; what

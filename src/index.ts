@@ -17,8 +17,15 @@ export { decideStoring, type StorableExchange, type StoringDecision } from './ca
 export { decideReuse, type ReuseDecision } from './cache/reuse.ts'
 export { normaliseTarget, type RequestTarget, type TargetDecision } from './http/target.ts'
 export type { Forwarding } from './proxy/forwarding.ts'
+export type { Identity } from './proxy/identity.ts'
+export type { ChainLink, RouteChain } from './proxy/chain.ts'
+export type { FilterContext } from './proxy/filter-context.ts'
+export type {
+  EndFilter, Extension, ExtensionPlugin, FilterEnd, FilterOptions, FilterPhase, RequestFilter, ResponseHead, SendingFilter, StoringContext, StoringFilter
+} from './extensions/extension.ts'
 // One type from each file that augments Fastify, which carries the augmentation into the published declarations.
 export type { CachePluginOptions } from '../plugins/cache.ts'
 export type { RequestContextOptions } from '../plugins/request-context.ts'
 export type { ErrorsOptions } from '../plugins/errors.ts'
+export type { AddFilter, ExtensionsOptions } from '../plugins/extensions.ts'
 export type { MetricsOptions } from '../plugins/metrics.ts'

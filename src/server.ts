@@ -3,7 +3,7 @@
 import cluster from 'node:cluster'
 import { parseArguments, usage, type Arguments } from './cli/arguments.ts'
 import { runCheck } from './cli/check.ts'
-import { formatRouteTable } from './cli/routes-table.ts'
+import { describeRoutes } from './cli/print-routes.ts'
 import { ConfigError, loadConfig } from './config/load.ts'
 import type { Config } from './config/schema.ts'
 import { startInstance } from './server/instance.ts'
@@ -41,7 +41,7 @@ async function run (given: Arguments): Promise<void> {
 
 async function printRoutes (given: Arguments): Promise<void> {
   try {
-    process.stdout.write(formatRouteTable(await loadConfig({ ...given, env: process.env })))
+    process.stdout.write(await describeRoutes(await loadConfig({ ...given, env: process.env })))
   } catch (error) {
     fail(error)
   }

@@ -39,7 +39,7 @@ export const usage = `Usage: holdfast [command] [flags]
 Commands
   start      run the proxy (the default)
   check      validate the configuration, say everything that is wrong with it, print the route table
-  routes     print the route table, most specific route first
+  routes     print the route table, most specific route first, and the filters that the requests of each route pass
   help       print this
   version    print the version
 

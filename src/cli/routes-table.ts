@@ -38,10 +38,11 @@ function describeCache (config: Config, { cache }: RouteConfig): string {
   return ['on', ...rules].join(', ')
 }
 
-/** In the order in which they act. */
-function describeFilters ({ rateLimit, auth, rewrite, response }: RouteConfig): string {
+/** In the order in which they act; own filters, as the route names them. */
+function describeFilters ({ rateLimit, auth, rewrite, response, extensions }: RouteConfig): string {
   const filters: string[] = []
   if (rewrite.methodOverride !== undefined) filters.push('method-override')
+  filters.push(...Object.keys(extensions).filter(name => extensions[name] !== false))
   if (rateLimit !== undefined) filters.push(`rate-limit ${rateLimit.max}/${formatDuration(rateLimit.window)}`)
   if (auth?.apiKeys !== undefined) filters.push('api-key')
   if (auth?.bearer !== undefined) filters.push('bearer')

@@ -4,6 +4,7 @@ import type { KeyObject } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { readPage } from '../errors/error-pages.ts'
+import { resolveModule } from '../extensions/resolve.ts'
 import { pointerTo } from './problems.ts'
 import type { ConfigProblem } from './problems.ts'
 import type { Config } from './schema.ts'
@@ -26,9 +27,18 @@ export function resolvePaths (config: Config, file: string): Config {
     const { errorPages } = route.response
     return errorPages.length === 0 ? route : { ...route, response: { ...route.response, errorPages: errorPages.map(page => ({ ...page, file: resolve(from, page.file) })) } }
   })
+  const extensionFile = (named: string): string => {
+    try {
+      return resolveModule(named, from)
+    } catch {
+      // It is told where it would be loaded.
+      return named
+    }
+  }
   return {
     ...config,
     routes,
+    extensions: config.extensions.map(entry => typeof entry === 'string' ? extensionFile(entry) : { ...entry, file: extensionFile(entry.file) }),
     cache: snapshot.file === undefined ? config.cache : { ...config.cache, snapshot: { ...snapshot, file: resolve(from, snapshot.file) } },
     server: tls === undefined ? server : { ...server, tls: { ...tls, certificates: tls.certificates.map(absolute) } },
     upstreams: Object.fromEntries(Object.entries(config.upstreams).map(([name, upstream]) => [name, { ...upstream, tls: absolute(upstream.tls) }]))

@@ -1,9 +1,12 @@
 /** The configuration of a process: file, environment and flags joined, the later outranking the earlier. */
 import { open } from 'node:fs/promises'
+import { dirname, resolve } from 'node:path'
 import { readDocument } from './document.ts'
 import type { ConfigDocument } from './document.ts'
 import { settingsFrom, upstreamFrom } from './environment.ts'
 import type { Overrides } from './environment.ts'
+import { loadExtensions } from '../extensions/load.ts'
+import { extensionsOf } from './extension-checks.ts'
 import { checkFiles, resolvePaths } from './file-checks.ts'
 import { copyPlain, isPlain } from './plain.ts'
 import type { Plain } from './plain.ts'
@@ -70,7 +73,14 @@ export async function loadConfig ({ file, upstream, env, overrides }: LoadOption
 
   const config = file === undefined ? resolution.config : resolvePaths(resolution.config, file)
   await checkFiles(config, explain)
+  // Their schemas are in the modules, which are therefore loaded, and so run, by `holdfast check` as well.
+  const extensions = await loadExtensions(config.extensions, folderOf(file), explain)
+  if (problems.length === 0) config.routes.forEach((route, index) => { extensionsOf(route, index, extensions, explain) })
   return problems.length > 0 ? fail() : config
+}
+
+function folderOf (file: string | undefined): string {
+  return file === undefined ? process.cwd() : dirname(resolve(file))
 }
 
 const emptyDocument: ConfigDocument = { value: {}, lines: new Map(), written: new Map(), problems: [] }

@@ -104,7 +104,8 @@ function typeOf (schema: SchemaNode): string {
   if (schema.enum !== undefined) return schema.enum.map(word => `\`${word}\``).join(', ')
   if (schema.anyOf !== undefined) return schema.anyOf.map(typeOf).join(' or ')
   if (schema.items !== undefined) return `list of ${listed[schema.items.type ?? ''] ?? typeOf(schema.items)}`
-  if (schema.patternProperties !== undefined) return 'text by name'
+  const named = Object.values(schema.patternProperties ?? {})[0]
+  if (named !== undefined) return named.type === 'string' ? 'text by name' : 'options by name'
   const names: Readonly<Record<string, string>> = { object: 'section', string: 'text', integer: 'whole number', boolean: '`true`, `false`' }
   return names[schema.type ?? ''] ?? schema.type ?? ''
 }

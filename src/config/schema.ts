@@ -9,6 +9,7 @@ import Type from 'typebox'
 import type { Static, StaticDecode } from 'typebox'
 import type { AuthSchema } from './schema/auth.ts'
 import { CacheSchema, type RouteCacheSchema } from './schema/cache.ts'
+import { ExtensionsSchema } from './schema/extensions.ts'
 import { AdminSchema, LoadSheddingSchema, LogSchema, ServerSchema, type LimitsSchema, type TlsSchema } from './schema/listeners.ts'
 import type { RateLimitSchema } from './schema/rate-limit.ts'
 import type { RewriteSchema } from './schema/request.ts'
@@ -23,6 +24,7 @@ export const ConfigSchema = Type.Object({
   log: LogSchema,
   loadShedding: LoadSheddingSchema,
   cache: CacheSchema,
+  extensions: ExtensionsSchema,
   upstreams: Type.Record(Type.String(), UpstreamSchema, { minProperties: 1, propertyNames: { pattern: '^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$', expected: 'a name: 1 to 64 letters, digits, dots, dashes or underscores' }, description: 'Origin services by name. `--upstream` sets the targets of the one named `default`.' }),
   routes: Type.Array(RouteSchema, { minItems: 1, maxItems: 10_000, description: 'What is proxied. A request that fits none is 404.' })
 }, { additionalProperties: false, title: 'Holdfast configuration' })
@@ -41,6 +43,7 @@ export type LoadSheddingConfig = StaticDecode<typeof LoadSheddingSchema>
 export type UpstreamConfig = StaticDecode<typeof UpstreamSchema>
 export type CacheConfig = StaticDecode<typeof CacheSchema>
 export type RouteCacheConfig = StaticDecode<typeof RouteCacheSchema>
+export type ExtensionsConfig = StaticDecode<typeof ExtensionsSchema>
 export type RouteConfig = StaticDecode<typeof RouteSchema>
 export type MatchConfig = StaticDecode<typeof MatchSchema>
 export type RateLimitConfig = StaticDecode<typeof RateLimitSchema>

@@ -47,6 +47,8 @@ type Report = (problem: ConfigProblem) => void
 /** Reports every place of `value`, which is at the pointer `path`, that does not fit `schema`. */
 export function validate (schema: SchemaNode, value: unknown, path: string, report: Report): void {
   if (schema.anyOf !== undefined) return validateUnion(schema, schema.anyOf, value, path, report)
+  // What an extension says of its own options is held against them elsewhere.
+  if (schema.type === undefined && schema.enum === undefined) return
   if (schema.enum !== undefined) return validateEnum(schema.enum, value, path, report)
 
   const fault = (rule: string, message: string) => report({ path, rule, message, ...shown(schema, value) })

@@ -15,6 +15,8 @@ export interface RequestFieldsInput {
   readonly pseudonym: string
   readonly requestId: string
   readonly hasContent: boolean
+  /** Set, or removed (null), by own filters. `fields` has them already, but a client must not take them away by `Connection`. */
+  readonly ownFields: ReadonlyMap<string, string | null> | null
   /** Replaces the client's preconditions when the cache validates. */
   readonly conditional: FieldMap | null
 }
@@ -41,6 +43,10 @@ export function buildRequestFields (input: RequestFieldsInput): MutableFieldMap 
   setForwardedFields(built, { peer: input.peer, trusted: input.peerTrusted, authority: input.target.authority, scheme: input.target.scheme })
   appendVia(built, input.httpVersion, input.pseudonym)
   built['x-request-id'] = input.requestId
+  for (const [name, value] of input.ownFields ?? []) {
+    if (value === null) delete built[name]
+    else built[name] = value
+  }
   if (conditional !== null) Object.assign(built, conditional)
   return built
 }

@@ -7,11 +7,14 @@ import type { ProxyRoute } from './proxy-route.ts'
 import type { Runtime } from './runtime.ts'
 
 /** @param device class of the client's device, empty where the application does not tell them apart */
-export function requestKey ({ route, target, path, query, keyed }: Pick<Forwarding, 'route' | 'target' | 'path' | 'query' | 'keyed'>, fields: FieldMap, device: string): KeyParts {
+export function requestKey ({ route, target, path, query, keyed, keyParts }: Pick<Forwarding, 'route' | 'target' | 'path' | 'query' | 'keyed' | 'keyParts'>, fields: FieldMap, device: string): KeyParts {
   const { scheme, authority } = target
-  if (keyed === null) return keyOn(route, { scheme, authority, path, query }, fields, device)
-  const key = keyOn(route, { scheme, authority, path, query: keyed.query }, fields, device)
-  return { ...key, extra: `${JSON.stringify(keyed.sent)} ${key.extra}` }
+  const parts = keyOn(route, { scheme, authority, path, query: keyed === null ? query : keyed.query }, fields, device)
+  const noted = keyed === null ? parts : { ...parts, extra: `${JSON.stringify(keyed.sent)} ${parts.extra}` }
+  if (keyParts === null || keyParts.size === 0) return noted
+  // Sorted: the order in which filters name them does not matter. No other rule makes a text that begins so.
+  const own = [...keyParts].sort(([a], [b]) => a < b ? -1 : 1)
+  return { ...noted, extra: `own ${JSON.stringify([own, noted.extra])}` }
 }
 
 function keyOn (route: ProxyRoute, uri: Omit<KeyParts, 'scope' | 'extra'>, fields: FieldMap | undefined, device: string): KeyParts {

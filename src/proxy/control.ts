@@ -3,6 +3,8 @@ import type { HttpCache } from '../cache/http-cache.ts'
 import type { Config } from '../config/schema.ts'
 import type { HoldfastControl } from '../control.ts'
 import type { Snapshots } from '../snapshot/snapshots.ts'
+import type { FilterRegistry } from '../extensions/registry.ts'
+import { chainsOf } from './chain.ts'
 import type { CacheCommand } from './command.ts'
 import { retiredUpstreams, scopesOf, type Runtime } from './runtime.ts'
 
@@ -12,13 +14,14 @@ export interface ControlInput {
   readonly current: () => Runtime
   readonly replace: (runtime: Runtime) => void
   readonly build: (config: Config, previous: Runtime) => Runtime
+  readonly filters: FilterRegistry
   /** Null where none are kept. */
   readonly snapshots: Pick<Snapshots, 'statistics'> | null
   readonly log: { info (details: object, message: string): void, error (details: object, message: string): void }
 }
 
 /** Settled when the process or the plugin starts; a reload names them and leaves them as they are. */
-const fixedSections = ['admin', 'cache', 'loadShedding', 'log'] as const
+const fixedSections = ['admin', 'cache', 'extensions', 'loadShedding', 'log'] as const
 const fixedServerOptions = ['host', 'port', 'limits', 'workers', 'drainTimeout'] as const
 
 export function createControl (input: ControlInput): HoldfastControl {
@@ -39,6 +42,8 @@ export function createControl (input: ControlInput): HoldfastControl {
     },
 
     ...input.command,
+
+    chains: () => chainsOf(input.current().routes, input.filters),
 
     isReady () {
       const upstreams = [...input.current().upstreams.values()]

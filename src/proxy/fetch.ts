@@ -15,7 +15,7 @@ import type { CacheOutcome } from '../cache/status.ts'
 import type { StoredResponse } from '../cache/stored-response.ts'
 import { confirmsClient } from '../cache/validation.ts'
 import { linesOf, type ResponseFields } from '../forward/response-fields.ts'
-import type { FieldMap, MutableFieldMap } from '../http/fields.ts'
+import { fieldsFromLines, type FieldMap, type MutableFieldMap } from '../http/fields.ts'
 import { UpstreamError, type Exchange, type FetchCallback, type UpstreamResponse } from '../upstream/exchange.ts'
 import { discard } from './discard.ts'
 
@@ -51,7 +51,7 @@ export interface FetchRequest {
   readonly prepare: (conditional: FieldMap | null) => Exchange
   /** Sends it. */
   readonly dispatch: (exchange: Exchange, callback: FetchCallback) => void
-  /** End-to-end fields of a response to what was asked. */
+  /** End-to-end fields of a response to what was asked, as they are stored and passed on; throws when a filter of the route fails. */
   readonly responseFields: (response: UpstreamResponse, receivedAt: number, lookup: CacheForward) => ResponseFields
   /** `Content-Location` names the target URI. */
   readonly locatesTarget: (fields: FieldMap) => boolean
@@ -121,7 +121,16 @@ export function startFetch ({ cache, flights, now }: FetchDependencies, request:
   function received (lookup: CacheForward, upstream: UpstreamResponse, requestedAt: number): void {
     const { statusCode, body } = upstream
     const receivedAt = now()
-    const { fields, said } = request.responseFields(upstream, receivedAt, lookup)
+    let received: ResponseFields
+    try {
+      received = request.responseFields(upstream, receivedAt, lookup)
+    } catch (error) {
+      discard(body)
+      // What the request has changed at the origin server is changed all the same (RFC 9111 4.4).
+      if (!isSafe(method) && statusCode < 400) request.invalidate(fieldsFromLines(upstream.lines))
+      return failed(lookup, new UpstreamError('extension_failed', upstream.target, error))
+    }
+    const { fields, said } = received
     // RFC 9110 8.6: a 204 has none, whatever it says; passed on, it would announce content that never comes.
     if (statusCode === 204) delete fields['content-length']
     const response: ReceivedResponse = { statusCode, fields, requestedAt, receivedAt, locatesTarget: request.locatesTarget(said) }

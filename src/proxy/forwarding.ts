@@ -39,6 +39,12 @@ export interface Forwarding {
   identity: Identity | null
   /** The request has content, which goes upstream unread. */
   readonly hasContent: boolean
+  /** Request fields that own filters set, or removed (null), by name in lower case; null without any. */
+  ownFields: Map<string, string | null> | null
+  /** What own filters added to the key, by name; null for nothing. */
+  keyParts: Map<string, string> | null
+  /** An own filter wants nothing of this request stored or answered from the store. */
+  bypassCache: boolean
   /** What the cache said; null until it was asked. */
   lookup: CacheLookup | null
   /** Request content after it was taken over for the upstream; null before, or when there is none. */

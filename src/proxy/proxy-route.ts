@@ -1,6 +1,8 @@
 /** A route as the running proxy knows it: its configuration, made ready once. */
 import { createHash } from 'node:crypto'
-import type { onRequestHookHandler } from 'fastify'
+import type { FastifyReply, FastifyRequest, onRequestHookHandler } from 'fastify'
+import type { UsedExtension } from '../config/extension-checks.ts'
+import type { BoundFilter } from '../extensions/registry.ts'
 import { createTrust, type Trust } from '../forward/forwarded.ts'
 import { createRequestRules, type RequestRules } from '../forward/request-rules.ts'
 import { createResponseRules, type ResponseRules } from '../forward/response-rules.ts'
@@ -9,7 +11,9 @@ import { segmentNames } from '../routing/pattern.ts'
 import type { Config, RouteConfig } from '../config/schema.ts'
 import { targetUrl } from '../config/upstream-checks.ts'
 import { createErrorPages, type ErrorPages } from '../errors/error-pages.ts'
+import type { MutableFieldMap } from '../http/fields.ts'
 import type { Upstream } from '../upstream/exchange.ts'
+import type { Forwarding } from './forwarding.ts'
 
 export interface ProxyRoute {
   readonly name: string
@@ -35,21 +39,39 @@ export interface ProxyRoute {
 }
 
 /** Same route name and same rules: same scope, so stored responses survive a reload that changes something else. */
-export function cacheScopeOf (route: RouteConfig): string {
+export function cacheScopeOf (route: RouteConfig, own: OwnFilters | null): string {
   // Neither a quota nor pages in place of errors change what is stored.
-  const rules = JSON.stringify([route.name, route.upstream, { ...route.cache, quota: undefined }, route.rewrite, { ...route.response, errorPages: undefined }, route.auth !== undefined])
+  const rules = JSON.stringify([route.name, route.upstream, { ...route.cache, quota: undefined }, route.rewrite, { ...route.response, errorPages: undefined }, route.auth !== undefined, ...ownRules(own)])
   return `${route.name}.${createHash('sha256').update(rules).digest('base64url').slice(0, 8)}`
+}
+
+/** Which code and options decide on the responses; nothing for a route without own filters. */
+function ownRules (own: OwnFilters | null): unknown[] {
+  return own === null ? [] : [own.used.map(({ extension, options }) => [extension.name, extension.fingerprint, extension.options, options])]
 }
 
 /** What the built-in filters made of a route's settings, in the order in which they act; null for one that it does not use. */
 export interface RouteFilters {
   readonly limitRate: onRequestHookHandler | null
   readonly authenticate: onRequestHookHandler | null
+  readonly own: OwnFilters | null
+}
+
+/** The filters of extensions that a route names (docs/extending.md). The response phases throw an `ExtensionFailure`. */
+export interface OwnFilters {
+  readonly used: readonly UsedExtension[]
+  readonly onRequest: onRequestHookHandler
+  readonly preHandler: onRequestHookHandler
+  /** Changes `fields`, which are about to be stored and passed on. */
+  beforeStoring (statusCode: number, fields: MutableFieldMap, forwarding: Forwarding, method: string): void
+  /** @returns the lines to send in place of those that `lines` gives, or null to send them as they are */
+  beforeSending (request: FastifyRequest, reply: FastifyReply, statusCode: number, lines: () => readonly string[]): readonly string[] | null
+  readonly onEnd: ReadonlyArray<BoundFilter<'onEnd'>>
 }
 
 /** The settings that filters are made from: as long as they are the same, so are the filters, with their counters. */
-export function filterSettings ({ rateLimit, auth }: RouteConfig): object {
-  return { rateLimit, auth }
+export function filterSettings ({ rateLimit, auth, extensions }: RouteConfig): object {
+  return { rateLimit, auth, extensions }
 }
 
 export function createProxyRoute (route: RouteConfig, config: Config, upstream: Upstream, filters: RouteFilters): ProxyRoute {
@@ -60,7 +82,7 @@ export function createProxyRoute (route: RouteConfig, config: Config, upstream: 
     name: route.name,
     config: route,
     upstream,
-    cacheScope: cacheScopeOf(route),
+    cacheScope: cacheScopeOf(route, filters.own),
     cacheEnabled: config.cache.enabled && route.cache.enabled,
     maxBodyBytes: route.bodyBytes ?? config.server.limits.bodyBytes,
     maxStoredBytes: Math.min(route.cache.maxResponseBytes ?? config.cache.maxResponseBytes, config.cache.maxResponseBytes),

@@ -16,8 +16,8 @@ export interface Runtime {
   readonly trust: Trust
 }
 
-/** Makes the filters of a route; called again for a route only if it changed. */
-export type FilterFactory = (route: RouteConfig) => RouteFilters
+/** Makes the filters of a route, the one at `index` of the list; called again for a route only if it changed. */
+export type FilterFactory = (route: RouteConfig, index: number) => RouteFilters
 
 /**
  * Builds the runtime for a configuration. What did not change is taken from `previous`: upstreams with their
@@ -32,12 +32,12 @@ export function createRuntime (config: Config, previous: Runtime | null, makeFil
   }
 
   const routesBefore = new Map(previous?.routes.map(route => [route.name, route]))
-  const routes = config.routes.map(route => {
+  const routes = config.routes.map((route, index) => {
     const upstream = upstreams.get(route.upstream)
     if (upstream === undefined) throw new Error(`route ${route.name} names no upstream: ${route.upstream}`)
     const before = routesBefore.get(route.name)
     const keepFilters = before !== undefined && same(filterSettings(before.config), filterSettings(route))
-    return createProxyRoute(route, config, upstream, keepFilters ? before.filters : makeFilters(route))
+    return createProxyRoute(route, config, upstream, keepFilters ? before.filters : makeFilters(route, index))
   })
 
   const trustUnchanged = previous !== null && same(config.server.trustedProxies, previous.config.server.trustedProxies)

@@ -3,7 +3,7 @@ import cluster from 'node:cluster'
 import type { AddressInfo } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import { createAdminApp } from '../admin-app.ts'
-import { formatRouteTable } from '../cli/routes-table.ts'
+import { formatRoutes } from '../cli/print-routes.ts'
 import { warningsFor } from '../config/load.ts'
 import { formatProblem } from '../config/problems.ts'
 import type { Config } from '../config/schema.ts'
@@ -20,6 +20,8 @@ export interface Instance {
   readonly listener: ProxyListener
   reload (): Promise<ReloadResult>
   reasonsNotReady (): readonly string[]
+  /** The route table, and what the requests of each route pass. */
+  routeTable (): string
   /** Stops taking requests, lets those in flight finish within the drain limit, closes everything. */
   drain (): Promise<void>
 }
@@ -57,6 +59,8 @@ export async function startInstance (input: InstanceInput): Promise<Instance> {
     return result
   }
 
+  const routeTable = (): string => formatRoutes(control.config, control)
+
   let admin: FastifyInstance | null = null
   try {
     if (input.admin && config.admin.enabled) {
@@ -66,7 +70,7 @@ export async function startInstance (input: InstanceInput): Promise<Instance> {
         reasonsNotReady,
         metrics: () => metrics.metrics(),
         metricsContentType: metrics.contentType,
-        routeTable: () => formatRouteTable(control.config),
+        routeTable,
         statistics: () => control.stats(),
         purge: ({ mode, dryRun, ...selector }) => control.purge(selector, { ...mode !== undefined && { mode }, ...dryRun !== undefined && { dryRun } }),
         entries: control.entries,
@@ -103,7 +107,7 @@ export async function startInstance (input: InstanceInput): Promise<Instance> {
     logger.info('stopped')
   }
 
-  return { proxyUrl, adminUrl, listener, reload, reasonsNotReady, drain }
+  return { proxyUrl, adminUrl, listener, reload, reasonsNotReady, routeTable, drain }
 }
 
 function urlOf (app: FastifyInstance, scheme: string): string {

@@ -47,7 +47,7 @@ export function createKnownTargets (runtime: Runtime, isQuick: (route: ProxyRout
     const path = urlRules.path(target.path)
     if (path === null) return null
     const query = urlRules.query({ scheme, host: target.host, path: target.path, query: target.query }, null)
-    const parts = requestKey({ route, target, path, query, keyed: null }, {}, '')
+    const parts = requestKey({ route, target, path, query, keyed: null, keyParts: null }, {}, '')
     return {
       target,
       route,

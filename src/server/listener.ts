@@ -113,9 +113,10 @@ export async function createProxyListener (input: ProxyListenerInput): Promise<P
   } satisfies HoldfastOptions)
   await app.ready()
   const registry = metrics as unknown as FastifyInstance['proxyMetrics']
-  const { cache, runtime, tallies, now } = parts as unknown as ProxyParts
+  const { cache, runtime, tallies, now, hasOwnHooks } = parts as unknown as ProxyParts
   noteRefusal = createRefusals({ tallies, log: config.log.access ? app.log : null })
   const log = config.log.access ? createAccessLog(app.log) : null
-  quickHits = createQuickHits({ cache, runtime, identifier: config.cache.name, now, requestId, tallies, log, maxFields: limits.headerCount })
+  // Neither hooks of others nor classes of devices are known before Fastify has made a request of it.
+  if (!hasOwnHooks() && input.holdfast?.deviceClass === undefined) quickHits = createQuickHits({ cache, runtime, identifier: config.cache.name, now, requestId, tallies, log, maxFields: limits.headerCount })
   return { app, control: control as unknown as HoldfastControl, metrics: registry, connections: connections as unknown as ConnectionGuard }
 }

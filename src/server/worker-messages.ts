@@ -1,7 +1,7 @@
 /** What primary and workers say to each other. */
 import { RequestError } from '../admin/request-error.ts'
 
-export type Question = 'state' | 'metrics' | 'reload' | 'drain' | 'statistics' | 'purge' | 'entries' | 'entry'
+export type Question = 'state' | 'metrics' | 'reload' | 'drain' | 'statistics' | 'purge' | 'entries' | 'entry' | 'routes'
 /** Asked of a worker; or, `purge` alone, of the primary, for all of them. */
 export interface Asked { readonly id: number, readonly question: Question, readonly detail?: unknown }
 export interface Answered { readonly id: number, readonly answer?: unknown, readonly error?: string, readonly refused?: Pick<RequestError, 'code' | 'problems'> }

@@ -8,7 +8,6 @@ import type { EntriesPage, EntriesQuery, EntryAnswer, EntryQuery, PurgeRequest, 
 import type { PurgeOptions } from '../cache/purging.ts'
 import { aggregate } from './aggregate-metrics.ts'
 import { createAdminApp } from '../admin-app.ts'
-import { formatRouteTable } from '../cli/routes-table.ts'
 import type { Config } from '../config/schema.ts'
 import type { ReloadResult } from '../../routes/admin.ts'
 import { removeOtherSnapshots, removeSnapshot, snapshotOf } from '../snapshot/files.ts'
@@ -35,7 +34,6 @@ export async function startPrimary ({ config, log, read }: WorkersInput): Promis
   const { file } = config.cache.snapshot
   let ending = false
   let pauseMs = 100
-  let current = config
   const pending = new Map<number, (answer: Answered) => void>()
   let asked = 0
 
@@ -107,7 +105,7 @@ export async function startPrimary ({ config, log, read }: WorkersInput): Promis
 
   async function reload (): Promise<ReloadResult> {
     // Validated here once, so that what no worker could use is not sent to any.
-    current = await read()
+    await read()
     const results = await askAll<ReloadResult>('reload')
     return results[0] ?? { changed: [], needsRestart: [] }
   }
@@ -124,7 +122,8 @@ export async function startPrimary ({ config, log, read }: WorkersInput): Promis
       reasonsNotReady: () => ending ? ['draining'] : reasons,
       metrics: async () => aggregate(await askAll<string>('metrics')),
       metricsContentType: 'text/plain; version=0.0.4; charset=utf-8',
-      routeTable: () => formatRouteTable(current),
+      // Extensions are registered in the workers alone.
+      routeTable: async () => (await askEach<string>('routes'))[0]?.answer ?? '',
       statistics: async () => joinStatistics(await askEach<object>('statistics')),
       purge,
       entries: async query => joinPages(await askEach<EntriesPage>('entries', query), query),
@@ -177,6 +176,7 @@ export async function startWorker ({ config, log, read }: WorkersInput): Promise
     },
     entries: detail => control.entries(detail as EntriesQuery),
     entry: detail => control.entry((detail as EntryQuery).url),
+    routes: instance.routeTable,
     state: instance.reasonsNotReady,
     metrics: () => instance.listener.metrics.metrics(),
     reload: instance.reload,

@@ -45,10 +45,10 @@ export interface UpstreamResponse {
 export type UpstreamErrorCode =
   | 'upstream_unreachable' | 'upstream_tls' | 'upstream_reset' | 'upstream_bad_response'
   | 'upstream_connect_timeout' | 'upstream_first_byte_timeout' | 'upstream_between_bytes_timeout' | 'upstream_total_timeout'
-  | 'upstream_failed'
+  | 'upstream_failed' | 'extension_failed'
   | 'upstream_queue_full' | 'upstream_queue_timeout' | 'upstream_closed' | 'client_body_failed' | 'cancelled'
 
-const statusOf: Readonly<Record<UpstreamErrorCode, 400 | 499 | 502 | 503 | 504>> = {
+const statusOf: Readonly<Record<UpstreamErrorCode, 400 | 499 | 500 | 502 | 503 | 504>> = {
   upstream_unreachable: 502,
   upstream_tls: 502,
   upstream_reset: 502,
@@ -58,6 +58,7 @@ const statusOf: Readonly<Record<UpstreamErrorCode, 400 | 499 | 502 | 503 | 504>>
   upstream_between_bytes_timeout: 504,
   upstream_total_timeout: 504,
   upstream_failed: 502,
+  extension_failed: 500,
   upstream_queue_full: 503,
   upstream_queue_timeout: 503,
   upstream_closed: 503,
@@ -68,7 +69,7 @@ const statusOf: Readonly<Record<UpstreamErrorCode, 400 | 499 | 502 | 503 | 504>>
 /** Why there is no response, or not all of it. The message is safe to show; address and cause are for the log. */
 export class UpstreamError extends Error {
   readonly code: UpstreamErrorCode
-  readonly statusCode: 400 | 499 | 502 | 503 | 504
+  readonly statusCode: 400 | 499 | 500 | 502 | 503 | 504
   readonly target: string | undefined
 
   constructor (code: UpstreamErrorCode, target?: string, cause?: unknown) {

@@ -6,7 +6,7 @@ import { resolveConfig } from '../../src/config/load.ts'
 import { reasons } from '../../src/cache/reasons.ts'
 
 const root = join(import.meta.dirname, '../..')
-const pages = ['README.md', ...readdirSync(join(root, 'docs')).map(name => `docs/${name}`)]
+const pages = ['README.md', 'examples/README.md', ...readdirSync(join(root, 'docs')).map(name => `docs/${name}`)]
 const minimal = { upstreams: { shop: { targets: ['http://127.0.0.1:3000'] } }, routes: [{ name: 'all', upstream: 'shop' }] }
 
 t.test('every configuration in the documentation validates', async t => {

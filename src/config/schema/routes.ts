@@ -3,6 +3,7 @@ import Type from 'typebox'
 import { item, name, optionalDuration, optionalSize, section, texts } from './kinds.ts'
 import { AuthSchema } from './auth.ts'
 import { RouteCacheSchema } from './cache.ts'
+import { RouteExtensionsSchema } from './extensions.ts'
 import { RateLimitSchema } from './rate-limit.ts'
 import { RewriteSchema } from './request.ts'
 import { ResponseSchema } from './response.ts'
@@ -27,6 +28,7 @@ export const RouteSchema = item('A kind of request and what happens to it.', {
   purge: Type.Optional(PurgeSchema),
   rewrite: RewriteSchema,
   response: ResponseSchema,
+  extensions: RouteExtensionsSchema,
   bodyBytes: optionalSize('Request content on this route; above it 413. Default is `server.limits.bodyBytes`.'),
   betweenBytes: optionalDuration('Replaces `timeouts.betweenBytes` of the upstream; 0 for streams that may be silent for long, such as server-sent events.')
 })
