@@ -10,8 +10,10 @@ import { cacheStatusValue, type CacheOutcome } from '../src/cache/status.ts'
 import { linesWithout } from '../src/http/fields.ts'
 import { requestKey } from '../src/proxy/cache-key-of.ts'
 import type { Forwarding } from '../src/proxy/forwarding.ts'
+import type { RouteTransforms } from '../src/transform/route-transforms.ts'
 import { sendError } from './errors.ts'
 import { respond } from './respond.ts'
+import { targetOf } from './transforms.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -47,7 +49,11 @@ export default fp<CachePluginOptions>(async function cache (app, options) {
   app.decorateRequest('cacheOutcome', null)
 
   app.decorate('sendStored', (request: FastifyRequest, reply: FastifyReply, hit: CacheHit): void => {
-    const { entry, range } = hit
+    const { entry } = hit
+    const { transforms } = (request.forwarding as Forwarding).route.filters
+    const send = transforms?.sends === true ? app.respondTransformed : respond
+    // A part of what is transformed as a whole would be one of something else.
+    const range = hit.range !== null && transforms?.sends === true && isPartOfWhole(transforms, request.forwarding as Forwarding, entry) ? null : hit.range
     request.cacheOutcome = hit.outcome
     const packed = entry instanceof PackedEntry ? entry : null
     const before = packed === null ? entry.response.fields['cache-status'] : packed.cacheStatus
@@ -55,15 +61,15 @@ export default fp<CachePluginOptions>(async function cache (app, options) {
 
     if (hit.notModified) {
       const block = packed === null ? null : { stored: packed.text.slice(0, packed.commonLength), withContent: false, bytes: null }
-      return respond(request, reply, { statusCode: 304, get lines () { return entry.notModifiedLines }, ownLines, body: null, ...(block === null ? {} : { block }) })
+      return send(request, reply, { statusCode: 304, get lines () { return entry.notModifiedLines }, ownLines, body: null, ...(block === null ? {} : { block }) })
     }
     if (range !== null) {
-      return respond(request, reply, { statusCode: range.statusCode, lines: linesWithout(entry.lines, range.replaces), ownLines: [...range.lines, ...ownLines], body: range.body })
+      return send(request, reply, { statusCode: range.statusCode, lines: linesWithout(entry.lines, range.replaces), ownLines: [...range.lines, ...ownLines], body: range.body })
     }
     const statusCode = entry.response.statusCode
-    if (packed === null) return respond(request, reply, { statusCode, lines: entry.lines, ownLines, body: entry.body })
+    if (packed === null) return send(request, reply, { statusCode, lines: entry.lines, ownLines, body: entry.body })
     const bytes = packed.bytesApart
-    respond(request, reply, {
+    send(request, reply, {
       statusCode,
       block: { stored: packed.text, withContent: bytes === null, bytes },
       get lines () { return packed.lines },
@@ -84,7 +90,16 @@ export default fp<CachePluginOptions>(async function cache (app, options) {
     app.sendStored(request, reply, lookup)
     if (lookup.revalidate !== null) app.validateInBackground(request, lookup.revalidate)
   })
-}, { name: 'cache', fastify: '5.x', dependencies: ['request-context', 'errors'] })
+}, { name: 'cache', fastify: '5.x', dependencies: ['request-context', 'errors', 'transforms'] })
+
+function isPartOfWhole (transforms: RouteTransforms, forwarding: Forwarding, { response: { fields } }: CacheHit['entry']): boolean {
+  try {
+    return transforms.sendsWhole({ statusCode: 206, fields, target: targetOf(forwarding), forwarding })
+  } catch {
+    // Asked about the whole it fails with a word on why.
+    return true
+  }
+}
 
 export function ageLine ({ age }: Pick<CacheHit, 'age'>): readonly string[] {
   return age === null ? [] : ['age', String(age)]
@@ -112,7 +127,7 @@ function cacheRequest (request: FastifyRequest, forwarding: Forwarding, device: 
     ...requestKey(forwarding, request.headers, device),
     method: request.method,
     fields: request.headers,
-    rules: route.config.cache,
+    rules: route.cacheRules,
     enabled: route.cacheEnabled,
     hasContent: forwarding.hasContent,
     authenticated: route.filters.authenticate !== null,

@@ -67,6 +67,7 @@ export default fp<RequestContextOptions>(async function requestContext (app, opt
       clientAddress: clientOf(raw.socket.remoteAddress ?? '', request.headers, runtime.trust).address,
       identity: null,
       hasContent: hasContent(request),
+      transforming: null,
       lookup: null,
       content: null,
       upstreamStartedAt: 0,

@@ -14,6 +14,7 @@ import rateLimit from '../plugins/rate-limit.ts'
 import requestContext from '../plugins/request-context.ts'
 import requestEnd from '../plugins/request-end.ts'
 import { noteSendHooks } from '../plugins/respond.ts'
+import transforms, { type TransformsOptions } from '../plugins/transforms.ts'
 import rewrite from '../plugins/rewrite.ts'
 import proxyRoutes from '../routes/proxy.ts'
 import { createHttpCache } from './cache/http-cache.ts'
@@ -43,6 +44,8 @@ export interface HoldfastOptions {
   readonly now?: () => number
   /** Tells classes of devices apart that get different responses, such as `phone` and `desktop`; part of the cache key. */
   readonly deviceClass?: (request: FastifyRequest) => string
+  /** Own transformations of content, for routes that name them in `transforms`. */
+  readonly transforms?: TransformsOptions
   /** Carries out what is asked for with the method `PURGE`, in place of this process alone. */
   readonly purge?: HoldfastControl['purge']
   /** Count what Node says of the process among the metrics. */
@@ -87,10 +90,12 @@ export async function holdfast (app: FastifyInstance, options: HoldfastOptions):
   await app.register(loadShedding, { config: config.loadShedding })
   await app.register(rateLimit)
   await app.register(auth)
+  await app.register(transforms, options.transforms ?? {})
 
   const makeFilters = (route: RouteConfig): RouteFilters => ({
     limitRate: route.rateLimit === undefined ? null : app.createRouteRateLimit(route.rateLimit),
-    authenticate: route.auth === undefined ? null : app.createRouteAuthentication(route.auth)
+    authenticate: route.auth === undefined ? null : app.createRouteAuthentication(route.auth),
+    transforms: app.createRouteTransforms(route)
   })
   let runtime: Runtime = createRuntime(config, null, makeFilters, { log: app.log })
   const command = createCacheCommand({ cache: httpCache, current: () => runtime, mount: app.prefix, now })
@@ -104,6 +109,7 @@ export async function holdfast (app: FastifyInstance, options: HoldfastOptions):
     },
     build: (next, previous) => createRuntime(next, previous, makeFilters, { log: app.log }),
     snapshots,
+    transforms: app.transformStatistics,
     log: app.log
   })
   app.decorate('holdfast', control)

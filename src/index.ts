@@ -17,8 +17,10 @@ export { decideStoring, type StorableExchange, type StoringDecision } from './ca
 export { decideReuse, type ReuseDecision } from './cache/reuse.ts'
 export { normaliseTarget, type RequestTarget, type TargetDecision } from './http/target.ts'
 export type { Forwarding } from './proxy/forwarding.ts'
+export { TransformError, type RequestHead, type RequestTransform, type ResponseHead, type ResponseTransform, type TransformTarget } from './transform/transform.ts'
 // One type from each file that augments Fastify, which carries the augmentation into the published declarations.
 export type { CachePluginOptions } from '../plugins/cache.ts'
 export type { RequestContextOptions } from '../plugins/request-context.ts'
 export type { ErrorsOptions } from '../plugins/errors.ts'
 export type { MetricsOptions } from '../plugins/metrics.ts'
+export type { TransformsOptions } from '../plugins/transforms.ts'

@@ -39,7 +39,7 @@ function describeCache (config: Config, { cache }: RouteConfig): string {
 }
 
 /** In the order in which they act. */
-function describeFilters ({ rateLimit, auth, rewrite, response }: RouteConfig): string {
+function describeFilters ({ rateLimit, auth, rewrite, response, transforms }: RouteConfig): string {
   const filters: string[] = []
   if (rateLimit !== undefined) filters.push(`rate-limit ${rateLimit.max}/${formatDuration(rateLimit.window)}`)
   if (auth?.apiKeys !== undefined) filters.push('api-key')
@@ -48,6 +48,8 @@ function describeFilters ({ rateLimit, auth, rewrite, response }: RouteConfig): 
   if (rewrite.addPrefix !== undefined) filters.push(`add ${rewrite.addPrefix}`)
   if (changesFields(rewrite)) filters.push('request-fields')
   if (changesFields(response)) filters.push('response-fields')
+  for (const name of transforms) filters.push(`transform ${name}`)
+  if (response.compression.enabled) filters.push(`compress ${response.compression.codings.join('/')}`)
   return filters.length === 0 ? '-' : filters.join(', ')
 }
 

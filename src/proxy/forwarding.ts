@@ -4,6 +4,7 @@ import type { RequestTarget } from '../http/target.ts'
 import type { CacheLookup } from '../cache/http-cache.ts'
 import type { Identity } from './identity.ts'
 import type { ProxyRoute } from './proxy-route.ts'
+import type { TransformChoice } from '../transform/route-transforms.ts'
 import type { Runtime } from './runtime.ts'
 
 export interface Forwarding {
@@ -26,6 +27,8 @@ export interface Forwarding {
   identity: Identity | null
   /** The request has content, which goes upstream unread. */
   readonly hasContent: boolean
+  /** What the route's transformations make of this request; null where it has none. */
+  transforming: TransformChoice | null
   /** What the cache said; null until it was asked. */
   lookup: CacheLookup | null
   /** Request content after it was taken over for the upstream; null before, or when there is none. */

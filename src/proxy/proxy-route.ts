@@ -2,7 +2,8 @@
 import { createHash } from 'node:crypto'
 import type { onRequestHookHandler } from 'fastify'
 import { createTrust, type Trust } from '../forward/forwarded.ts'
-import type { Config, RouteConfig } from '../config/schema.ts'
+import type { Config, RouteCacheConfig, RouteConfig } from '../config/schema.ts'
+import type { RouteTransforms } from '../transform/route-transforms.ts'
 import type { Upstream } from '../upstream/exchange.ts'
 
 export interface ProxyRoute {
@@ -12,6 +13,7 @@ export interface ProxyRoute {
   /** Fingerprint of all that decides what is stored; what was stored under another one is not reused. */
   readonly cacheScope: string
   readonly cacheEnabled: boolean
+  readonly cacheRules: RouteCacheConfig
   /** Bound on request content, in bytes. */
   readonly maxBodyBytes: number
   /** Bound on the content of one stored response, in bytes. */
@@ -22,9 +24,9 @@ export interface ProxyRoute {
 }
 
 /** Same route name and same rules: same scope, so stored responses survive a reload that changes something else. */
-export function cacheScopeOf (route: RouteConfig): string {
+export function cacheScopeOf (route: RouteConfig, transforms: RouteTransforms | null): string {
   // A quota does not change what is stored.
-  const rules = JSON.stringify([route.name, route.upstream, { ...route.cache, quota: undefined }, route.rewrite, route.response, route.auth !== undefined])
+  const rules = JSON.stringify([route.name, route.upstream, { ...route.cache, quota: undefined }, route.rewrite, route.response, route.auth !== undefined, transforms?.fingerprint])
   return `${route.name}.${createHash('sha256').update(rules).digest('base64url').slice(0, 8)}`
 }
 
@@ -32,11 +34,13 @@ export function cacheScopeOf (route: RouteConfig): string {
 export interface RouteFilters {
   readonly limitRate: onRequestHookHandler | null
   readonly authenticate: onRequestHookHandler | null
+  /** What is done to content. */
+  readonly transforms: RouteTransforms | null
 }
 
 /** The settings that filters are made from: as long as they are the same, so are the filters, with their counters. */
-export function filterSettings ({ rateLimit, auth }: RouteConfig): object {
-  return { rateLimit, auth }
+export function filterSettings ({ name, rateLimit, auth, response, transforms }: RouteConfig): object {
+  return { name, rateLimit, auth, compression: response.compression, transforms }
 }
 
 export function createProxyRoute (route: RouteConfig, config: Config, upstream: Upstream, filters: RouteFilters): ProxyRoute {
@@ -44,8 +48,10 @@ export function createProxyRoute (route: RouteConfig, config: Config, upstream: 
     name: route.name,
     config: route,
     upstream,
-    cacheScope: cacheScopeOf(route),
+    cacheScope: cacheScopeOf(route, filters.transforms),
     cacheEnabled: config.cache.enabled && route.cache.enabled,
+    // A part is of no use where the whole may be transformed for each client.
+    cacheRules: filters.transforms?.sends === true ? { ...route.cache, partial: false } : route.cache,
     maxBodyBytes: route.bodyBytes ?? config.server.limits.bodyBytes,
     maxStoredBytes: Math.min(route.cache.maxResponseBytes ?? config.cache.maxResponseBytes, config.cache.maxResponseBytes),
     filters,

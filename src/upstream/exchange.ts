@@ -45,8 +45,10 @@ export type UpstreamErrorCode =
   | 'upstream_connect_timeout' | 'upstream_first_byte_timeout' | 'upstream_between_bytes_timeout' | 'upstream_total_timeout'
   | 'upstream_failed'
   | 'upstream_queue_full' | 'upstream_queue_timeout' | 'upstream_closed' | 'client_body_failed' | 'cancelled'
+  // What came could not be made into what clients get.
+  | 'transform_failed' | 'transform_too_large' | 'transform_busy'
 
-const statusOf: Readonly<Record<UpstreamErrorCode, 400 | 499 | 502 | 503 | 504>> = {
+const statusOf: Readonly<Record<UpstreamErrorCode, 400 | 499 | 500 | 502 | 503 | 504>> = {
   upstream_unreachable: 502,
   upstream_tls: 502,
   upstream_reset: 502,
@@ -60,13 +62,16 @@ const statusOf: Readonly<Record<UpstreamErrorCode, 400 | 499 | 502 | 503 | 504>>
   upstream_queue_timeout: 503,
   upstream_closed: 503,
   client_body_failed: 400,
-  cancelled: 499
+  cancelled: 499,
+  transform_failed: 500,
+  transform_too_large: 502,
+  transform_busy: 503
 }
 
 /** Why there is no response, or not all of it. The message is safe to show; address and cause are for the log. */
 export class UpstreamError extends Error {
   readonly code: UpstreamErrorCode
-  readonly statusCode: 400 | 499 | 502 | 503 | 504
+  readonly statusCode: 400 | 499 | 500 | 502 | 503 | 504
   readonly target: string | undefined
 
   constructor (code: UpstreamErrorCode, target?: string, cause?: unknown) {
