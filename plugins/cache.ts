@@ -12,8 +12,10 @@ import { linesWithout } from '../src/http/fields.ts'
 import { requestKey } from '../src/proxy/cache-key-of.ts'
 import type { Forwarding } from '../src/proxy/forwarding.ts'
 import { blockOf } from '../src/proxy/stored-block.ts'
+import type { RouteTransforms } from '../src/transform/route-transforms.ts'
 import { sendError } from './errors.ts'
 import { respond } from './respond.ts'
+import { targetOf } from './transforms.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -49,7 +51,11 @@ export default fp<CachePluginOptions>(async function cache (app, options) {
   app.decorateRequest('cacheOutcome', null)
 
   app.decorate('sendStored', (request: FastifyRequest, reply: FastifyReply, hit: CacheHit): void => {
-    const { entry, range } = hit
+    const { entry } = hit
+    const { transforms } = (request.forwarding as Forwarding).route.filters
+    const send = transforms?.sends === true ? app.respondTransformed : respond
+    // A part of what is transformed as a whole would be one of something else.
+    const range = hit.range !== null && transforms?.sends === true && isPartOfWhole(transforms, request.forwarding as Forwarding, entry) ? null : hit.range
     request.cacheOutcome = hit.outcome
     const packed = entry instanceof PackedEntry ? entry : null
     const before = packed === null ? entry.response.fields['cache-status'] : packed.cacheStatus
@@ -58,12 +64,12 @@ export default fp<CachePluginOptions>(async function cache (app, options) {
     const block = blockOf(hit)
     const whole = block === null ? {} : { block }
     if (hit.notModified) {
-      return respond(request, reply, { statusCode: 304, from: entry.response, get lines () { return entry.notModifiedLines }, ownLines, body: null, ...whole })
+      return send(request, reply, { statusCode: 304, from: entry.response, get lines () { return entry.notModifiedLines }, ownLines, body: null, ...whole })
     }
     if (range !== null) {
-      return respond(request, reply, { statusCode: range.statusCode, from: entry.response, get lines () { return [...linesWithout(entry.lines, range.replaces), ...range.lines] }, ownLines, body: range.body, ...whole })
+      return send(request, reply, { statusCode: range.statusCode, from: entry.response, get lines () { return [...linesWithout(entry.lines, range.replaces), ...range.lines] }, ownLines, body: range.body, ...whole })
     }
-    respond(request, reply, { statusCode: entry.response.statusCode, from: entry.response, get lines () { return entry.lines }, ownLines, get body () { return entry.body }, ...whole })
+    send(request, reply, { statusCode: entry.response.statusCode, from: entry.response, get lines () { return entry.lines }, ownLines, get body () { return entry.body }, ...whole })
   })
 
   app.decorate('answerFromCache', (request: FastifyRequest, reply: FastifyReply, done: () => void): void => {
@@ -80,7 +86,16 @@ export default fp<CachePluginOptions>(async function cache (app, options) {
     app.sendStored(request, reply, lookup)
     if (lookup.revalidate !== null) app.validateInBackground(request, lookup.revalidate)
   })
-}, { name: 'cache', fastify: '5.x', dependencies: ['request-context', 'errors'] })
+}, { name: 'cache', fastify: '5.x', dependencies: ['request-context', 'errors', 'transforms'] })
+
+function isPartOfWhole (transforms: RouteTransforms, forwarding: Forwarding, { response: { fields } }: CacheHit['entry']): boolean {
+  try {
+    return transforms.sendsWhole({ statusCode: 206, fields, target: targetOf(forwarding), forwarding })
+  } catch {
+    // Asked about the whole it fails with a word on why.
+    return true
+  }
+}
 
 export function ageLine ({ age }: Pick<CacheHit, 'age'>): readonly string[] {
   return age === null ? [] : ['age', String(age)]
@@ -109,7 +124,7 @@ function cacheRequest (request: FastifyRequest, forwarding: Forwarding, device: 
     ...requestKey(forwarding, fields, device),
     method: request.method,
     fields,
-    rules: route.config.cache,
+    rules: route.cacheRules,
     enabled: route.cacheEnabled,
     hasContent: forwarding.hasContent,
     authenticated: route.filters.authenticate !== null,

@@ -77,7 +77,7 @@ export default fp<ExtensionsOptions>(async function extensionsPlugin (app, { ext
   current = null
   if (isOwn) app.addHook = addHook
   else delete (app as { addHook?: unknown }).addHook
-}, { name: 'extensions', fastify: '5.x', dependencies: ['errors', 'request-context', 'request-end', 'metrics'] })
+}, { name: 'extensions', fastify: '5.x', dependencies: ['errors', 'request-context', 'request-end'] })
 
 /** A plugin may be asynchronous, call back, or do neither. */
 async function register (app: FastifyInstance, { plugin, options }: LoadedExtension): Promise<void> {

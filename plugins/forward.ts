@@ -20,14 +20,17 @@ import { fieldValue, linesWithout, type FieldMap } from '../src/http/fields.ts'
 import { limitContent, ContentTooLarge } from '../src/proxy/limit-content.ts'
 import type { Forwarding } from '../src/proxy/forwarding.ts'
 import { cacheKeyOf } from '../src/proxy/cache-key-of.ts'
-import { startFetch, type Audience, type FetchRequest } from '../src/proxy/fetch.ts'
+import { startFetch, type Audience, type FetchRequest, type FetchTransforms } from '../src/proxy/fetch.ts'
 import { discard } from '../src/proxy/discard.ts'
 import { templateInput } from '../src/proxy/template-input.ts'
+import type { RouteTransforms, TransformChoice } from '../src/transform/route-transforms.ts'
+import { TransformError } from '../src/transform/transform.ts'
 import { createReplyFromDispatcher } from '../src/upstream/reply-from-dispatcher.ts'
 import { exchangeKey, UpstreamError, type Exchange, type FetchCallback } from '../src/upstream/exchange.ts'
 import { ageLine } from './cache.ts'
 import { sendError } from './errors.ts'
-import { isOver, respond } from './respond.ts'
+import { isOver, respond, type OutgoingResponse } from './respond.ts'
+import { targetOf } from './transforms.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -140,7 +143,12 @@ export default fp<ForwardOptions>(async function forward (app, options) {
     if (wantsContent && reader === null) return goAlone(request, reply, lookup)
     const { statusCode, lines, cacheStatus, outcome } = answer
     request.cacheOutcome = outcome
-    respond(request, reply, { statusCode, lines, from: head.response, ownLines: [...ageLine(answer), 'cache-status', cacheStatusValue(cacheStatus, identifier, outcome)], body: reader })
+    send(request, reply, { statusCode, lines, from: head.response, ownLines: [...ageLine(answer), 'cache-status', cacheStatusValue(cacheStatus, identifier, outcome)], body: reader })
+  }
+
+  function send (request: FastifyRequest, reply: FastifyReply, response: OutgoingResponse): void {
+    if (request.forwarding?.route.filters.transforms?.sends === true) app.respondTransformed(request, reply, response)
+    else respond(request, reply, response)
   }
 
   function goAlone (request: FastifyRequest, reply: FastifyReply, lookup: CacheForward): void {
@@ -164,7 +172,7 @@ export default fp<ForwardOptions>(async function forward (app, options) {
       },
       passed ({ statusCode, lines, cacheStatus, outcome, body }) {
         request.cacheOutcome = outcome
-        respond(request, reply, { statusCode, lines: linesWithout(lines, cache.hiddenFields), ownLines: ['cache-status', cacheStatusValue(cacheStatus, identifier, outcome)], body })
+        send(request, reply, { statusCode, lines: linesWithout(lines, cache.hiddenFields), ownLines: ['cache-status', cacheStatusValue(cacheStatus, identifier, outcome)], body })
       },
       failed (error) {
         ended()
@@ -214,6 +222,7 @@ export default fp<ForwardOptions>(async function forward (app, options) {
     const { flightKey } = lookup
     if (flightKey === null || flights.find(flightKey) !== null || app.isOverloaded()) return
     const log = (code: string, cause?: unknown): void => {
+      if (cause instanceof TransformError) app.noteTransformError(request, cause)
       request.log.warn({ reqId: request.id, upstream: forwarding.upstreamName, code, cause: describe(cause) }, 'background validation failed')
     }
     startFetch({ cache, flights, now }, {
@@ -240,7 +249,9 @@ export default fp<ForwardOptions>(async function forward (app, options) {
   /** What is the same with and without a client. */
   function fetchOf (request: FastifyRequest, forwarding: Forwarding, lookup: CacheForward): Omit<FetchRequest, 'audience' | 'dispatch' | 'background'> {
     const { route, target } = forwarding
+    const { transforms } = route.filters
     const { method, fields } = lookup.request
+    const acceptEncoding = transforms?.acceptEncoding ?? null
     const peer = request.raw.socket.remoteAddress ?? ''
     return {
       method,
@@ -262,9 +273,10 @@ export default fp<ForwardOptions>(async function forward (app, options) {
       },
       locatesTarget: received => locatesTarget(forwarding, received),
       invalidate: received => { invalidate(forwarding, received) },
-      prepare (conditional) {
+      transforms: transforms === null ? null : fetchTransforms(transforms, forwarding),
+      prepare (conditional, whole) {
         const built = buildRequestFields({
-          fields,
+          fields: acceptEncoding === null ? fields : { ...fields, 'accept-encoding': acceptEncoding },
           target,
           httpVersion: request.raw.httpVersion,
           peer,
@@ -276,6 +288,11 @@ export default fp<ForwardOptions>(async function forward (app, options) {
           conditional
         })
         route.requestRules.finish(built, () => templateInput(request, forwarding))
+        transforms?.askOrigin(built)
+        if (whole) {
+          delete built['range']
+          delete built['if-range']
+        }
         const forwards = decideMaxForwards(method, fields)
         if (typeof forwards === 'object') built['max-forwards'] = String(forwards.next)
         return { upstream: route.upstream, method, path: forwarding.path + forwarding.query, fields: built, clientAuthority: target.authority, body: forwarding.content, ...hostRule(route.config.rewrite.host), ...betweenBytes(route.config.betweenBytes) }
@@ -283,10 +300,25 @@ export default fp<ForwardOptions>(async function forward (app, options) {
     }
   }
 
+  function fetchTransforms (transforms: RouteTransforms, forwarding: Forwarding): FetchTransforms {
+    const { storing } = forwarding.transforming as TransformChoice
+    const target = targetOf(forwarding)
+    return {
+      confirm: (fields, { validating, stored, request }) => { transforms.confirm(fields, { validating, stored, clientTags: fieldValue(request.fields, 'if-none-match') }) },
+      mustBeWhole: (statusCode, fields) => transforms.mustBeWhole({ statusCode, fields, target, forwarding }),
+      apply: (statusCode, fields, body, done) => { transforms.apply(storing, { statusCode, fields, target, forwarding: null }, body, done) }
+    }
+  }
+
   /** There is no response from the upstream. */
   function failed (request: FastifyRequest, reply: FastifyReply, cause: UpstreamError): void {
     const forwarding = request.forwarding as Forwarding
     if (cause.code === 'cancelled') return cancelled(request, reply)
+    const broken = cause.cause instanceof TransformError ? cause.cause : forwarding.content?.errored
+    if (broken instanceof TransformError) {
+      app.noteTransformError(request, broken)
+      return sendUpstreamError(request, reply, cause.code === broken.code ? cause : new UpstreamError(broken.code, cause.target, broken))
+    }
     if (cause.cause instanceof ContentTooLarge || forwarding.content?.errored instanceof ContentTooLarge) return sendError(request, reply, 413, 'payload_too_large')
     if (cause.cause instanceof ExtensionFailure) {
       noteExtensionFailure(request, cause.cause)
@@ -300,6 +332,7 @@ export default fp<ForwardOptions>(async function forward (app, options) {
     const forwarding = request.forwarding as Forwarding
     forwarding.errorCode = error.code
     request.errorCode = error.code
+    if (error.cause instanceof TransformError) return app.noteTransformError(request, error.cause)
     request.log.warn({ reqId: request.id, upstream: forwarding.upstreamName, target: error.target, code: error.code, cause: describe(error.cause) }, 'upstream response cut short')
   }
 

@@ -100,6 +100,14 @@ export default fp<MetricsOptions>(async function metrics (app, options) {
   counter('holdfast_extension_failures_total', 'Requests in which an own filter failed, by extension, phase and code.', ['extension', 'phase', 'code'], add => {
     for (const { extension, phase, code, count } of options.extensionFailures()) add({ extension, phase, code }, count)
   })
+  counter('holdfast_compressed_responses_total', 'Responses compressed, by coding.', ['coding'], add => {
+    for (const [coding, count] of Object.entries(options.stats().transforms.compression.compressed)) add({ coding }, count)
+  })
+  counter('holdfast_uncompressed_responses_total', 'Responses that passed uncompressed because too many were being compressed.', [], add => { add({}, options.stats().transforms.compression.skipped) })
+  counter('holdfast_transform_failures_total', 'Own transformations that failed, by name and code.', ['transform', 'code'], add => {
+    for (const { transform, code, count } of options.stats().transforms.failures) add({ transform, code }, count)
+  })
+  gauge('holdfast_compressing_responses', 'Responses that are being compressed.', () => options.stats().transforms.compression.running)
   counter('holdfast_upstream_requests_total', 'Exchanges begun with an upstream.', ['upstream'], add => {
     for (const [upstream, stats] of Object.entries(options.stats().upstreams)) add({ upstream }, stats.requests)
   })

@@ -72,6 +72,7 @@ export default fp<RequestContextOptions>(async function requestContext (app, opt
       ownFields: null,
       keyParts: null,
       bypassCache: false,
+      transforming: null,
       lookup: null,
       content: null,
       upstreamStartedAt: 0,

@@ -31,6 +31,7 @@ export default async function proxyRoutes (app: FastifyInstance): Promise<void> 
         ownFilters('preHandler'), // the last word on target, fields and key
         app.answerPurge,         // a PURGE from who may ends here
         app.rewriteRequest,      // fixes the upstream target, hence the cache key
+        app.prepareTransforms,   // fixes the coding and the request's content, as cache and upstream see them
         app.answerFromCache      // sends the reply on a hit: the story ends here
       ],
       handler: app.forward       // miss or validation: ask upstream, record the answer while it streams to the client
@@ -39,7 +40,7 @@ export default async function proxyRoutes (app: FastifyInstance): Promise<void> 
 }
 
 /** Runs the filter that the request's route has in this place, if it has one. */
-function filter (name: Exclude<keyof RouteFilters, 'own'>): onRequestHookHandler {
+function filter (name: Exclude<keyof RouteFilters, 'own' | 'transforms'>): onRequestHookHandler {
   return function runFilter (request, reply, done) {
     const act = request.forwarding?.route.filters[name] ?? null
     if (act === null) done()

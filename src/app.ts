@@ -15,6 +15,7 @@ import rateLimit from '../plugins/rate-limit.ts'
 import requestContext from '../plugins/request-context.ts'
 import requestEnd from '../plugins/request-end.ts'
 import { noteSendHooks } from '../plugins/respond.ts'
+import transforms, { type TransformsOptions } from '../plugins/transforms.ts'
 import rewrite from '../plugins/rewrite.ts'
 import proxyRoutes from '../routes/proxy.ts'
 import { createHttpCache, type HttpCache } from './cache/http-cache.ts'
@@ -50,6 +51,8 @@ export interface HoldfastOptions {
   readonly now?: () => number
   /** Tells classes of devices apart that get different responses, such as `phone` and `desktop`; part of the cache key. */
   readonly deviceClass?: (request: FastifyRequest) => string
+  /** Own transformations of content, for routes that name them in `transforms`. */
+  readonly transforms?: TransformsOptions
   /** Carries out what is asked for with the method `PURGE`, in place of this process alone. */
   readonly purge?: HoldfastControl['purge']
   /** Filters of the application's own, after those that the configuration names; each a Fastify plugin that may call `addFilter`. */
@@ -108,7 +111,10 @@ export async function holdfast (app: FastifyInstance, options: HoldfastOptions):
   await app.register(loadShedding, { config: config.loadShedding })
   await app.register(rateLimit)
   await app.register(auth)
+  await app.register(transforms, options.transforms ?? {})
 
+  /** Made when all plugins are there: own filters and transformations are known by then. */
+  let runtime: Runtime
   const makeFilters = (route: RouteConfig, index: number): RouteFilters => {
     const problems: ConfigProblem[] = []
     const used = extensionsOf(route, index, extensions, problem => { problems.push(problem) })
@@ -116,10 +122,10 @@ export async function holdfast (app: FastifyInstance, options: HoldfastOptions):
     return {
       limitRate: route.rateLimit === undefined ? null : app.createRouteRateLimit(route.rateLimit),
       authenticate: route.auth === undefined ? null : app.createRouteAuthentication(route.auth),
+      transforms: app.createRouteTransforms(route),
       own: used.length === 0 ? null : createOwnFilters(filterRegistry, used)
     }
   }
-  let runtime: Runtime = createRuntime(config, null, makeFilters, { log: app.log })
   const command = createCacheCommand({ cache: httpCache, current: () => runtime, mount: app.prefix, now })
   const control = createControl({
     cache: httpCache,
@@ -132,6 +138,7 @@ export async function holdfast (app: FastifyInstance, options: HoldfastOptions):
     build: (next, previous) => createRuntime(next, previous, makeFilters, { log: app.log }),
     filters: filterRegistry,
     snapshots,
+    transforms: app.transformStatistics,
     log: app.log
   })
   app.decorate('holdfast', control)
@@ -142,9 +149,10 @@ export async function holdfast (app: FastifyInstance, options: HoldfastOptions):
   await app.register(rewrite)
   await app.register(cache, { cache: httpCache, identifier: config.cache.name, now, ...(options.deviceClass === undefined ? {} : { deviceClass: options.deviceClass }) })
   await app.register(forward, { cache: httpCache, identifier: config.cache.name, pseudonym: createPseudonym(config.cache.name), now })
+  await app.register(extensionsPlugin, { extensions, registry: filterRegistry })
+  runtime = createRuntime(config, null, makeFilters, { log: app.log })
   await app.register(metrics, { stats: control.stats, processMetrics: options.processMetrics ?? false, extensionFailures: filterRegistry.failures })
   if (config.log.access) await app.register(accessLog)
-  await app.register(extensionsPlugin, { extensions, registry: filterRegistry })
   options.onControl?.(control, app.proxyMetrics, { cache: httpCache, runtime: () => runtime, tallies: app.requestTallies, now, hasOwnHooks: () => filterRegistry.hooks().length > 0 })
 
   app.addHook('onReady', done => {

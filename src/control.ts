@@ -5,6 +5,7 @@ import type { PurgeOptions } from './cache/purging.ts'
 import type { Config } from './config/schema.ts'
 import type { RouteChain } from './proxy/chain.ts'
 import type { SnapshotStatistics } from './snapshot/snapshots.ts'
+import type { TransformStatistics } from './transform/statistics.ts'
 import type { UpstreamStatistics } from './upstream/exchange.ts'
 
 export interface HoldfastControl {
@@ -34,6 +35,7 @@ export interface HoldfastControl {
     /** Absent where no snapshot is kept. */
     readonly snapshot?: SnapshotStatistics
     readonly upstreams: Readonly<Record<string, UpstreamStatistics>>
+    readonly transforms: TransformStatistics
   }
 }
 

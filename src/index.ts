@@ -23,9 +23,11 @@ export type { FilterContext } from './proxy/filter-context.ts'
 export type {
   EndFilter, Extension, ExtensionPlugin, FilterEnd, FilterOptions, FilterPhase, RequestFilter, ResponseHead, SendingFilter, StoringContext, StoringFilter
 } from './extensions/extension.ts'
+export { TransformError, type RequestHead as TransformRequestHead, type RequestTransform, type ResponseHead as TransformResponseHead, type ResponseTransform, type TransformTarget } from './transform/transform.ts'
 // One type from each file that augments Fastify, which carries the augmentation into the published declarations.
 export type { CachePluginOptions } from '../plugins/cache.ts'
 export type { RequestContextOptions } from '../plugins/request-context.ts'
 export type { ErrorsOptions } from '../plugins/errors.ts'
 export type { AddFilter, ExtensionsOptions } from '../plugins/extensions.ts'
 export type { MetricsOptions } from '../plugins/metrics.ts'
+export type { TransformsOptions } from '../plugins/transforms.ts'

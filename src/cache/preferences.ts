@@ -51,6 +51,18 @@ export function preferredChoices (value: string): readonly string[] {
   return best === 0 ? [] : choices.filter(({ weight }) => weight === best).map(({ name }) => name)
 }
 
+/** The weight of each choice, by its name in lower case; null where the value is not well-formed or names one with different weights. */
+export function weightsOf (value: string): ReadonlyMap<string, number> | null {
+  const choices = parseChoices(value)
+  if (choices === null) return null
+  const weights = new Map<string, number>()
+  for (const { name, weight } of choices) {
+    if ((weights.get(name) ?? weight) !== weight) return null
+    weights.set(name, weight)
+  }
+  return weights
+}
+
 /** Whether a choice is named, with a weight above 0. */
 export function accepts (value: string, choice: string): boolean {
   return (parseChoices(value) ?? []).some(({ name, weight }) => name === choice && weight > 0)

@@ -39,7 +39,7 @@ function describeCache (config: Config, { cache }: RouteConfig): string {
 }
 
 /** In the order in which they act; own filters, as the route names them. */
-function describeFilters ({ rateLimit, auth, rewrite, response, extensions }: RouteConfig): string {
+function describeFilters ({ rateLimit, auth, rewrite, response, extensions, transforms }: RouteConfig): string {
   const filters: string[] = []
   if (rewrite.methodOverride !== undefined) filters.push('method-override')
   filters.push(...Object.keys(extensions).filter(name => extensions[name] !== false))
@@ -55,6 +55,8 @@ function describeFilters ({ rateLimit, auth, rewrite, response, extensions }: Ro
   if (isUsed(response.cookies.domains) || isUsed(response.cookies.paths) || isUsed(response.cookies.rules)) filters.push('cookies')
   if (response.security !== undefined) filters.push(`security ${response.security.preset}`)
   if ([response.setFields, response.removeFields, response.rules].some(isUsed)) filters.push('response-fields')
+  for (const name of transforms) filters.push(`transform ${name}`)
+  if (response.compression.enabled) filters.push(`compress ${response.compression.codings.join('/')}`)
   if (isUsed(response.errorPages)) filters.push('error-pages')
   return filters.length === 0 ? '-' : filters.join(', ')
 }

@@ -1,6 +1,7 @@
 /** Rules about routes: what they match, where they lead, and what they change on the way. */
 import { METHODS } from 'node:http'
 import { parseHostPattern, parsePathPattern } from '../routing/pattern.ts'
+import { checkCompression } from './compression-checks.ts'
 import { checkNetworks } from './listener-checks.ts'
 import { spellingFault } from './path-spelling.ts'
 import { didYouMean, nearest } from './problems.ts'
@@ -30,6 +31,7 @@ export function checkRoutes ({ routes, upstreams, cache, server }: ConfigParts, 
     }
     if (route.purge !== undefined) checkNetworks(route.purge.allow, `${place}/purge/allow`, report)
     checkResponse(route, place, report)
+    checkCompression(route.response.compression, `${place}/response/compression`, report)
     if (cache !== null && (route.cache.maxResponseBytes ?? 0) > cache.maxBytes) {
       report({ path: `${place}/cache/maxResponseBytes`, rule: 'fits-cache', message: 'must not be more than cache.maxBytes: such a response could never be stored' })
     }

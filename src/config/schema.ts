@@ -13,6 +13,7 @@ import { ExtensionsSchema } from './schema/extensions.ts'
 import { AdminSchema, LoadSheddingSchema, LogSchema, ServerSchema, type LimitsSchema, type TlsSchema } from './schema/listeners.ts'
 import type { RateLimitSchema } from './schema/rate-limit.ts'
 import type { RewriteSchema } from './schema/request.ts'
+import type { CompressionSchema } from './schema/compression.ts'
 import type { ResponseSchema } from './schema/response.ts'
 import { RouteSchema, type MatchSchema, type PurgeSchema } from './schema/routes.ts'
 import { UpstreamSchema } from './schema/upstreams.ts'
@@ -51,3 +52,4 @@ export type AuthConfig = StaticDecode<typeof AuthSchema>
 export type PurgeConfig = StaticDecode<typeof PurgeSchema>
 export type RewriteConfig = StaticDecode<typeof RewriteSchema>
 export type ResponseConfig = StaticDecode<typeof ResponseSchema>
+export type CompressionConfig = StaticDecode<typeof CompressionSchema>

@@ -18,16 +18,19 @@ export interface RouteChain {
   readonly links: readonly ChainLink[]
 }
 
-interface BuiltIn extends ChainLink { readonly applies: (route: RouteConfig) => boolean }
+interface BuiltIn extends ChainLink { readonly applies: (config: RouteConfig, route: ProxyRoute) => boolean }
 
 const always = (): boolean => true
-const changes = ({ setFields, removeFields }: { readonly setFields: object, readonly removeFields: readonly string[] }): boolean => Object.keys(setFields).length > 0 || removeFields.length > 0
+const changesResponses = ({ response: { setFields, removeFields, rules, security, cookies } }: RouteConfig): boolean =>
+  security !== undefined || [setFields, removeFields, rules, cookies.domains, cookies.paths, cookies.rules].some(option => Object.keys(option).length > 0)
+const transforms = ({ transforms, response }: RouteConfig): boolean => transforms.length > 0 || response.compression.enabled
 
 /** In the order of `src/app.ts` and `routes/proxy.ts`. `own`: where filters of extensions come. */
 const order: ReadonlyArray<BuiltIn | { readonly phase: string, readonly own: 'hooks' | 'filters' }> = [
   { phase: 'onRequest', filter: 'message-checks', file: 'plugins/message-checks.ts', applies: always },
   { phase: 'onRequest', filter: 'request-context', file: 'plugins/request-context.ts', applies: always },
   { phase: 'onRequest', own: 'hooks' },
+  { phase: 'onRequest', filter: 'method-override', file: 'plugins/rewrite.ts', applies: ({ rewrite }) => rewrite.methodOverride !== undefined },
   { phase: 'onRequest', own: 'filters' },
   { phase: 'onRequest', filter: 'rate-limit', file: 'plugins/rate-limit.ts', applies: route => route.rateLimit !== undefined },
   { phase: 'onRequest', filter: 'auth', file: 'plugins/auth.ts', applies: route => route.auth !== undefined },
@@ -35,13 +38,18 @@ const order: ReadonlyArray<BuiltIn | { readonly phase: string, readonly own: 'ho
   { phase: 'preHandler', own: 'filters' },
   { phase: 'preHandler', filter: 'purge', file: 'plugins/purge.ts', applies: route => route.purge !== undefined },
   { phase: 'preHandler', filter: 'rewrite', file: 'plugins/rewrite.ts', applies: always },
+  { phase: 'preHandler', filter: 'transforms', file: 'plugins/transforms.ts', applies: transforms },
   { phase: 'preHandler', filter: 'cache', file: 'plugins/cache.ts', applies: always },
   { phase: 'handler', filter: 'forward', file: 'plugins/forward.ts', applies: always },
-  { phase: 'beforeStoring', filter: 'response-fields', file: 'src/forward/response-fields.ts', applies: route => changes(route.response) },
+  { phase: 'beforeStoring', filter: 'response-fields', file: 'src/forward/response-fields.ts', applies: changesResponses },
   { phase: 'beforeStoring', own: 'filters' },
+  { phase: 'beforeStoring', filter: 'transforms', file: 'src/proxy/fetch.ts', applies: transforms },
+  { phase: 'beforeSending', filter: 'transforms', file: 'plugins/transforms.ts', applies: ({ transforms }) => transforms.length > 0 },
+  { phase: 'beforeSending', filter: 'error-pages', file: 'plugins/finish.ts', applies: ({ response }) => response.errorPages.length > 0 },
+  { phase: 'beforeSending', filter: 'response-rules', file: 'plugins/finish.ts', applies: (_config, { responseRules }) => responseRules.sending !== null },
   { phase: 'beforeSending', own: 'filters' },
-  { phase: 'onEnd', filter: 'metrics', file: 'plugins/metrics.ts', applies: always },
-  { phase: 'onEnd', own: 'filters' }
+  { phase: 'onEnd', own: 'filters' },
+  { phase: 'onEnd', filter: 'metrics', file: 'plugins/metrics.ts', applies: always }
 ]
 
 /** The chain of each route, with what its extensions have added. */
@@ -49,11 +57,12 @@ export function chainsOf (routes: readonly ProxyRoute[], registry: FilterRegistr
   const placed = new Set<string>(order.flatMap(part => 'own' in part && part.own === 'hooks' ? [part.phase] : []))
   const otherHooks = registry.hooks().filter(({ hook }) => !placed.has(hook)).map(({ extension, hook }) => linkOf(extension, hook, `${extension.name} (every route)`))
 
-  return routes.map(({ name, config, filters }) => {
+  return routes.map(route => {
+    const { name, config, filters } = route
     const used = filters.own?.used ?? []
     const links = order.flatMap((part): ChainLink[] => {
       const { phase } = part
-      if (!('own' in part)) return part.applies(config) ? [{ phase, filter: part.filter, file: part.file }] : []
+      if (!('own' in part)) return part.applies(config, route) ? [{ phase, filter: part.filter, file: part.file }] : []
       if (part.own === 'hooks') return registry.hooks().filter(({ hook }) => hook === phase).map(({ extension }) => linkOf(extension, phase, `${extension.name} (every route)`))
       const own = filterPhases.find(known => known === phase)
       return own === undefined ? [] : used.flatMap(({ extension }) => registry.of(extension, own).map(() => linkOf(extension, phase, extension.name)))

@@ -5,6 +5,7 @@ import type { HoldfastControl } from '../control.ts'
 import type { Snapshots } from '../snapshot/snapshots.ts'
 import type { FilterRegistry } from '../extensions/registry.ts'
 import { chainsOf } from './chain.ts'
+import type { TransformStatistics } from '../transform/statistics.ts'
 import type { CacheCommand } from './command.ts'
 import { retiredUpstreams, scopesOf, type Runtime } from './runtime.ts'
 
@@ -15,6 +16,7 @@ export interface ControlInput {
   readonly replace: (runtime: Runtime) => void
   readonly build: (config: Config, previous: Runtime) => Runtime
   readonly filters: FilterRegistry
+  readonly transforms: () => TransformStatistics
   /** Null where none are kept. */
   readonly snapshots: Pick<Snapshots, 'statistics'> | null
   readonly log: { info (details: object, message: string): void, error (details: object, message: string): void }
@@ -55,7 +57,8 @@ export function createControl (input: ControlInput): HoldfastControl {
       return {
         cache: cache.statistics(),
         ...input.snapshots !== null && { snapshot: input.snapshots.statistics() },
-        upstreams: Object.fromEntries([...input.current().upstreams].map(([name, upstream]) => [name, upstream.stats()]))
+        upstreams: Object.fromEntries([...input.current().upstreams].map(([name, upstream]) => [name, upstream.stats()])),
+        transforms: input.transforms()
       }
     }
   }

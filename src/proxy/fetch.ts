@@ -16,7 +16,9 @@ import type { StoredResponse } from '../cache/stored-response.ts'
 import { confirmsClient } from '../cache/validation.ts'
 import { linesOf, type ResponseFields } from '../forward/response-fields.ts'
 import { fieldsFromLines, type FieldMap, type MutableFieldMap } from '../http/fields.ts'
-import { UpstreamError, type Exchange, type FetchCallback, type UpstreamResponse } from '../upstream/exchange.ts'
+import type { TransformCallback } from '../transform/chain.ts'
+import { TransformError } from '../transform/transform.ts'
+import { UpstreamError, type Exchange, type FetchCallback, type UpstreamErrorCode, type UpstreamResponse } from '../upstream/exchange.ts'
 import { discard } from './discard.ts'
 
 /** A response to be passed on while it arrives. */
@@ -47,8 +49,8 @@ export interface FetchRequest {
   readonly method: string
   readonly lookup: CacheForward
   readonly audience: Audience
-  /** Makes the exchange, with these fields in place of the client's preconditions. */
-  readonly prepare: (conditional: FieldMap | null) => Exchange
+  /** Makes the exchange, with these fields in place of the client's preconditions; for the whole although the client asks for a range. */
+  readonly prepare: (conditional: FieldMap | null, whole: boolean) => Exchange
   /** Sends it. */
   readonly dispatch: (exchange: Exchange, callback: FetchCallback) => void
   /** End-to-end fields of a response to what was asked, as they are stored and passed on; throws when a filter of the route fails. */
@@ -57,9 +59,20 @@ export interface FetchRequest {
   readonly locatesTarget: (fields: FieldMap) => boolean
   /** A response to an unsafe request that changed something (RFC 9111 4.4). */
   readonly invalidate: (fields: FieldMap) => void
+  /** What the route does to content before it is stored; null for nothing. */
+  readonly transforms: FetchTransforms | null
   readonly maxStoredBytes: number
   /** Nobody waits for it but the store. */
   readonly background: boolean
+}
+
+export interface FetchTransforms {
+  /** Makes a 304 be about what was asked for, in place of what that was made of. */
+  readonly confirm: (fields: MutableFieldMap, lookup: CacheForward) => void
+  /** A part is of content that would be transformed as a whole. May throw. */
+  readonly mustBeWhole: (statusCode: number, fields: FieldMap) => boolean
+  /** @param body null where there is no content */
+  readonly apply: (statusCode: number, fields: FieldMap, body: Readable | null, done: TransformCallback) => void
 }
 
 export interface Fetch {
@@ -80,7 +93,7 @@ const standsInFor: ReadonlySet<number> = new Set([500, 502, 503, 504])
 const unconditional: FieldMap = Object.freeze(Object.create(null) as MutableFieldMap)
 
 export function startFetch ({ cache, flights, now }: FetchDependencies, request: FetchRequest): Fetch {
-  const { method, audience } = request
+  const { method, audience, transforms } = request
   const { flightKey, mayLead } = request.lookup
   let shareable: Recording | null = null
   const isCurrent = (): boolean => shareable === null ? cache.isCurrent(request.lookup) : shareable.isCurrent()
@@ -88,6 +101,7 @@ export function startFetch ({ cache, flights, now }: FetchDependencies, request:
   let exchange: Exchange | null = null
   let headHasCome = false
   let isShared = false
+  let asksWhole = false
   if (flight !== null) flight.onLeft = cancelUnlessWanted
 
   ask(request.lookup)
@@ -105,7 +119,7 @@ export function startFetch ({ cache, flights, now }: FetchDependencies, request:
 
   function ask (lookup: CacheForward): void {
     const requestedAt = now()
-    const asked = exchange = request.prepare(lookup.conditional)
+    const asked = exchange = request.prepare(lookup.conditional, asksWhole)
     request.dispatch(asked, (error, response) => {
       if (error !== null || response === undefined) failed(lookup, error ?? new UpstreamError('upstream_reset'))
       else received(lookup, response, requestedAt)
@@ -135,14 +149,13 @@ export function startFetch ({ cache, flights, now }: FetchDependencies, request:
     if (statusCode === 204) delete fields['content-length']
     const response: ReceivedResponse = { statusCode, fields, requestedAt, receivedAt, locatesTarget: request.locatesTarget(said) }
 
+    if (statusCode === 304) transforms?.confirm(fields, lookup)
     const freshened = statusCode === 304 ? cache.freshen(lookup, response) : null
     // Else it answers conditions of the client, who gets it as it is.
     if (statusCode === 304 && lookup.conditional !== null && !(freshened === null && confirmsClient(lookup.conditional, lookup.request.fields, fields))) {
       if (freshened === null) {
         // It confirms something we do not have. An origin server that insists on it answers nonsense.
-        if (lookup.conditional !== unconditional) return askAgain(lookup, body)
-        discard(body)
-        return failed(lookup, new UpstreamError('upstream_bad_response', upstream.target))
+        return lookup.conditional === unconditional ? unusable(lookup, upstream) : askAgain(lookup, body)
       }
       discard(body)
       headHasCome = true
@@ -164,11 +177,45 @@ export function startFetch ({ cache, flights, now }: FetchDependencies, request:
     // A part that does not fit what is stored; any other answer is for the client as it is.
     if (lookup.completion !== null && composed === null && (statusCode === 206 || statusCode === 416)) return askAgain(lookup, body)
 
-    headHasCome = true
     if (!isSafe(method) && statusCode < 400) request.invalidate(said)
+    if (transforms === null || composed !== null) return deliver(lookup, upstream, response, composed, body)
+    if (statusCode === 206 && isPartOfTransformed(fields)) {
+      // An origin server that sends parts nobody asked for.
+      if (asksWhole) return unusable(lookup, upstream)
+      asksWhole = true
+      return askAgain(lookup, body)
+    }
+    transforms.apply(statusCode, fields, mayHaveContent(method, statusCode) ? body : null, (error, transformed) => {
+      if (transformed !== undefined) return deliver(lookup, upstream, { ...response, fields: transformed.fields }, null, transformed.body ?? body)
+      body.on('error', () => {}).destroy()
+      failed(lookup, error instanceof UpstreamError ? error : new UpstreamError(codeOf(error), upstream.target, error))
+    })
+  }
+
+  function isPartOfTransformed (fields: FieldMap): boolean {
+    try {
+      return transforms?.mustBeWhole(206, fields) === true
+    } catch {
+      // Asked again it fails with a word on why.
+      return true
+    }
+  }
+
+  /** The answer is of no use to anybody. */
+  function unusable (lookup: CacheForward, { body, target }: UpstreamResponse): void {
+    discard(body)
+    failed(lookup, new UpstreamError('upstream_bad_response', target))
+  }
+
+  function deliver (lookup: CacheForward, upstream: UpstreamResponse, response: ReceivedResponse, composed: Composition | null, body: Readable): void {
+    const { fields, statusCode, receivedAt } = response
+    headHasCome = true
     if (method === 'HEAD') cache.updateFromHead(lookup, response)
     const { recording, outcome } = cache.record(lookup, response, request.maxStoredBytes)
-    body.once('error', (error: Error) => { if (error instanceof UpstreamError && error.code !== 'cancelled') audience.cutShort(error) })
+    body.once('error', (error: Error) => {
+      const cause = error instanceof TransformError ? new UpstreamError('transform_failed', upstream.target, error) : error
+      if (cause instanceof UpstreamError && cause.code !== 'cancelled') audience.cutShort(cause)
+    })
 
     const shared = recording === null ? null : share(body, recording, outcome, statusCode)
     isShared = shared !== null
@@ -230,6 +277,10 @@ export function startFetch ({ cache, flights, now }: FetchDependencies, request:
 
 export function mayHaveContent (method: string, statusCode: number): boolean {
   return method !== 'HEAD' && statusCode !== 204 && statusCode !== 304
+}
+
+function codeOf (error: Error | null): UpstreamErrorCode {
+  return error instanceof TransformError ? error.code : 'upstream_reset'
 }
 
 /** Whether those who asked later may have it without asking themselves. */

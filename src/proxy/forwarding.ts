@@ -5,6 +5,7 @@ import type { RequestTarget } from '../http/target.ts'
 import type { CacheLookup } from '../cache/http-cache.ts'
 import type { Identity } from './identity.ts'
 import type { ProxyRoute } from './proxy-route.ts'
+import type { TransformChoice } from '../transform/route-transforms.ts'
 import type { Runtime } from './runtime.ts'
 
 /** So that a purge of the URL finds what is stored for all values. */
@@ -45,6 +46,8 @@ export interface Forwarding {
   keyParts: Map<string, string> | null
   /** An own filter wants nothing of this request stored or answered from the store. */
   bypassCache: boolean
+  /** What the route's transformations make of this request; null where it has none. */
+  transforming: TransformChoice | null
   /** What the cache said; null until it was asked. */
   lookup: CacheLookup | null
   /** Request content after it was taken over for the upstream; null before, or when there is none. */

@@ -8,10 +8,11 @@ import { createRequestRules, type RequestRules } from '../forward/request-rules.
 import { createResponseRules, type ResponseRules } from '../forward/response-rules.ts'
 import { createUrlRules, type UrlRules } from '../forward/url-rules.ts'
 import { segmentNames } from '../routing/pattern.ts'
-import type { Config, RouteConfig } from '../config/schema.ts'
+import type { Config, RouteCacheConfig, RouteConfig } from '../config/schema.ts'
 import { targetUrl } from '../config/upstream-checks.ts'
 import { createErrorPages, type ErrorPages } from '../errors/error-pages.ts'
 import type { MutableFieldMap } from '../http/fields.ts'
+import type { RouteTransforms } from '../transform/route-transforms.ts'
 import type { Upstream } from '../upstream/exchange.ts'
 import type { Forwarding } from './forwarding.ts'
 
@@ -22,6 +23,7 @@ export interface ProxyRoute {
   /** Fingerprint of all that decides what is stored; what was stored under another one is not reused. */
   readonly cacheScope: string
   readonly cacheEnabled: boolean
+  readonly cacheRules: RouteCacheConfig
   /** Bound on request content, in bytes. */
   readonly maxBodyBytes: number
   /** Bound on the content of one stored response, in bytes. */
@@ -39,9 +41,9 @@ export interface ProxyRoute {
 }
 
 /** Same route name and same rules: same scope, so stored responses survive a reload that changes something else. */
-export function cacheScopeOf (route: RouteConfig, own: OwnFilters | null): string {
+export function cacheScopeOf (route: RouteConfig, { own, transforms }: Pick<RouteFilters, 'own' | 'transforms'>): string {
   // Neither a quota nor pages in place of errors change what is stored.
-  const rules = JSON.stringify([route.name, route.upstream, { ...route.cache, quota: undefined }, route.rewrite, { ...route.response, errorPages: undefined }, route.auth !== undefined, ...ownRules(own)])
+  const rules = JSON.stringify([route.name, route.upstream, { ...route.cache, quota: undefined }, route.rewrite, { ...route.response, errorPages: undefined }, route.auth !== undefined, transforms?.fingerprint, ...ownRules(own)])
   return `${route.name}.${createHash('sha256').update(rules).digest('base64url').slice(0, 8)}`
 }
 
@@ -54,6 +56,8 @@ function ownRules (own: OwnFilters | null): unknown[] {
 export interface RouteFilters {
   readonly limitRate: onRequestHookHandler | null
   readonly authenticate: onRequestHookHandler | null
+  /** What is done to content. */
+  readonly transforms: RouteTransforms | null
   readonly own: OwnFilters | null
 }
 
@@ -70,8 +74,8 @@ export interface OwnFilters {
 }
 
 /** The settings that filters are made from: as long as they are the same, so are the filters, with their counters. */
-export function filterSettings ({ rateLimit, auth, extensions }: RouteConfig): object {
-  return { rateLimit, auth, extensions }
+export function filterSettings ({ name, rateLimit, auth, response, transforms, extensions }: RouteConfig): object {
+  return { name, rateLimit, auth, compression: response.compression, transforms, extensions }
 }
 
 export function createProxyRoute (route: RouteConfig, config: Config, upstream: Upstream, filters: RouteFilters): ProxyRoute {
@@ -82,8 +86,10 @@ export function createProxyRoute (route: RouteConfig, config: Config, upstream: 
     name: route.name,
     config: route,
     upstream,
-    cacheScope: cacheScopeOf(route, filters.own),
+    cacheScope: cacheScopeOf(route, filters),
     cacheEnabled: config.cache.enabled && route.cache.enabled,
+    // A part is of no use where the whole may be transformed for each client.
+    cacheRules: filters.transforms?.sends === true ? { ...route.cache, partial: false } : route.cache,
     maxBodyBytes: route.bodyBytes ?? config.server.limits.bodyBytes,
     maxStoredBytes: Math.min(route.cache.maxResponseBytes ?? config.cache.maxResponseBytes, config.cache.maxResponseBytes),
     filters,

@@ -52,7 +52,7 @@ export function createKnownTargets (runtime: Runtime, isQuick: (route: ProxyRout
       target,
       route,
       key: primaryKey(parts),
-      request: { ...parts, method, rules: route.config.cache, enabled: route.cacheEnabled, hasContent: false, authenticated: false, showKey: runtime.config.cache.statusKey }
+      request: { ...parts, method, rules: route.cacheRules, enabled: route.cacheEnabled, hasContent: false, authenticated: false, showKey: runtime.config.cache.statusKey }
     }
   }
 

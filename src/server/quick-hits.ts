@@ -156,7 +156,7 @@ function withFields (request: Omit<CacheRequest, 'fields'>, fields: CacheRequest
 
 /** No filter of the route has anything to say before a hit is sent. */
 function isQuick ({ filters, config, requestRules, urlRules, finishes }: ProxyRoute): boolean {
-  if (finishes || filters.own !== null || filters.limitRate !== null || filters.authenticate !== null) return false
+  if (finishes || filters.own !== null || filters.transforms !== null || filters.limitRate !== null || filters.authenticate !== null) return false
   // Keys that depend on more than the URL are worked out on the long way.
   return changesNothing(config.cache.key) && !requestRules.changeWhatTheCacheSees && !urlRules.queryOfRequest
 }

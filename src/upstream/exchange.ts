@@ -47,6 +47,8 @@ export type UpstreamErrorCode =
   | 'upstream_connect_timeout' | 'upstream_first_byte_timeout' | 'upstream_between_bytes_timeout' | 'upstream_total_timeout'
   | 'upstream_failed' | 'extension_failed'
   | 'upstream_queue_full' | 'upstream_queue_timeout' | 'upstream_closed' | 'client_body_failed' | 'cancelled'
+  // What came could not be made into what clients get.
+  | 'transform_failed' | 'transform_too_large' | 'transform_busy'
 
 const statusOf: Readonly<Record<UpstreamErrorCode, 400 | 499 | 500 | 502 | 503 | 504>> = {
   upstream_unreachable: 502,
@@ -63,7 +65,10 @@ const statusOf: Readonly<Record<UpstreamErrorCode, 400 | 499 | 500 | 502 | 503 |
   upstream_queue_timeout: 503,
   upstream_closed: 503,
   client_body_failed: 400,
-  cancelled: 499
+  cancelled: 499,
+  transform_failed: 500,
+  transform_too_large: 502,
+  transform_busy: 503
 }
 
 /** Why there is no response, or not all of it. The message is safe to show; address and cause are for the log. */

@@ -1,5 +1,6 @@
 /** What changes on the way to the client. */
 import Type from 'typebox'
+import { CompressionSchema } from './compression.ts'
 import { choice, duration, fieldName, fieldValues, flag, item, optionalChoice, section } from './kinds.ts'
 
 const statuses = (description: string, options: object = {}) => Type.Array(Type.Union([
@@ -63,5 +64,6 @@ export const ResponseSchema = section('What changes on the way to the client, fo
   security: Type.Optional(SecuritySchema),
   cookies: CookiesSchema,
   location: LocationSchema,
-  errorPages: Type.Array(ErrorPageSchema, { default: [], maxItems: 64, description: 'Pages for errors; the first one that fits counts.' })
+  errorPages: Type.Array(ErrorPageSchema, { default: [], maxItems: 64, description: 'Pages for errors; the first one that fits counts.' }),
+  compression: CompressionSchema
 })

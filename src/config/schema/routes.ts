@@ -29,6 +29,7 @@ export const RouteSchema = item('A kind of request and what happens to it.', {
   rewrite: RewriteSchema,
   response: ResponseSchema,
   extensions: RouteExtensionsSchema,
+  transforms: texts('Own transformations of content, by the names they are registered under, in acting order.'),
   bodyBytes: optionalSize('Request content on this route; above it 413. Default is `server.limits.bodyBytes`.'),
   betweenBytes: optionalDuration('Replaces `timeouts.betweenBytes` of the upstream; 0 for streams that may be silent for long, such as server-sent events.')
 })
