@@ -16,6 +16,7 @@ import { hasPassed } from '../src/forward/via.ts'
 import { linesWithout, type FieldMap } from '../src/http/fields.ts'
 import { limitContent, ContentTooLarge } from '../src/proxy/limit-content.ts'
 import type { Forwarding } from '../src/proxy/forwarding.ts'
+import type { ProxyRoute } from '../src/proxy/proxy-route.ts'
 import { cacheKeyOf } from '../src/proxy/cache-key-of.ts'
 import { startFetch, type Audience, type FetchRequest } from '../src/proxy/fetch.ts'
 import { discard } from '../src/proxy/discard.ts'
@@ -239,7 +240,7 @@ export default fp<ForwardOptions>(async function forward (app, options) {
       method,
       lookup,
       maxStoredBytes: route.maxStoredBytes,
-      responseFields: (lines, receivedAt) => responseFields(lines, route.config.response, pseudonym, receivedAt),
+      responseFields: (lines, receivedAt) => responseFields(lines, route.config.response, pseudonym, receivedAt, ownFields(route, method)),
       locatesTarget: received => locatesTarget(forwarding, received),
       invalidate: received => { invalidate(forwarding, received) },
       prepare (conditional) {
@@ -310,6 +311,13 @@ function locatesTarget ({ target }: Forwarding, fields: FieldMap): boolean {
   if (typeof value !== 'string') return false
   const own = `${target.scheme}://${target.authority === '' ? 'localhost' : target.authority}${target.path}${target.query}`
   return URL.canParse(value, own) && new URL(value, own).href === new URL(own).href
+}
+
+const none: ReadonlySet<string> = new Set()
+
+/** Where preflights are forwarded, what the origin server says to an OPTIONS is passed on as it is. */
+function ownFields ({ ownFields, config }: ProxyRoute, method: string): ReadonlySet<string> {
+  return method === 'OPTIONS' && config.cors?.preflight === 'forward' ? none : ownFields
 }
 
 function betweenBytes (limit: number | undefined): { betweenBytesMs?: number } {

@@ -66,6 +66,7 @@ export default fp<RequestContextOptions>(async function requestContext (app, opt
       query: target.query,
       clientAddress: clientOf(raw.socket.remoteAddress ?? '', request.headers, runtime.trust).address,
       identity: null,
+      rateTicket: null,
       hasContent: hasContent(request),
       lookup: null,
       content: null,

@@ -1,9 +1,11 @@
 /** Every plugin, then every route, in order: the order is the behaviour of the proxy. */
 import cluster from 'node:cluster'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
+import access from '../plugins/access.ts'
 import accessLog from '../plugins/access-log.ts'
 import auth from '../plugins/auth.ts'
 import cache from '../plugins/cache.ts'
+import cors from '../plugins/cors.ts'
 import errors from '../plugins/errors.ts'
 import forward from '../plugins/forward.ts'
 import loadShedding from '../plugins/load-shedding.ts'
@@ -27,7 +29,10 @@ import { createPseudonym } from './forward/via.ts'
 import { createCacheCommand } from './proxy/command.ts'
 import { createControl } from './proxy/control.ts'
 import type { RouteFilters } from './proxy/proxy-route.ts'
+import { limitIds, limitsOfRoute } from './rate-limit/from-config.ts'
+import { createMemoryRateLimitStore } from './rate-limit/memory-store.ts'
 import { createRuntime, scopesOf, type Runtime } from './proxy/runtime.ts'
+import type { RateLimitStore } from './rate-limit/store.ts'
 import { snapshotOf } from './snapshot/files.ts'
 import { createSnapshots } from './snapshot/snapshots.ts'
 
@@ -43,6 +48,10 @@ export interface HoldfastOptions {
   readonly now?: () => number
   /** Tells classes of devices apart that get different responses, such as `phone` and `desktop`; part of the cache key. */
   readonly deviceClass?: (request: FastifyRequest) => string
+  /** Names the client for rate limits with `key: custom`; the text is kept as a digest. Where it fails, the address counts. */
+  readonly rateLimitKey?: (request: FastifyRequest) => string
+  /** Replaces the counters of rate limits, which are in this process by default. */
+  readonly rateLimitStore?: RateLimitStore
   /** Carries out what is asked for with the method `PURGE`, in place of this process alone. */
   readonly purge?: HoldfastControl['purge']
   /** Count what Node says of the process among the metrics. */
@@ -77,6 +86,12 @@ export async function holdfast (app: FastifyInstance, options: HoldfastOptions):
     onFailure: error => { app.log.warn({ err: error, code: 'store_failed' }, 'the store failed') },
     onRemoval: key => { snapshots?.noteRemoval(key) }
   })
+  const rateLimits = options.rateLimitStore ?? createMemoryRateLimitStore({
+    now,
+    onFull: ({ name, clients }) => {
+      app.log.warn({ code: 'rate_limit_full', limit: name, clients }, 'all clients that a rate limit remembers have used it up: others are not counted')
+    }
+  })
   const { file, interval } = config.cache.snapshot
   const snapshots = file === undefined
     ? null
@@ -85,13 +100,20 @@ export async function holdfast (app: FastifyInstance, options: HoldfastOptions):
   await app.register(requestEnd)
   await app.register(errors, { identifier: config.cache.name })
   await app.register(loadShedding, { config: config.loadShedding })
-  await app.register(rateLimit)
+  await app.register(access)
+  await app.register(cors)
+  await app.register(rateLimit, { store: rateLimits, ...(options.rateLimitKey === undefined ? {} : { rateLimitKey: options.rateLimitKey }) })
   await app.register(auth)
 
-  const makeFilters = (route: RouteConfig): RouteFilters => ({
-    limitRate: route.rateLimit === undefined ? null : app.createRouteRateLimit(route.rateLimit),
-    authenticate: route.auth === undefined ? null : app.createRouteAuthentication(route.auth)
-  })
+  const makeFilters = (route: RouteConfig, config: Config): RouteFilters => {
+    const lists = [config.access, route.access].filter(list => list !== undefined)
+    return {
+      checkAccess: lists.length === 0 ? null : app.createRouteAccess(lists, route.cors?.preflight === 'answer'),
+      handleCors: route.cors === undefined ? null : app.createRouteCors(route.cors),
+      ...app.createRouteRateLimit(limitsOfRoute(route, config), route.auth !== undefined),
+      authenticate: route.auth === undefined ? null : app.createRouteAuthentication(route.auth)
+    }
+  }
   let runtime: Runtime = createRuntime(config, null, makeFilters, { log: app.log })
   const command = createCacheCommand({ cache: httpCache, current: () => runtime, mount: app.prefix, now })
   const control = createControl({
@@ -101,6 +123,7 @@ export async function holdfast (app: FastifyInstance, options: HoldfastOptions):
     replace: next => {
       runtime = next
       memoryStore?.setRouteRules(routeRulesOf(next.config.routes))
+      rateLimits.retain?.(limitIds(next.config))
     },
     build: (next, previous) => createRuntime(next, previous, makeFilters, { log: app.log }),
     snapshots,

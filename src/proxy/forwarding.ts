@@ -5,6 +5,7 @@ import type { CacheLookup } from '../cache/http-cache.ts'
 import type { Identity } from './identity.ts'
 import type { ProxyRoute } from './proxy-route.ts'
 import type { Runtime } from './runtime.ts'
+import type { RateTicket } from '../rate-limit/ticket.ts'
 
 export interface Forwarding {
   /** The configuration this request began with and finishes on. */
@@ -24,6 +25,8 @@ export interface Forwarding {
   readonly clientAddress: string
   /** Who asks, once authentication has found out; null before, and where nobody has to say. */
   identity: Identity | null
+  /** What it was charged by rate limits; null before, and where none is counted. */
+  rateTicket: RateTicket | null
   /** The request has content, which goes upstream unread. */
   readonly hasContent: boolean
   /** What the cache said; null until it was asked. */
