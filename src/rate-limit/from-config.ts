@@ -3,7 +3,7 @@ import type { Config, RateLimitConfig, RouteConfig } from '../config/schema.ts'
 import { formatDuration } from '../config/units.ts'
 import { createTrust, type Trust } from '../forward/forwarded.ts'
 import { unitsPerRequest, type Limit } from './limit.ts'
-import type { ToldLimit } from './rate-fields.ts'
+import { policyItem, type ToldLimit } from './rate-fields.ts'
 
 export type LimitKey =
   | { readonly kind: 'address' | 'identity' | 'custom' }
@@ -30,17 +30,19 @@ export function limitsOf (configured: RateLimitConfig | readonly RateLimitConfig
 export function readyLimits (configured: RateLimitConfig | readonly RateLimitConfig[] | undefined, scope: string, prefix = ''): ReadyLimit[] {
   return limitsOf(configured).map((config, index) => {
     const { max, window, burst = null, clients, key } = config
+    const limit: Limit = {
+      id: JSON.stringify([scope, index, max, window, burst, clients, key]),
+      name: limitName(config, prefix),
+      max,
+      windowMs: window,
+      burst,
+      clients,
+      hitUnits: Math.round(config.hits * unitsPerRequest)
+    }
     return {
-      limit: {
-        id: JSON.stringify([scope, index, max, window, burst, clients, key]),
-        name: limitName(config, prefix),
-        max,
-        windowMs: window,
-        burst,
-        clients,
-        hitUnits: Math.round(config.hits * unitsPerRequest)
-      },
+      limit,
       fields: config.fields,
+      policy: policyItem(limit),
       key: keyOf(config),
       exempt: config.allow.length === 0 ? null : createTrust(config.allow)
     }

@@ -11,6 +11,8 @@ export type FieldForm = 'draft' | 'draft-06' | 'legacy' | 'none'
 export interface ToldLimit {
   readonly limit: Limit
   readonly fields: FieldForm
+  /** Its item in `RateLimit-Policy`, always the same. */
+  readonly policy: string
 }
 
 /** Fields of every form: those of an origin server are about somebody else, namely this proxy. */
@@ -47,11 +49,11 @@ export function setRateFields (told: readonly ToldLimit[], counters: readonly Co
   let policies = ''
   let limits = ''
   const tightest = new Map<'draft-06' | 'legacy', number>()
-  for (const [index, { limit, fields }] of told.entries()) {
+  for (const [index, { limit, fields, policy }] of told.entries()) {
     const counter = counters[index]
     if (counter === undefined || fields === 'none') continue
     if (fields === 'draft') {
-      policies += `${policies === '' ? '' : ', '}${policyItem(limit)}`
+      policies += `${policies === '' ? '' : ', '}${policy}`
       limits += `${limits === '' ? '' : ', '}${limitItem(limit, counter)}`
       continue
     }
