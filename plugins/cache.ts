@@ -83,6 +83,8 @@ export default fp<CachePluginOptions>(async function cache (app, options) {
     request.cacheOutcome = lookup.outcome
     if (lookup.action === 'unsatisfiable') return sendError(request, reply, 504, 'not_in_cache')
     if (lookup.action === 'forward') return done()
+    const { settleHit } = forwarding.route.filters
+    if (settleHit !== null) settleHit(request, reply)
     app.sendStored(request, reply, lookup)
     if (lookup.revalidate !== null) app.validateInBackground(request, lookup.revalidate)
   })

@@ -19,6 +19,7 @@ import { hasPassed } from '../src/forward/via.ts'
 import { fieldValue, linesWithout, type FieldMap } from '../src/http/fields.ts'
 import { limitContent, ContentTooLarge } from '../src/proxy/limit-content.ts'
 import type { Forwarding } from '../src/proxy/forwarding.ts'
+import type { ProxyRoute } from '../src/proxy/proxy-route.ts'
 import { cacheKeyOf } from '../src/proxy/cache-key-of.ts'
 import { startFetch, type Audience, type FetchRequest, type FetchTransforms } from '../src/proxy/fetch.ts'
 import { discard } from '../src/proxy/discard.ts'
@@ -264,6 +265,7 @@ export default fp<ForwardOptions>(async function forward (app, options) {
           rules: route.responseRules,
           pseudonym,
           receivedAt,
+          reserved: reservedFields(route, method),
           mount: forwarding.prefix,
           isSecure: target.scheme === 'https',
           updates: etag => updatedBy(asked, statusCode, etag)
@@ -380,6 +382,13 @@ function locatesTarget ({ target }: Forwarding, fields: FieldMap): boolean {
 
 function hostRule (host: string | undefined): { host?: string } {
   return host === undefined ? {} : { host }
+}
+
+const none: ReadonlySet<string> = new Set()
+
+/** Where preflights are forwarded, what the origin server says to an OPTIONS is passed on as it is. */
+function reservedFields ({ reservedFields, config }: ProxyRoute, method: string): ReadonlySet<string> {
+  return method === 'OPTIONS' && config.cors?.preflight === 'forward' ? none : reservedFields
 }
 
 function betweenBytes (limit: number | undefined): { betweenBytesMs?: number } {

@@ -1,54 +1,256 @@
-/** Requests per client address and route, counted before any work is spent (`@fastify/rate-limit`). */
-import rateLimit from '@fastify/rate-limit'
+/**
+ * Requests per client, counted before any work is spent.
+ *
+ * `@fastify/rate-limit` asks and judges; what it asks is our store. It hands each question on as it is, so that one can be
+ * about several limits of which all or none count, and the store can take back what a hit did not cost and keep clients
+ * that are over their limit when many addresses come (`src/rate-limit/store.ts`).
+ *
+ * A request is charged in full when it comes, in one step for all limits that count before authentication, and in a second
+ * one for those by identity; a refusal in the second takes the first back. A hit is then given back what it costs less. A
+ * client that is over a limit on which hits are cheaper may still be answered from the cache: it is charged the price of a
+ * hit, looked up, and refused if the answer would have to be fetched. Not so where a route authenticates, which is work that
+ * somebody who guesses passwords must not get for nothing.
+ */
+import fastifyRateLimit from '@fastify/rate-limit'
 import fp from 'fastify-plugin'
 import type { FastifyReply, FastifyRequest, onRequestHookHandler } from 'fastify'
-import type { RateLimitConfig } from '../src/config/schema.ts'
+import { ConfigError } from '../src/config/problems.ts'
+import { fieldValue, type FieldMap } from '../src/http/fields.ts'
+import type { Forwarding } from '../src/proxy/forwarding.ts'
+import { clientKey, cookieValue, digestKey } from '../src/rate-limit/client-key.ts'
+import type { LimitKey, ReadyLimit } from '../src/rate-limit/from-config.ts'
+import { unitsPerRequest } from '../src/rate-limit/limit.ts'
+import { seconds, setRateFields } from '../src/rate-limit/rate-fields.ts'
+import type { Charge, Counter, RateLimitStore, Verdict } from '../src/rate-limit/store.ts'
+import type { RateTicket } from '../src/rate-limit/ticket.ts'
 import { sendError } from './errors.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** Makes the filter of one route; its counters live as long as the filter. */
-    createRouteRateLimit: (config: RateLimitConfig) => onRequestHookHandler
+    /** Makes the filters of one route; counters live in the store. */
+    createRouteRateLimit: (limits: readonly ReadyLimit[], authenticates: boolean) => RateLimitFilters
   }
 }
 
-type RateLimitHandler = (request: FastifyRequest, reply: FastifyReply) => Promise<unknown>
+export interface RateLimitFilters {
+  /** onRequest, before authentication. */
+  readonly limitRate: onRequestHookHandler | null
+  /** onRequest, after authentication: limits by identity. */
+  readonly limitIdentity: onRequestHookHandler | null
+  /** Called before a hit is sent. */
+  readonly settleHit: ((request: FastifyRequest, reply: FastifyReply) => void) | null
+  /** preHandler, after the lookup: refuses who was let in for a hit alone. */
+  readonly limitForwarded: onRequestHookHandler | null
+  /** In place of all of these for a hit that is answered at once (`server/quick-hits.ts`); null where that cannot be. */
+  readonly limitQuickly: QuickLimit | null
+}
 
-/** What the limiter throws for a request over the limit; turned into our own 429 by the filter. */
-class LimitExceeded extends Error {}
+/**
+ * Charges a hit.
+ * @returns field lines for the response; null when it does not fit, and then nothing is charged
+ */
+export type QuickLimit = (clientAddress: string, fields: FieldMap) => string | null
 
-export default fp(async function rateLimitPlugin (app) {
-  // In a context of its own: its decorators and `onRoute` hook must not meet those of the application around us.
-  let create: ((options: Parameters<typeof app.rateLimit>[0]) => RateLimitHandler) | null = null
-  await app.register(async inner => {
-    await inner.register(rateLimit, { global: false })
-    create = options => inner.rateLimit(options) as unknown as RateLimitHandler
-  })
+export interface RateLimitPluginOptions {
+  readonly store: RateLimitStore
+  /** Names the client for limits with the key `custom`. */
+  readonly rateLimitKey?: (request: FastifyRequest) => string
+}
 
-  app.decorate('createRouteRateLimit', (config: RateLimitConfig): onRequestHookHandler => {
-    const limit = (create as NonNullable<typeof create>)({
-      max: config.max,
-      timeWindow: config.window,
-      cache: config.clients,
-      keyGenerator: (request: FastifyRequest) => clientKey(request.forwarding?.clientAddress ?? request.ip),
-      errorResponseBuilder: () => new LimitExceeded()
-    })
-    return function countRequest (request, reply, done) {
-      limit(request, reply).then(() => { done() }, (error: unknown) => {
-        if (!(error instanceof LimitExceeded)) return done(error as Error)
-        sendError(request, reply, 429, 'rate_limited')
-      })
+export default fp<RateLimitPluginOptions>(async function rateLimit (app, options) {
+  const { store, rateLimitKey } = options
+  const judge = await createJudge(store)
+
+  app.decorate('createRouteRateLimit', (limits: readonly ReadyLimit[], authenticates: boolean): RateLimitFilters => {
+    if (rateLimitKey === undefined && limits.some(({ key }) => key.kind === 'custom')) {
+      throw new ConfigError([{ path: '', rule: 'custom-key', message: 'a rate limit with `key: custom` needs the library option rateLimitKey' }])
+    }
+    const first = limits.filter(({ key }) => key.kind !== 'identity')
+    const second = limits.filter(({ key }) => key.kind === 'identity')
+    const cheaper = limits.some(({ limit }) => limit.hitUnits < unitsPerRequest)
+    return {
+      limitRate: first.length === 0 ? null : counting(first, cheaper && !authenticates),
+      limitIdentity: second.length === 0 ? null : counting(second, false),
+      settleHit: cheaper ? settleHit : null,
+      limitForwarded: cheaper && !authenticates && first.length > 0 ? limitForwarded : null,
+      limitQuickly: first.length > 0 && store.answersAtOnce === true && second.length === 0 && first.every(({ key }) => key.kind !== 'custom') ? chargingHits(first) : null
     }
   })
+
+  /** @param mayBeHit who is over the limit may go on to the lookup, for the price of a hit */
+  function counting (limits: readonly ReadyLimit[], mayBeHit: boolean): onRequestHookHandler {
+    return function countRequest (request, reply, done) {
+      const forwarding = request.forwarding as Forwarding
+      const counted: ReadyLimit[] = []
+      const charges: Charge[] = []
+      for (const ready of limits) {
+        if (ready.exempt !== null && ready.exempt.isTrusted(forwarding.clientAddress)) continue
+        counted.push(ready)
+        charges.push({ limit: ready.limit, key: keyFor(request, forwarding, ready), units: unitsPerRequest })
+      }
+      if (charges.length === 0) return done()
+      const accept = (accepted: Charge[], counters: readonly Counter[], refusal: Verdict | null): void => {
+        note(forwarding, { limits: counted, charges: accepted, counters: [...counters], refusal })
+        tell(forwarding.rateTicket as RateTicket, reply)
+        done()
+      }
+      take(request, charges, done, verdict => {
+        if (verdict.passed) return accept(charges, verdict.counters, null)
+        if (!mayBeHit || !isHitCheaper(charges, verdict)) return refuse(request, reply, verdict, counted)
+        const asHit = charges.map(charge => ({ ...charge, units: charge.limit.hitUnits }))
+        take(request, asHit, done, lesser => {
+          if (lesser.passed) accept(asHit, lesser.counters, verdict)
+          else refuse(request, reply, verdict, counted)
+        })
+      })
+    }
+  }
+
+  function chargingHits (limits: readonly ReadyLimit[]): QuickLimit {
+    return function chargeHit (clientAddress, fields) {
+      const counted = limits.filter(({ exempt }) => exempt === null || !exempt.isTrusted(clientAddress))
+      const charges = counted.map(({ limit, key }) => ({ limit, key: clientNamed(key, clientAddress, fields), units: limit.hitUnits }))
+      let lines: string | null = null
+      try {
+        store.take(charges, (error, verdict) => {
+          if (error !== null || verdict?.passed !== true) return
+          lines = ''
+          setRateFields(counted, verdict.counters, (name, value) => { lines += `${name}: ${value}\r\n` })
+        })
+      } catch {
+        // The long way tells of it.
+      }
+      return lines
+    }
+  }
+
+  /** A store that fails counts nothing: it must not be the end of what it is to protect. */
+  function take (request: FastifyRequest, charges: readonly Charge[], pass: () => void, decide: (verdict: Verdict) => void): void {
+    // What follows is no part of the promise: an error in it is none of the store's.
+    judge(charges).then(verdict => { process.nextTick(decide, verdict) }, (error: unknown) => {
+      request.log.warn({ reqId: request.id, err: error, code: 'rate_limit_store_failed' }, 'the store of rate limits failed: the request is not counted')
+      process.nextTick(pass)
+    })
+  }
+
+  /** @param limits those that the verdict is about; absent where it is about what the ticket says */
+  function refuse (request: FastifyRequest, reply: FastifyReply, verdict: Verdict, limits: readonly ReadyLimit[] = []): void {
+    const ticket = (request.forwarding as Forwarding).rateTicket
+    // It is not counted by the limits that let it pass.
+    if (ticket !== null) giveBack(ticket, ({ units }) => units)
+    const counters = limits.length === 0 ? [] : verdict.counters
+    setRateFields([...ticket?.limits ?? [], ...limits], [...ticket?.counters ?? [], ...counters], (name, value) => { reply.header(name, value) })
+    reply.header('retry-after', String(seconds(verdict.waitMs)))
+    sendError(request, reply, 429, 'rate_limited')
+  }
+
+  function settleHit (request: FastifyRequest, reply: FastifyReply): void {
+    const ticket = (request.forwarding as Forwarding).rateTicket
+    if (ticket === null) return
+    giveBack(ticket, ({ units, limit }) => units - limit.hitUnits)
+    tell(ticket, reply)
+  }
+
+  function limitForwarded (request: FastifyRequest, reply: FastifyReply, done: () => void): void {
+    const refusal = (request.forwarding as Forwarding).rateTicket?.refusal ?? null
+    if (refusal === null) done()
+    else refuse(request, reply, refusal)
+  }
+
+  function giveBack (ticket: RateTicket, unitsOf: (charge: Charge) => number): void {
+    for (const [index, charge] of ticket.charges.entries()) {
+      const units = unitsOf(charge)
+      if (units > 0) ticket.counters[index] = store.giveBack(charge, ticket.counters[index] as Counter, units)
+    }
+  }
+
+  function keyFor (request: FastifyRequest, { clientAddress, identity }: Forwarding, { key }: ReadyLimit): string {
+    if (key.kind === 'identity') return named(key, identity?.subject ?? null, clientAddress)
+    return key.kind === 'custom' ? named(key, customKey(request), clientAddress) : clientNamed(key, clientAddress, request.headers)
+  }
+
+  function customKey (request: FastifyRequest): string | null {
+    try {
+      const key: unknown = rateLimitKey?.(request)
+      if (typeof key === 'string') return key
+      request.log.warn({ reqId: request.id, code: 'rate_limit_key_failed' }, 'rateLimitKey returned no text')
+    } catch (error) {
+      request.log.warn({ reqId: request.id, err: error, code: 'rate_limit_key_failed' }, 'rateLimitKey failed')
+    }
+    return null
+  }
 }, { name: 'rate-limit', fastify: '5.x', dependencies: ['errors'] })
 
-/** One customer has a /64 of IPv6 addresses and would otherwise have as many counters (RFC 6177). */
-export function clientKey (address: string): string {
-  if (!address.includes(':')) return address
-  if (address.startsWith('::ffff:') && address.includes('.')) return address.slice(7)
-  const [head = '', tail] = address.split('::')
-  const left = head === '' ? [] : head.split(':')
-  const right = tail === undefined || tail === '' ? [] : tail.split(':')
-  const groups = tail === undefined ? left : [...left, ...Array<string>(Math.max(0, 8 - left.length - right.length)).fill('0'), ...right]
-  return groups.slice(0, 4).join(':')
+/** The key of a client where its address or its fields name it. */
+function clientNamed (key: LimitKey, address: string, fields: FieldMap): string {
+  if (key.kind === 'field') return named(key, fieldValue(fields, key.field) ?? null, address)
+  return named(key, key.kind === 'cookie' ? cookieValue(fieldValue(fields, 'cookie'), key.cookie) : null, address)
+}
+
+/** Whoever leaves out what he is counted by is still somebody. */
+function named (key: LimitKey, value: string | null, address: string): string {
+  return value === null || value === '' ? clientKey(address) : digestKey(key.kind, value)
+}
+
+/** A request as the limiter sees it: the charges that it is about, and what was said of them. */
+interface Asked {
+  readonly routeOptions: object
+  readonly charges: readonly Charge[]
+  verdict: Verdict | null
+}
+
+type Limiter = (asked: Asked) => Promise<{ readonly isExceeded?: boolean }>
+
+/**
+ * The limiter of `@fastify/rate-limit` over our store. The plugin is taken through a stand-in for the instance: its decorators and
+ * its hook on routes would meet those of an application that uses it as well.
+ */
+async function createJudge (store: RateLimitStore): Promise<(charges: readonly Charge[]) => Promise<Verdict>> {
+  class Counters {
+    incr (asked: Asked, done: (error: Error | null, result?: { current: number, ttl: number }) => void): void {
+      store.take(asked.charges, (error, verdict) => {
+        if (error !== null || verdict === undefined) return done(error ?? new Error('the store gave no verdict'))
+        asked.verdict = verdict
+        done(null, { current: verdict.passed ? 0 : 1, ttl: verdict.waitMs })
+      })
+    }
+
+    child (): Counters { return this }
+  }
+  let create: (() => Limiter) | null = null
+  const standIn = {
+    hasDecorator: () => false,
+    decorateRequest () {},
+    addHook () {},
+    decorate (name: string, value: unknown) { if (name === 'createRateLimit') create = value as () => Limiter }
+  }
+  // One over nothing: what fits is decided in the store, for all limits together.
+  await (fastifyRateLimit as unknown as (instance: object, settings: object) => Promise<void>)(standIn, { global: false, max: 0, keyGenerator: (asked: Asked) => asked, store: Counters })
+  const limiter = (create as unknown as () => Limiter)()
+
+  return async charges => {
+    const asked: Asked = { routeOptions: {}, charges, verdict: null }
+    await limiter(asked)
+    return asked.verdict as unknown as Verdict
+  }
+}
+
+/** Whether each limit that was exceeded lets hits pass for less. */
+function isHitCheaper (charges: readonly Charge[], { counters }: Verdict): boolean {
+  return charges.every(({ limit }, index) => counters[index]?.exceeded !== true || limit.hitUnits < unitsPerRequest)
+}
+
+function note (forwarding: Forwarding, noted: RateTicket): void {
+  const ticket = forwarding.rateTicket
+  if (ticket === null) {
+    forwarding.rateTicket = noted
+    return
+  }
+  ticket.limits.push(...noted.limits)
+  ticket.charges.push(...noted.charges)
+  ticket.counters.push(...noted.counters)
+}
+
+function tell ({ limits, counters }: RateTicket, reply: FastifyReply): void {
+  setRateFields(limits, counters, (name, value) => { reply.header(name, value) })
 }

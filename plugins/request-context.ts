@@ -68,6 +68,7 @@ export default fp<RequestContextOptions>(async function requestContext (app, opt
       fields: null,
       clientAddress: clientOf(raw.socket.remoteAddress ?? '', request.headers, runtime.trust).address,
       identity: null,
+      rateTicket: null,
       hasContent: hasContent(request),
       ownFields: null,
       keyParts: null,

@@ -199,6 +199,9 @@ function * pieces (bytes: Buffer): Generator<Buffer> {
 
 function addLines (reply: FastifyReply, lines: readonly string[]): void {
   const together = new Map<string, string[]>()
+  // What a filter says that its answer depends on stands beside what the origin server says.
+  const vary = reply.getHeader('vary')
+  if (vary !== undefined) together.set('vary', [vary].flat().map(String))
   for (let i = 0; i + 1 < lines.length; i += 2) {
     const name = lines[i] as string
     const values = together.get(name)

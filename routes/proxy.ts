@@ -22,9 +22,12 @@ export default async function proxyRoutes (app: FastifyInstance): Promise<void> 
       exposeHeadRoute: false,
       onRequest: [
         app.overrideMethod,      // first of all: filters, cache and upstream see the method that is meant
+        filter('checkAccess'),   // 403, 405, 421: who is not to come in
+        filter('handleCors'),    // a preflight ends here; else what another origin's page may read
         ownFilters('onRequest'), // of extensions that the route names
         filter('limitRate'),     // 429, before any work is spent
-        filter('authenticate')   // 401, before the cache may answer
+        filter('authenticate'),  // 401, before the cache may answer
+        filter('limitIdentity')  // 429, by who asks
       ],
       preParsing: app.passUnparsed,
       preHandler: [
@@ -32,7 +35,8 @@ export default async function proxyRoutes (app: FastifyInstance): Promise<void> 
         app.answerPurge,         // a PURGE from who may ends here
         app.rewriteRequest,      // fixes the upstream target, hence the cache key
         app.prepareTransforms,   // fixes the coding and the request's content, as cache and upstream see them
-        app.answerFromCache      // sends the reply on a hit: the story ends here
+        app.answerFromCache,     // sends the reply on a hit: the story ends here
+        filter('limitForwarded') // 429 for who may have hits alone
       ],
       handler: app.forward       // miss or validation: ask upstream, record the answer while it streams to the client
     })
@@ -40,7 +44,7 @@ export default async function proxyRoutes (app: FastifyInstance): Promise<void> 
 }
 
 /** Runs the filter that the request's route has in this place, if it has one. */
-function filter (name: Exclude<keyof RouteFilters, 'own' | 'transforms'>): onRequestHookHandler {
+function filter (name: Exclude<keyof RouteFilters, 'own' | 'transforms' | 'settleHit' | 'limitQuickly'>): onRequestHookHandler {
   return function runFilter (request, reply, done) {
     const act = request.forwarding?.route.filters[name] ?? null
     if (act === null) done()

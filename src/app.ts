@@ -1,9 +1,11 @@
 /** Every plugin, then every route, in order: the order is the behaviour of the proxy. */
 import cluster from 'node:cluster'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
+import access from '../plugins/access.ts'
 import accessLog from '../plugins/access-log.ts'
 import auth from '../plugins/auth.ts'
 import cache from '../plugins/cache.ts'
+import cors from '../plugins/cors.ts'
 import errors from '../plugins/errors.ts'
 import extensionsPlugin from '../plugins/extensions.ts'
 import forward from '../plugins/forward.ts'
@@ -35,7 +37,10 @@ import { createCacheCommand } from './proxy/command.ts'
 import { createControl } from './proxy/control.ts'
 import { createOwnFilters } from './extensions/own-filters.ts'
 import type { RouteFilters } from './proxy/proxy-route.ts'
+import { limitIds, limitsOfRoute } from './rate-limit/from-config.ts'
+import { createMemoryRateLimitStore } from './rate-limit/memory-store.ts'
 import { createRuntime, scopesOf, type Runtime } from './proxy/runtime.ts'
+import type { RateLimitStore } from './rate-limit/store.ts'
 import { snapshotOf } from './snapshot/files.ts'
 import { createSnapshots } from './snapshot/snapshots.ts'
 
@@ -53,6 +58,10 @@ export interface HoldfastOptions {
   readonly deviceClass?: (request: FastifyRequest) => string
   /** Own transformations of content, for routes that name them in `transforms`. */
   readonly transforms?: TransformsOptions
+  /** Names the client for rate limits with `key: custom`; the text is kept as a digest. Where it fails, the address counts. */
+  readonly rateLimitKey?: (request: FastifyRequest) => string
+  /** Replaces the counters of rate limits, which are in this process by default. */
+  readonly rateLimitStore?: RateLimitStore
   /** Carries out what is asked for with the method `PURGE`, in place of this process alone. */
   readonly purge?: HoldfastControl['purge']
   /** Filters of the application's own, after those that the configuration names; each a Fastify plugin that may call `addFilter`. */
@@ -101,6 +110,12 @@ export async function holdfast (app: FastifyInstance, options: HoldfastOptions):
     onFailure: error => { app.log.warn({ err: error, code: 'store_failed' }, 'the store failed') },
     onRemoval: key => { snapshots?.noteRemoval(key) }
   })
+  const rateLimits = options.rateLimitStore ?? createMemoryRateLimitStore({
+    now,
+    onFull: ({ name, clients }) => {
+      app.log.warn({ code: 'rate_limit_full', limit: name, clients }, 'all clients that a rate limit remembers have used it up: others are not counted')
+    }
+  })
   const { file, interval } = config.cache.snapshot
   const snapshots = file === undefined
     ? null
@@ -109,18 +124,23 @@ export async function holdfast (app: FastifyInstance, options: HoldfastOptions):
   await app.register(requestEnd)
   await app.register(errors, { identifier: config.cache.name })
   await app.register(loadShedding, { config: config.loadShedding })
-  await app.register(rateLimit)
+  await app.register(access)
+  await app.register(cors)
+  await app.register(rateLimit, { store: rateLimits, ...(options.rateLimitKey === undefined ? {} : { rateLimitKey: options.rateLimitKey }) })
   await app.register(auth)
   await app.register(transforms, options.transforms ?? {})
 
   /** Made when all plugins are there: own filters and transformations are known by then. */
   let runtime: Runtime
-  const makeFilters = (route: RouteConfig, index: number): RouteFilters => {
+  const makeFilters = (route: RouteConfig, config: Config, index: number): RouteFilters => {
+    const lists = [config.access, route.access].filter(list => list !== undefined)
     const problems: ConfigProblem[] = []
     const used = extensionsOf(route, index, extensions, problem => { problems.push(problem) })
     if (problems.length > 0) throw new ConfigError(problems)
     return {
-      limitRate: route.rateLimit === undefined ? null : app.createRouteRateLimit(route.rateLimit),
+      checkAccess: lists.length === 0 ? null : app.createRouteAccess(lists, route.cors?.preflight === 'answer'),
+      handleCors: route.cors === undefined ? null : app.createRouteCors(route.cors),
+      ...app.createRouteRateLimit(limitsOfRoute(route, config), route.auth !== undefined),
       authenticate: route.auth === undefined ? null : app.createRouteAuthentication(route.auth),
       transforms: app.createRouteTransforms(route),
       own: used.length === 0 ? null : createOwnFilters(filterRegistry, used)
@@ -134,6 +154,7 @@ export async function holdfast (app: FastifyInstance, options: HoldfastOptions):
     replace: next => {
       runtime = next
       memoryStore?.setRouteRules(routeRulesOf(next.config.routes))
+      rateLimits.retain?.(limitIds(next.config))
     },
     build: (next, previous) => createRuntime(next, previous, makeFilters, { log: app.log }),
     filters: filterRegistry,

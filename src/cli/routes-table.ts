@@ -1,6 +1,8 @@
 /** The route table as text: what the proxy does with which request, most specific route first. */
-import type { Config, RouteConfig } from '../config/schema.ts'
+import type { Config, RateLimitConfig, RouteConfig } from '../config/schema.ts'
+import { formatDuration } from '../config/units.ts'
 import { targetUrl } from '../config/upstream-checks.ts'
+import { limitsOf } from '../rate-limit/from-config.ts'
 import { comparePlaces, placesOf } from '../routing/specificity.ts'
 import type { Place } from '../routing/specificity.ts'
 
@@ -28,7 +30,7 @@ function rowOf (config: Config, place: Place, route: RouteConfig): string[] {
     route.name,
     `${route.upstream} (${targets.slice(0, 3).join(', ')}${targets.length > 3 ? `, ${targets.length - 3} more` : ''})`,
     describeCache(config, route),
-    describeFilters(route)
+    describeFilters(config, route)
   ]
 }
 
@@ -39,13 +41,17 @@ function describeCache (config: Config, { cache }: RouteConfig): string {
 }
 
 /** In the order in which they act; own filters, as the route names them. */
-function describeFilters ({ rateLimit, auth, rewrite, response, extensions, transforms }: RouteConfig): string {
+function describeFilters (config: Config, { access, cors, rateLimit, auth, rewrite, response, extensions, transforms }: RouteConfig): string {
   const filters: string[] = []
+  const limits = [...limitsOf(config.rateLimit), ...limitsOf(rateLimit)]
   if (rewrite.methodOverride !== undefined) filters.push('method-override')
+  if (config.access !== undefined || access !== undefined) filters.push('access')
+  if (cors !== undefined) filters.push('cors')
   filters.push(...Object.keys(extensions).filter(name => extensions[name] !== false))
-  if (rateLimit !== undefined) filters.push(`rate-limit ${rateLimit.max}/${formatDuration(rateLimit.window)}`)
+  filters.push(...limits.filter(({ key }) => key !== 'identity').map(describeLimit))
   if (auth?.apiKeys !== undefined) filters.push('api-key')
   if (auth?.bearer !== undefined) filters.push('bearer')
+  filters.push(...limits.filter(({ key }) => key === 'identity').map(describeLimit))
   if (rewrite.stripPrefix !== undefined) filters.push(`strip ${rewrite.stripPrefix}`)
   if (rewrite.replace.length > 0) filters.push('replace')
   if (rewrite.addPrefix !== undefined) filters.push(`add ${rewrite.addPrefix}`)
@@ -61,13 +67,10 @@ function describeFilters ({ rateLimit, auth, rewrite, response, extensions, tran
   return filters.length === 0 ? '-' : filters.join(', ')
 }
 
-function isUsed (rules: object): boolean {
-  return Object.keys(rules).length > 0
+function describeLimit ({ max, window }: RateLimitConfig): string {
+  return `rate-limit ${max}/${formatDuration(window)}`
 }
 
-function formatDuration (milliseconds: number): string {
-  for (const [unit, size] of [['d', 86_400_000], ['h', 3_600_000], ['m', 60_000], ['s', 1000]] as const) {
-    if (milliseconds >= size && milliseconds % size === 0) return `${milliseconds / size}${unit}`
-  }
-  return `${milliseconds}ms`
+function isUsed (rules: object): boolean {
+  return Object.keys(rules).length > 0
 }

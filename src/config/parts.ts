@@ -28,6 +28,8 @@ export function partsOf (tree: Plain, wrong: readonly string[]): ConfigParts {
     admin: part(properties.admin, tree.admin, '/admin') as Config['admin'] | null,
     // The default would be held against the size of responses in place of what was meant.
     cache: wrong.includes('/cache/maxBytes') ? null : part(properties.cache, tree.cache, '/cache') as Config['cache'] | null,
+    access: tree.access === undefined ? undefined : part(properties.access, tree.access, '/access') as ConfigParts['access'],
+    rateLimit: tree.rateLimit === undefined ? undefined : part(properties.rateLimit, tree.rateLimit, '/rateLimit') as ConfigParts['rateLimit'],
     upstreams: new Map(upstreams.map(([name, upstream]) => [name, part(upstreamSchema, upstream, pointerTo('/upstreams', name)) as Config['upstreams'][string] | null])),
     // Nothing is said of the stand-ins themselves, as their absence is already told.
     routes: routes.map((route, index) => part(properties.routes.items, route, `/routes/${index}`, { name: `unnamed-route-${index}`, upstream: 'unnamed-upstream' }) as Config['routes'][number] | null)

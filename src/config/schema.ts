@@ -7,11 +7,12 @@
  */
 import Type from 'typebox'
 import type { Static, StaticDecode } from 'typebox'
+import { AccessSchema, type CorsSchema } from './schema/access.ts'
 import type { AuthSchema } from './schema/auth.ts'
 import { CacheSchema, type RouteCacheSchema } from './schema/cache.ts'
 import { ExtensionsSchema } from './schema/extensions.ts'
 import { AdminSchema, LoadSheddingSchema, LogSchema, ServerSchema, type LimitsSchema, type TlsSchema } from './schema/listeners.ts'
-import type { RateLimitSchema } from './schema/rate-limit.ts'
+import { RateLimitsSchema, type RateLimitSchema } from './schema/rate-limit.ts'
 import type { RewriteSchema } from './schema/request.ts'
 import type { CompressionSchema } from './schema/compression.ts'
 import type { ResponseSchema } from './schema/response.ts'
@@ -26,6 +27,8 @@ export const ConfigSchema = Type.Object({
   loadShedding: LoadSheddingSchema,
   cache: CacheSchema,
   extensions: ExtensionsSchema,
+  access: Type.Optional(AccessSchema('Who may come in, on all routes; a route may be stricter. Requests that fit no route are 404 before.')),
+  rateLimit: Type.Optional(RateLimitsSchema('Requests allowed per client over all routes together, beside the limits of each. One limit or a list; a request has to be within all.')),
   upstreams: Type.Record(Type.String(), UpstreamSchema, { minProperties: 1, propertyNames: { pattern: '^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$', expected: 'a name: 1 to 64 letters, digits, dots, dashes or underscores' }, description: 'Origin services by name. `--upstream` sets the targets of the one named `default`.' }),
   routes: Type.Array(RouteSchema, { minItems: 1, maxItems: 10_000, description: 'What is proxied. A request that fits none is 404.' })
 }, { additionalProperties: false, title: 'Holdfast configuration' })
@@ -48,6 +51,8 @@ export type ExtensionsConfig = StaticDecode<typeof ExtensionsSchema>
 export type RouteConfig = StaticDecode<typeof RouteSchema>
 export type MatchConfig = StaticDecode<typeof MatchSchema>
 export type RateLimitConfig = StaticDecode<typeof RateLimitSchema>
+export type AccessConfig = StaticDecode<ReturnType<typeof AccessSchema>>
+export type CorsConfig = StaticDecode<typeof CorsSchema>
 export type AuthConfig = StaticDecode<typeof AuthSchema>
 export type PurgeConfig = StaticDecode<typeof PurgeSchema>
 export type RewriteConfig = StaticDecode<typeof RewriteSchema>

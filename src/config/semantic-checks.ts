@@ -2,8 +2,9 @@
  * Rules that join several options, or that a schema cannot say. They run on every part that is valid in itself,
  * also when another part is not, so that one look shows everything that is wrong.
  */
-import type { AdminConfig, CacheConfig, Config, RouteConfig, ServerConfig, UpstreamConfig } from './schema.ts'
+import type { AccessConfig, AdminConfig, CacheConfig, Config, RateLimitConfig, RouteConfig, ServerConfig, UpstreamConfig } from './schema.ts'
 import type { ConfigProblem } from './problems.ts'
+import { checkGlobalFilters } from './access-checks.ts'
 import { checkListeners } from './listener-checks.ts'
 import { rewriteWarnings } from './rewrite-checks.ts'
 import { checkRoutes } from './route-checks.ts'
@@ -14,6 +15,9 @@ export interface ConfigParts {
   readonly server: ServerConfig | null
   readonly admin: AdminConfig | null
   readonly cache: CacheConfig | null
+  /** Absent where there are none. */
+  readonly access: AccessConfig | null | undefined
+  readonly rateLimit: RateLimitConfig | readonly RateLimitConfig[] | null | undefined
   readonly upstreams: ReadonlyMap<string, UpstreamConfig | null>
   readonly routes: ReadonlyArray<RouteConfig | null>
 }
@@ -23,6 +27,7 @@ export type Report = (problem: ConfigProblem) => void
 /** Reports what the parts get wrong together. */
 export function checkMeaning (parts: ConfigParts, report: Report): void {
   checkListeners(parts, report)
+  checkGlobalFilters(parts, report)
   checkUpstreams(parts, report)
   checkRoutes(parts, report)
 }

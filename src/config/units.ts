@@ -23,4 +23,12 @@ function parseQuantity (text: string, units: Readonly<Record<string, number>>): 
   return Number(text.slice(0, split)) * (units[text.slice(split)] ?? Number.NaN)
 }
 
+/** A duration as an operator would write it, in the largest unit of which it is a whole number. */
+export function formatDuration (milliseconds: number): string {
+  for (const [unit, size] of [['d', 86_400_000], ['h', 3_600_000], ['m', 60_000], ['s', 1000]] as const) {
+    if (milliseconds >= size && milliseconds % size === 0) return `${milliseconds / size}${unit}`
+  }
+  return `${milliseconds}ms`
+}
+
 export { durationPattern, sizePattern }

@@ -17,6 +17,8 @@ const messages: Readonly<Record<string, string>> = {
   route_not_found: 'No route is configured for this request.',
   unauthorized: 'A valid credential is needed.',
   forbidden: 'This is not allowed.',
+  method_not_allowed: 'The method is not allowed here.',
+  misdirected: 'This server does not answer for this host.',
   purge_not_allowed: 'This address may not purge here.',
   purge_failed: 'The purge could not be carried out, or not everywhere; ask again.',
   purge_off: 'Nobody may purge here with this method.',

@@ -9,6 +9,8 @@ export interface ResponseFieldsInput extends Omit<AboutResponse, 'updates'> {
   /** Raw lines `[name, value, ...]`, one character per octet. */
   readonly lines: readonly string[]
   readonly rules: ResponseRules
+  /** Fields that are the proxy's own to set, in lower case: those of the origin server are taken away. */
+  readonly reserved: ReadonlySet<string>
   readonly pseudonym: string
   /** Epoch milliseconds: a response without `Date` gets this one (RFC 9110 6.6.1). */
   readonly receivedAt: number
@@ -28,12 +30,13 @@ export interface ResponseFields {
 const related = ['location', 'content-location', 'cache-group-invalidation'] as const
 
 /** End-to-end fields; repeated lines stay apart and in order. */
-export function responseFields ({ lines, rules, pseudonym, receivedAt, mount, updates, ...about }: ResponseFieldsInput): ResponseFields {
+export function responseFields ({ lines, rules, reserved, pseudonym, receivedAt, mount, updates, ...about }: ResponseFieldsInput): ResponseFields {
   const fields = endToEndFields(fieldsFromLines(lines))
   // One id names the request on both sides; the proxy sends its own.
   delete fields['x-request-id']
   fields['date'] ??= formatHttpDate(receivedAt)
   appendVia(fields, '1.1', pseudonym)
+  for (const name of reserved) delete fields[name]
   rules.locate(fields, mount)
   if (rules.apply === null) return { fields, said: fields }
   const said: MutableFieldMap = Object.create(null)

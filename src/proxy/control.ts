@@ -73,6 +73,7 @@ function changedParts (before: Config, after: Config): string[] {
   for (const name of new Set([...routesBefore.keys(), ...routesAfter.keys()])) {
     if (differs(routesBefore.get(name), routesAfter.get(name))) changed.push(`routes/${name}`)
   }
+  for (const section of ['access', 'rateLimit'] as const) if (differs(before[section], after[section])) changed.push(section)
   for (const option of ['trustedProxies', 'mergeSlashes', 'tls'] as const) {
     if (differs(before.server[option], after.server[option])) changed.push(`server/${option}`)
   }

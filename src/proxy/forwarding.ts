@@ -7,6 +7,7 @@ import type { Identity } from './identity.ts'
 import type { ProxyRoute } from './proxy-route.ts'
 import type { TransformChoice } from '../transform/route-transforms.ts'
 import type { Runtime } from './runtime.ts'
+import type { RateTicket } from '../rate-limit/ticket.ts'
 
 /** So that a purge of the URL finds what is stored for all values. */
 export interface KeyedQuery {
@@ -38,6 +39,8 @@ export interface Forwarding {
   readonly clientAddress: string
   /** Who asks, once authentication has found out; null before, and where nobody has to say. */
   identity: Identity | null
+  /** What it was charged by rate limits; null before, and where none is counted. */
+  rateTicket: RateTicket | null
   /** The request has content, which goes upstream unread. */
   readonly hasContent: boolean
   /** Request fields that own filters set, or removed (null), by name in lower case; null without any. */

@@ -1,6 +1,7 @@
 /** A route as the running proxy knows it: its configuration, made ready once. */
 import { createHash } from 'node:crypto'
 import type { FastifyReply, FastifyRequest, onRequestHookHandler } from 'fastify'
+import { corsFieldNames } from '../access/cors.ts'
 import type { UsedExtension } from '../config/extension-checks.ts'
 import type { BoundFilter } from '../extensions/registry.ts'
 import { createTrust, type Trust } from '../forward/forwarded.ts'
@@ -11,8 +12,10 @@ import { segmentNames } from '../routing/pattern.ts'
 import type { Config, RouteCacheConfig, RouteConfig } from '../config/schema.ts'
 import { targetUrl } from '../config/upstream-checks.ts'
 import { createErrorPages, type ErrorPages } from '../errors/error-pages.ts'
-import type { MutableFieldMap } from '../http/fields.ts'
+import type { FieldMap, MutableFieldMap } from '../http/fields.ts'
 import type { RouteTransforms } from '../transform/route-transforms.ts'
+import { limitsOf } from '../rate-limit/from-config.ts'
+import { rateFieldNames } from '../rate-limit/rate-fields.ts'
 import type { Upstream } from '../upstream/exchange.ts'
 import type { Forwarding } from './forwarding.ts'
 
@@ -36,14 +39,17 @@ export interface ProxyRoute {
   readonly errorPages: ErrorPages | null
   /** Something of a response is decided only before it is sent. */
   readonly finishes: boolean
+  /** Response fields that are the proxy's own on this route, in lower case: those of the origin server are neither stored nor passed on. */
+  readonly reservedFields: ReadonlySet<string>
   /** Whose `PURGE` is carried out; null where the method is one like any other. */
   readonly mayPurge: Trust | null
 }
 
 /** Same route name and same rules: same scope, so stored responses survive a reload that changes something else. */
 export function cacheScopeOf (route: RouteConfig, { own, transforms }: Pick<RouteFilters, 'own' | 'transforms'>): string {
-  // Neither a quota nor pages in place of errors change what is stored.
-  const rules = JSON.stringify([route.name, route.upstream, { ...route.cache, quota: undefined }, route.rewrite, { ...route.response, errorPages: undefined }, route.auth !== undefined, transforms?.fingerprint, ...ownRules(own)])
+  // Neither a quota nor pages in place of errors change what is stored. Neither do limits enough to matter: to set one must not
+  // cost what is stored, with which a few fields about limits of the origin server may still be; clients pay no heed to them there.
+  const rules = JSON.stringify([route.name, route.upstream, { ...route.cache, quota: undefined }, route.rewrite, { ...route.response, errorPages: undefined }, route.auth !== undefined, route.cors !== undefined, transforms?.fingerprint, ...ownRules(own)])
   return `${route.name}.${createHash('sha256').update(rules).digest('base64url').slice(0, 8)}`
 }
 
@@ -54,8 +60,16 @@ function ownRules (own: OwnFilters | null): unknown[] {
 
 /** What the built-in filters made of a route's settings, in the order in which they act; null for one that it does not use. */
 export interface RouteFilters {
+  readonly checkAccess: onRequestHookHandler | null
+  readonly handleCors: onRequestHookHandler | null
   readonly limitRate: onRequestHookHandler | null
   readonly authenticate: onRequestHookHandler | null
+  readonly limitIdentity: onRequestHookHandler | null
+  /** Called before a hit is sent, which may cost less. */
+  readonly settleHit: ((request: FastifyRequest, reply: FastifyReply) => void) | null
+  readonly limitForwarded: onRequestHookHandler | null
+  /** Counts a hit that is answered before Fastify has a request of it; null where that cannot be done. */
+  readonly limitQuickly: ((clientAddress: string, fields: FieldMap) => string | null) | null
   /** What is done to content. */
   readonly transforms: RouteTransforms | null
   readonly own: OwnFilters | null
@@ -74,8 +88,14 @@ export interface OwnFilters {
 }
 
 /** The settings that filters are made from: as long as they are the same, so are the filters, with their counters. */
-export function filterSettings ({ name, rateLimit, auth, response, transforms, extensions }: RouteConfig): object {
-  return { name, rateLimit, auth, compression: response.compression, transforms, extensions }
+export function filterSettings ({ name, access, cors, rateLimit, auth, response, transforms, extensions }: RouteConfig, config: Config): object {
+  return { name, access, cors, rateLimit, auth, compression: response.compression, transforms, extensions, global: [config.access, config.rateLimit] }
+}
+
+/** Fields about limits and cross-origin requests can only come from one of proxy and origin server. */
+function reservedFieldsOf ({ cors, rateLimit }: RouteConfig, config: Config): ReadonlySet<string> {
+  const tellsLimits = [...limitsOf(config.rateLimit), ...limitsOf(rateLimit)].some(({ fields }) => fields !== 'none')
+  return new Set([...cors === undefined ? [] : corsFieldNames, ...tellsLimits ? rateFieldNames : []])
 }
 
 export function createProxyRoute (route: RouteConfig, config: Config, upstream: Upstream, filters: RouteFilters): ProxyRoute {
@@ -98,6 +118,7 @@ export function createProxyRoute (route: RouteConfig, config: Config, upstream: 
     responseRules,
     errorPages,
     finishes: responseRules.sending !== null || errorPages?.replaceOthers === true,
+    reservedFields: reservedFieldsOf(route, config),
     mayPurge: route.purge === undefined ? null : createTrust(route.purge.allow)
   }
 }

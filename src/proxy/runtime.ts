@@ -16,8 +16,8 @@ export interface Runtime {
   readonly trust: Trust
 }
 
-/** Makes the filters of a route, the one at `index` of the list; called again for a route only if it changed. */
-export type FilterFactory = (route: RouteConfig, index: number) => RouteFilters
+/** Makes the filters of a route, the one at `index` of the list; called again for a route only if its settings, or those for all routes, changed. */
+export type FilterFactory = (route: RouteConfig, config: Config, index: number) => RouteFilters
 
 /**
  * Builds the runtime for a configuration. What did not change is taken from `previous`: upstreams with their
@@ -36,8 +36,8 @@ export function createRuntime (config: Config, previous: Runtime | null, makeFil
     const upstream = upstreams.get(route.upstream)
     if (upstream === undefined) throw new Error(`route ${route.name} names no upstream: ${route.upstream}`)
     const before = routesBefore.get(route.name)
-    const keepFilters = before !== undefined && same(filterSettings(before.config), filterSettings(route))
-    return createProxyRoute(route, config, upstream, keepFilters ? before.filters : makeFilters(route, index))
+    const keepFilters = before !== undefined && same(filterSettings(before.config, previous?.config as Config), filterSettings(route, config))
+    return createProxyRoute(route, config, upstream, keepFilters ? before.filters : makeFilters(route, config, index))
   })
 
   const trustUnchanged = previous !== null && same(config.server.trustedProxies, previous.config.server.trustedProxies)

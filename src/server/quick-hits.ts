@@ -76,11 +76,15 @@ export function createQuickHits (input: QuickHitsInput): QuickHits {
     const block = blockOf(hit)
     if (block === null) return false
 
+    const { limitQuickly } = route.filters
+    const limitLines = limitQuickly === null ? '' : limitQuickly(client.address, headers)
+    if (limitLines === null) return false
+
     cache.noteHit(hit)
     const id = input.requestId(request)
     const before = (hit.entry as PackedEntry).cacheStatus
     const age = hit.age === null ? '' : `age: ${hit.age}\r\n`
-    writeBlock(response, `${age}cache-status: ${cacheStatusValue(before, identifier, hit.outcome)}\r\nx-request-id: ${id}\r\n`, block)
+    writeBlock(response, `${age}cache-status: ${cacheStatusValue(before, identifier, hit.outcome)}\r\n${limitLines}x-request-id: ${id}\r\n`, block)
     account(request, response, { id, route, path: target.path, client: client.address, startedAt, hit, block })
     return true
   }
@@ -156,7 +160,9 @@ function withFields (request: Omit<CacheRequest, 'fields'>, fields: CacheRequest
 
 /** No filter of the route has anything to say before a hit is sent. */
 function isQuick ({ filters, config, requestRules, urlRules, finishes }: ProxyRoute): boolean {
-  if (finishes || filters.own !== null || filters.transforms !== null || filters.limitRate !== null || filters.authenticate !== null) return false
+  const { limitRate, limitIdentity, settleHit, limitForwarded, limitQuickly, ...others } = filters
+  const isLimited = limitRate !== null || limitIdentity !== null || settleHit !== null || limitForwarded !== null
+  if (finishes || (isLimited && limitQuickly === null) || Object.values(others).some(filter => filter !== null)) return false
   // Keys that depend on more than the URL are worked out on the long way.
   return changesNothing(config.cache.key) && !requestRules.changeWhatTheCacheSees && !urlRules.queryOfRequest
 }

@@ -46,7 +46,7 @@ t.test('a small configuration is completed; durations become milliseconds, sizes
   t.equal(config.routes[0]?.match.path, '/*')
   t.equal(config.routes[0]?.bodyBytes, 1536)
   t.equal(config.routes[0]?.betweenBytes, 0)
-  t.same(config.routes[0]?.rateLimit, { max: 100, window: 60_000, clients: 10_000 })
+  t.same(config.routes[0]?.rateLimit, { max: 100, window: 60_000, key: 'address', clients: 10_000, allow: [], hits: 1, fields: 'draft' })
   t.equal(config.routes[0]?.cache.heuristicMax, 86_400_000)
   t.equal(config.routes[0]?.auth, undefined)
 })

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import t from 'tap'
-import { clientKey } from '../../plugins/rate-limit.ts'
+import { clientKey } from '../../src/rate-limit/client-key.ts'
 import { get, startProxy, talk } from '../fixtures/proxy.ts'
 import { response, startRawOrigin } from '../fixtures/raw-origin.ts'
 

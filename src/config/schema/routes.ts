@@ -1,10 +1,11 @@
 /** Which request goes where, and through which filters. */
 import Type from 'typebox'
 import { item, name, optionalDuration, optionalSize, section, texts } from './kinds.ts'
+import { AccessSchema, CorsSchema } from './access.ts'
 import { AuthSchema } from './auth.ts'
 import { RouteCacheSchema } from './cache.ts'
 import { RouteExtensionsSchema } from './extensions.ts'
-import { RateLimitSchema } from './rate-limit.ts'
+import { RateLimitsSchema } from './rate-limit.ts'
 import { RewriteSchema } from './request.ts'
 import { ResponseSchema } from './response.ts'
 
@@ -23,7 +24,9 @@ export const RouteSchema = item('A kind of request and what happens to it.', {
   match: MatchSchema,
   upstream: name('An entry of `upstreams`.'),
   cache: RouteCacheSchema,
-  rateLimit: Type.Optional(RateLimitSchema),
+  access: Type.Optional(AccessSchema('Who may come in, beside what the global `access` says. A PURGE follows `purge.allow` and no list of addresses or methods.')),
+  cors: Type.Optional(CorsSchema),
+  rateLimit: Type.Optional(RateLimitsSchema('Requests allowed per client on this route. One limit or a list; a request has to be within all, and is counted by none if one refuses it.')),
   auth: Type.Optional(AuthSchema),
   purge: Type.Optional(PurgeSchema),
   rewrite: RewriteSchema,
