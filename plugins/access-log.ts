@@ -22,6 +22,7 @@ export default fp(async function accessLog (app) {
       durationMs: Math.round(reply.elapsedTime * 1000) / 1000,
       bytes: bytesSent(raw)
     }
+    if (forwarding?.identity != null) line['subject'] = forwarding.identity.subject
     if (cacheOutcome?.detail != null) line['reason'] = cacheOutcome.detail
     if (forwarding !== null && forwarding.upstreamStartedAt > 0) {
       line['upstream'] = forwarding.upstreamName

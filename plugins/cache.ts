@@ -5,6 +5,7 @@
 import fp from 'fastify-plugin'
 import type { FastifyReply, FastifyRequest, preHandlerHookHandler } from 'fastify'
 import type { CacheHit, CacheLookup, CacheRequest, HttpCache } from '../src/cache/http-cache.ts'
+import type { ReasonWord } from '../src/cache/reasons.ts'
 import { PackedEntry } from '../src/cache/packed-entry.ts'
 import { cacheStatusValue, type CacheOutcome } from '../src/cache/status.ts'
 import { linesWithout } from '../src/http/fields.ts'
@@ -76,7 +77,8 @@ export default fp<CachePluginOptions>(async function cache (app, options) {
     const forwarding = request.forwarding as Forwarding
     const device = deviceClass === undefined ? '' : classOf(request, deviceClass)
     const asked = cacheRequest(request, forwarding, device ?? '')
-    const lookup = device === null ? withoutClass(cache.lookup({ ...asked, enabled: false }, now())) : cache.lookup(asked, now())
+    const missing = device === null ? 'device-class' : isAnonymous(forwarding) ? 'no-identity' : null
+    const lookup = missing === null ? cache.lookup(asked, now()) : withDetail(cache.lookup({ ...asked, enabled: false }, now()), missing)
     forwarding.lookup = lookup
     request.cacheOutcome = lookup.outcome
     if (lookup.action === 'unsatisfiable') return sendError(request, reply, 504, 'not_in_cache')
@@ -102,12 +104,21 @@ function classOf (request: FastifyRequest, deviceClass: (request: FastifyRequest
   return null
 }
 
-function withoutClass (lookup: CacheLookup): CacheLookup {
-  return lookup.action === 'forward' ? { ...lookup, outcome: { ...lookup.outcome, detail: 'device-class' } } : lookup
+function withDetail (lookup: CacheLookup, detail: ReasonWord): CacheLookup {
+  return lookup.action === 'forward' ? { ...lookup, outcome: { ...lookup.outcome, detail } } : lookup
+}
+
+/** Without an identity there is no key, where each identity has its own. */
+function isAnonymous ({ route, identity }: Forwarding): boolean {
+  return identity === null && route.config.cache.key.identity
 }
 
 function cacheRequest (request: FastifyRequest, forwarding: Forwarding, device: string): CacheRequest {
-  const { route, runtime } = forwarding
+  const { route, runtime, identity } = forwarding
+  const { auth, cache: { key, storePrivate } } = route.config
+  // A credential that goes upstream without anybody here having looked at it: what comes back may be for its owner alone.
+  const foreign = request.headers.authorization !== undefined && !forwarding.judgedAuthorization
+  const common = !foreign && (key.identity || auth?.shared === true)
   return {
     ...requestKey(forwarding, request.headers, device),
     method: request.method,
@@ -115,7 +126,9 @@ function cacheRequest (request: FastifyRequest, forwarding: Forwarding, device: 
     rules: route.config.cache,
     enabled: route.cacheEnabled,
     hasContent: forwarding.hasContent,
-    authenticated: route.filters.authenticate !== null,
+    authenticated: auth !== undefined || identity !== null,
+    common,
+    personal: common && storePrivate,
     showKey: runtime.config.cache.statusKey
   }
 }

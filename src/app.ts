@@ -86,7 +86,7 @@ export async function holdfast (app: FastifyInstance, options: HoldfastOptions):
   await app.register(errors, { identifier: config.cache.name })
   await app.register(loadShedding, { config: config.loadShedding })
   await app.register(rateLimit)
-  await app.register(auth)
+  await app.register(auth, { now })
 
   const makeFilters = (route: RouteConfig): RouteFilters => ({
     limitRate: route.rateLimit === undefined ? null : app.createRouteRateLimit(route.rateLimit),

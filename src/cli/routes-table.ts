@@ -1,5 +1,6 @@
 /** The route table as text: what the proxy does with which request, most specific route first. */
-import type { Config, RouteConfig } from '../config/schema.ts'
+import { kindsOf } from '../auth/identity-fields.ts'
+import type { AuthConfig, Config, RouteConfig } from '../config/schema.ts'
 import { targetUrl } from '../config/upstream-checks.ts'
 import { comparePlaces, placesOf } from '../routing/specificity.ts'
 import type { Place } from '../routing/specificity.ts'
@@ -42,13 +43,22 @@ function describeCache (config: Config, { cache }: RouteConfig): string {
 function describeFilters ({ rateLimit, auth, rewrite, response }: RouteConfig): string {
   const filters: string[] = []
   if (rateLimit !== undefined) filters.push(`rate-limit ${rateLimit.max}/${formatDuration(rateLimit.window)}`)
-  if (auth?.apiKeys !== undefined) filters.push('api-key')
-  if (auth?.bearer !== undefined) filters.push('bearer')
+  if (auth !== undefined) filters.push(describeAuth(auth))
   if (rewrite.stripPrefix !== undefined) filters.push(`strip ${rewrite.stripPrefix}`)
   if (rewrite.addPrefix !== undefined) filters.push(`add ${rewrite.addPrefix}`)
   if (changesFields(rewrite)) filters.push('request-fields')
   if (changesFields(response)) filters.push('response-fields')
   return filters.length === 0 ? '-' : filters.join(', ')
+}
+
+const kindNames = [['clientCertificate', 'client-certificate'], ['apiKeys', 'api-key'], ['bearer', 'bearer'], ['jwt', 'jwt'], ['basic', 'basic'], ['external', 'external-auth']] as const
+
+/** `api-key or jwt`, `(api-key or jwt) and client-certificate`. */
+function describeAuth (auth: AuthConfig): string {
+  const groups = kindsOf(auth).map(kinds => kindNames.filter(([kind]) => kinds[kind] !== undefined).map(([, name]) => name))
+  if (auth.all === undefined && auth.any === undefined) return groups.flat().join(' or ')
+  const [within, between] = auth.all === undefined ? [' and ', ' or '] : [' or ', ' and ']
+  return groups.map(group => group.length > 1 ? `(${group.join(within)})` : group.join()).join(between)
 }
 
 function changesFields (changes: { readonly setFields: object, readonly removeFields: readonly string[] }): boolean {

@@ -3,6 +3,9 @@ import { createPrivateKey, X509Certificate } from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
+import { parseKeys } from '../auth/jwks.ts'
+import { parseUsers } from '../auth/users-file.ts'
+import { authFiles, withAuthFiles } from './auth-checks.ts'
 import { pointerTo } from './problems.ts'
 import type { ConfigProblem } from './problems.ts'
 import type { Config } from './schema.ts'
@@ -24,7 +27,10 @@ export function resolvePaths (config: Config, file: string): Config {
   return {
     ...config,
     cache: snapshot.file === undefined ? config.cache : { ...config.cache, snapshot: { ...snapshot, file: resolve(from, snapshot.file) } },
-    server: tls === undefined ? server : { ...server, tls: { ...tls, certificates: tls.certificates.map(absolute) } },
+    server: tls === undefined
+      ? server
+      : { ...server, tls: { ...tls, certificates: tls.certificates.map(absolute), ...tls.clientCertificates !== undefined && { clientCertificates: absolute(tls.clientCertificates) } } },
+    routes: config.routes.map(route => route.auth === undefined ? route : { ...route, auth: withAuthFiles(route.auth, path => resolve(from, path)) }),
     upstreams: Object.fromEntries(Object.entries(config.upstreams).map(([name, upstream]) => [name, { ...upstream, tls: absolute(upstream.tls) }]))
   }
 }
@@ -33,6 +39,12 @@ export function resolvePaths (config: Config, file: string): Config {
 export async function checkFiles (config: Config, report: Report): Promise<void> {
   for (const [index, pair] of (config.server.tls?.certificates ?? []).entries()) {
     await checkPair(pair, `/server/tls/certificates/${index}`, report)
+  }
+  const { clientCertificates } = config.server.tls ?? {}
+  if (clientCertificates !== undefined) await checkFile(clientCertificates.ca, '/server/tls/clientCertificates/ca', 'certificates', parseCertificate, report)
+  for (const [index, { auth }] of config.routes.entries()) {
+    if (auth === undefined) continue
+    for (const { file, path, holds } of authFiles(auth, `/routes/${index}/auth`)) await checkText(file, path, holds === 'users' ? parseUsers : parseKeys, report)
   }
   for (const [name, { tls }] of Object.entries(config.upstreams)) {
     const place = `${pointerTo('/upstreams', name)}/tls`
@@ -50,18 +62,33 @@ async function checkPair (pair: Pair, place: string, report: Report): Promise<vo
 }
 
 async function checkFile<T> (file: string, path: string, what: string, parse: (pem: Buffer) => T, report: Report): Promise<T | null> {
-  let pem: Buffer
-  try {
-    pem = await readFile(file)
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException // readFile rejects with nothing else
-    report({ path, rule: 'readable-file', value: file, message: `cannot be read: ${code === 'ENOENT' ? 'there is no such file' : code}` })
-    return null
-  }
+  const pem = await readNamed(file, path, report)
+  if (pem === null) return null
   try {
     return parse(pem)
   } catch {
     report({ path, rule: 'pem', value: file, message: `must be a PEM file with ${what}` })
+    return null
+  }
+}
+
+/** What is wrong is said by the parser, which tells nothing of what the file holds. */
+async function checkText (file: string, path: string, parse: (text: string) => unknown, report: Report): Promise<void> {
+  const bytes = await readNamed(file, path, report)
+  if (bytes === null) return
+  try {
+    parse(bytes.toString('utf8'))
+  } catch (error) {
+    report({ path, rule: 'file-content', value: file, message: (error as Error).message })
+  }
+}
+
+async function readNamed (file: string, path: string, report: Report): Promise<Buffer | null> {
+  try {
+    return await readFile(file)
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException // readFile rejects with nothing else
+    report({ path, rule: 'readable-file', value: file, message: `cannot be read: ${code === 'ENOENT' ? 'there is no such file' : code}` })
     return null
   }
 }

@@ -2,6 +2,7 @@
 import { METHODS } from 'node:http'
 import { parseHostPattern, parsePathPattern } from '../routing/pattern.ts'
 import type { PathPattern } from '../routing/pattern.ts'
+import { checkAuth } from './auth-checks.ts'
 import { checkNetworks } from './listener-checks.ts'
 import { spellingFault } from './path-spelling.ts'
 import { didYouMean, nearest, pointerTo } from './problems.ts'
@@ -24,9 +25,7 @@ export function checkRoutes ({ routes, upstreams, cache, server }: ConfigParts, 
     checkUpstreamName(route, place, upstreams.keys(), report)
     checkMethods(route, place, report)
     checkRewrite(route, place, mergeSlashes, report)
-    if (route.auth !== undefined && route.auth.apiKeys === undefined && route.auth.bearer === undefined) {
-      report({ path: `${place}/auth`, rule: 'credentials', message: 'must have apiKeys or bearer: without a credential nobody could use the route' })
-    }
+    checkAuth(route, place, server, report)
     if (route.purge !== undefined) checkNetworks(route.purge.allow, `${place}/purge/allow`, report)
     checkFields(route.rewrite, `${place}/rewrite`, requestFraming, report)
     checkFields(route.response, `${place}/response`, responseFraming, report)

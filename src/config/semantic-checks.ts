@@ -4,6 +4,7 @@
  */
 import type { AdminConfig, CacheConfig, Config, RouteConfig, ServerConfig, UpstreamConfig } from './schema.ts'
 import type { ConfigProblem } from './problems.ts'
+import { authWarnings } from './auth-checks.ts'
 import { checkListeners } from './listener-checks.ts'
 import { checkRoutes } from './route-checks.ts'
 import { checkUpstreams } from './upstream-checks.ts'
@@ -42,5 +43,5 @@ export function warningsFor (config: Config): ConfigProblem[] {
       warnings.push({ path: `/routes/${index}/cache/setCookie`, rule: 'shared-cookies', message: 'responses with Set-Cookie are stored: one client\'s cookies are sent to others' })
     }
   }
-  return warnings
+  return [...warnings, ...authWarnings(config)]
 }

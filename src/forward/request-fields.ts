@@ -16,6 +16,8 @@ export interface RequestFieldsInput {
   readonly pseudonym: string
   readonly requestId: string
   readonly hasContent: boolean
+  /** What tells the upstream who asks. */
+  readonly identity: FieldMap | null
   readonly rewrite: Pick<RewriteConfig, 'setFields' | 'removeFields'>
   /** Replaces the client's preconditions when the cache validates. */
   readonly conditional: FieldMap | null
@@ -37,6 +39,8 @@ export function buildRequestFields (input: RequestFieldsInput): MutableFieldMap 
     if (conditional !== null && preconditions.has(name)) continue
     built[name] = fields[name] as string | string[]
   }
+  // Said by us: a client cannot take it away by naming it in `Connection`.
+  if (input.identity !== null) Object.assign(built, input.identity)
   // Of a request without content an announced length of 0 stays; anything else would announce content that never comes.
   if (!input.hasContent && built['content-length'] !== undefined && built['content-length'] !== '0') delete built['content-length']
 

@@ -1,4 +1,5 @@
 /** Cache keys: of the request itself, and of other URIs for invalidation. */
+import { identityKey } from '../auth/identity-fields.ts'
 import { applyKeyRules, changesNothing, type KeyParts } from '../cache/key.ts'
 import { rewritePath } from '../forward/rewrite.ts'
 import type { FieldMap } from '../http/fields.ts'
@@ -8,14 +9,15 @@ import type { ProxyRoute } from './proxy-route.ts'
 import type { Runtime } from './runtime.ts'
 
 /** @param device class of the client's device, empty where the application does not tell them apart */
-export function requestKey ({ route, target, path, query }: Forwarding, fields: FieldMap, device: string): KeyParts {
-  return keyOn(route, { scheme: target.scheme, authority: target.authority, path, query }, fields, device)
+export function requestKey ({ route, target, path, query, identity, identityFields }: Forwarding, fields: FieldMap, device: string): KeyParts {
+  const who = route.config.cache.key.identity && identity !== null ? identityKey(identity, identityFields) : ''
+  return keyOn(route, { scheme: target.scheme, authority: target.authority, path, query }, fields, device, who)
 }
 
-function keyOn (route: ProxyRoute, uri: Omit<KeyParts, 'scope' | 'extra'>, fields: FieldMap | undefined, device: string): KeyParts {
+function keyOn (route: ProxyRoute, uri: Omit<KeyParts, 'scope' | 'extra'>, fields: FieldMap | undefined, device: string, identity = ''): KeyParts {
   const { key } = route.config.cache
   if (device === '' && changesNothing(key)) return { scope: route.cacheScope, ...uri, extra: '' }
-  return applyKeyRules({ scope: route.cacheScope, ...uri }, key, fields, device)
+  return applyKeyRules({ scope: route.cacheScope, ...uri }, key, fields, device, identity)
 }
 
 /**

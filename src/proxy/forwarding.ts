@@ -14,7 +14,7 @@ export interface Forwarding {
   readonly upstreamName: string
   /** Path prefix the proxy is registered under; empty at the root. */
   readonly prefix: string
-  /** What the client asked for, normalised. */
+  /** What the client asked for, normalised, without a key that stood in the query. */
   readonly target: RequestTarget
   /** Path sent upstream and used in the cache key; filters may change it before the lookup. */
   path: string
@@ -24,6 +24,12 @@ export interface Forwarding {
   readonly clientAddress: string
   /** Who asks, once authentication has found out; null before, and where nobody has to say. */
   identity: Identity | null
+  /** Request fields in lower case that tell the upstream who asks; set by authentication alone. Null where there are none. */
+  identityFields: Readonly<Record<string, string>> | null
+  /** Authentication judged what stands in `Authorization`. */
+  judgedAuthorization: boolean
+  /** Keys that stood in the query, by parameter; null where one was given twice, and null altogether where there were none. */
+  readonly queryKeys: Readonly<Record<string, string | null>> | null
   /** The request has content, which goes upstream unread. */
   readonly hasContent: boolean
   /** What the cache said; null until it was asked. */

@@ -202,7 +202,7 @@ t.test('what is dangerous or without effect is warned of', async (t) => {
 })
 
 t.test('the schema uses only keywords that validation knows', async (t) => {
-  const known = new Set(['type', 'enum', 'anyOf', 'properties', 'patternProperties', 'additionalProperties', 'propertyNames', 'minProperties', 'required', 'items', 'minItems', 'maxItems', 'minLength', 'pattern', 'minimum', 'maximum', 'description', 'default', 'writeOnly', 'expected', 'unit', 'least', 'most', 'title'])
+  const known = new Set(['type', 'enum', 'anyOf', 'properties', 'patternProperties', 'additionalProperties', 'propertyNames', 'minProperties', 'required', 'items', 'minItems', 'maxItems', 'minLength', 'maxLength', 'pattern', 'minimum', 'maximum', 'description', 'default', 'writeOnly', 'expected', 'unit', 'least', 'most', 'title'])
   const visit = (schema: SchemaNode, path: string): void => {
     t.same(Object.keys(schema).filter(keyword => !known.has(keyword)), [], path)
     for (const [name, inner] of Object.entries({ ...schema.properties, ...schema.patternProperties })) visit(inner, `${path}/${name}`)
