@@ -30,7 +30,7 @@ interface Credential {
 interface Kind {
   readonly name: string
   readonly auth: object
-  readonly server?: object
+  readonly server?: Record<string, unknown>
   readonly users: Readonly<Record<'ann' | 'bob', Credential>>
 }
 
@@ -91,6 +91,7 @@ async function start (t: Test, kind: Kind, auth: object = {}, cache: object = {}
         : response(`for ${who} ${count}`, [`Cache-Control: ${control}`, ...text.includes('etag') ? ['ETag: "1"'] : []])
     if (!holding) return answer
     held.push(() => { socket.write(answer) })
+    return undefined
   })
   const deviceClass = (): string => {
     lookups++
