@@ -17,7 +17,9 @@ export { decideStoring, type StorableExchange, type StoringDecision } from './ca
 export { decideReuse, type ReuseDecision } from './cache/reuse.ts'
 export { normaliseTarget, type RequestTarget, type TargetDecision } from './http/target.ts'
 export type { Forwarding } from './proxy/forwarding.ts'
+export type { Identity } from './proxy/identity.ts'
 // One type from each file that augments Fastify, which carries the augmentation into the published declarations.
+export type { AuthPluginOptions } from '../plugins/auth.ts'
 export type { CachePluginOptions } from '../plugins/cache.ts'
 export type { RequestContextOptions } from '../plugins/request-context.ts'
 export type { ErrorsOptions } from '../plugins/errors.ts'
