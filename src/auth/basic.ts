@@ -71,12 +71,14 @@ export function createBasic (config: BasicConfig, { users, now, addressKey, ...g
 
 const base64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}(?:==)?|[A-Za-z0-9+/]{3}=?)?$/
 
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+
 function decodePair (encoded: string): { readonly user: string, readonly password: string } | null {
   if (encoded.length > 2 * maxPasswordBytes || !base64.test(encoded)) return null
   const bytes = Buffer.from(encoded, 'base64')
   let text: string
   try {
-    text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
+    text = utf8.decode(bytes)
   } catch {
     return null
   }

@@ -1,5 +1,5 @@
 /** What the upstream is told of who asks, and how clients are kept from saying it themselves. */
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import type { AuthConfig, AuthKindsConfig } from '../config/schema.ts'
 import type { MutableFieldMap } from '../http/fields.ts'
 import type { Identity } from '../proxy/identity.ts'
@@ -82,7 +82,7 @@ export function presentable (text: string): string {
 /** Tells identities apart in cache keys: by kind, issuer, subject, and all that the upstream is told of it. */
 export function identityKey (identity: Identity, fields: Readonly<Record<string, string>> | null): string {
   const members = [identity, ...identity.others ?? []].map(({ kind, subject, claims }) => [kind, claims['iss'] ?? null, subject])
-  return createHash('sha256').update(JSON.stringify([members, fields])).digest('base64url')
+  return hash('sha256', JSON.stringify([members, fields]), 'base64url')
 }
 
 /** Fields in lower case that carry the credentials of a route, for what must not be shown. */

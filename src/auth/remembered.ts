@@ -2,7 +2,7 @@
  * Credentials that were right a moment ago. Kept by a digest under a key that only this process has, so that neither the
  * credential nor anything it could be guessed from is in memory.
  */
-import { createHmac, randomBytes } from 'node:crypto'
+import { createHmac, hash, randomBytes } from 'node:crypto'
 import { createBoundedMap } from './bounded-map.ts'
 import type { Admission } from './verdict.ts'
 
@@ -20,19 +20,25 @@ export interface Remembered {
 /** Credentials remembered by one kind on one route. */
 export const maxRemembered = 10_000
 
-const processKey = randomBytes(32)
+const processKey = randomBytes(32).toString('hex')
 
-/** Texts with their lengths in front, so that no two lists make the same digest. */
+/** For digests that others see. */
 export function keyedDigest (parts: readonly string[]): string {
-  const hmac = createHmac('sha256', processKey)
-  for (const part of parts) hmac.update(`${Buffer.byteLength(part)}:${part}`)
-  return hmac.digest('base64url')
+  return createHmac('sha256', processKey).update(joined(parts)).digest('base64url')
+}
+
+/** Texts with their lengths in front, so that no two lists are the same. */
+function joined (parts: readonly string[]): string {
+  let text = ''
+  for (const part of parts) text += `${part.length}:${part}`
+  return text
 }
 
 export function createRemembered (): Remembered {
   const known = createBoundedMap<{ readonly admission: Admission, readonly until: number }>(maxRemembered)
   return {
-    digest: (...parts) => keyedDigest(parts),
+    // Nobody sees it, so that the key in front is enough; it is made for every request.
+    digest: (...parts) => hash('sha256', processKey + joined(parts), 'base64url'),
     find (digest, now) {
       const found = known.get(digest)
       if (found === undefined) return null

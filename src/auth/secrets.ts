@@ -1,5 +1,5 @@
 /** API keys and opaque tokens: SHA-256 at rest, compared in constant time. */
-import { createHash, timingSafeEqual } from 'node:crypto'
+import { hash, timingSafeEqual } from 'node:crypto'
 import type { ApiKeysConfig, BearerConfig } from '../config/schema.ts'
 import { bearerToken } from './authorization.ts'
 import { absent, invalid, type Admission, type Verdict, type Verifier } from './verdict.ts'
@@ -46,14 +46,14 @@ export function createBearerTokens ({ tokens }: BearerConfig): Verifier {
 const nameDigits = 16
 
 function secretOf (configured: Configured, kind: string): Secret {
-  const hash = (typeof configured === 'string' ? configured : configured.hash).slice('sha256:'.length)
-  const subject = typeof configured === 'string' ? `key-${hash.slice(0, nameDigits)}` : configured.name
-  return { digest: Buffer.from(hash, 'hex'), admission: { ok: true, identity: { subject, kind, claims: {} } } }
+  const digits = (typeof configured === 'string' ? configured : configured.hash).slice('sha256:'.length)
+  const subject = typeof configured === 'string' ? `key-${digits.slice(0, nameDigits)}` : configured.name
+  return { digest: Buffer.from(digits, 'hex'), admission: { ok: true, identity: { subject, kind, claims: {} } } }
 }
 
 /** Compares with every digest, so that the time taken does not tell which one was near. */
 function verdictOn (credential: string, secrets: readonly Secret[]): Verdict {
-  const digest = createHash('sha256').update(credential).digest()
+  const digest = hash('sha256', credential, 'buffer')
   let found: Verdict = invalid
   for (const secret of secrets) if (timingSafeEqual(digest, secret.digest)) found = secret.admission
   return found
