@@ -5,7 +5,7 @@ import { credentialsOf } from './authorization.ts'
 import { createAttempts } from './attempts.ts'
 import { createPasswords, type Passwords } from './passwords.ts'
 import { createRemembered } from './remembered.ts'
-import { absent, invalid, type Admission, type Refusal, type Verifier } from './verdict.ts'
+import { absent, invalid, type Admission, type Refusal, type Verdict, type Verifier } from './verdict.ts'
 
 /** A longer password is refused unread. */
 const maxPasswordBytes = 1024
@@ -27,6 +27,8 @@ export function createBasic (config: BasicConfig, { users, now, addressKey, ...g
   const remembered = createRemembered()
   const hashes = [...users.values()]
   const overloaded: Refusal = { ok: false, reason: 'overloaded' }
+  /** Verifications under way, by digest, with those who sent the same: a browser asks for many things at once. */
+  const verifying = new Map<string, Array<(verdict: Verdict) => void>>()
 
   return {
     challenges: [`Basic realm="${config.realm}", charset="UTF-8"`],
@@ -43,24 +45,38 @@ export function createBasic (config: BasicConfig, { users, now, addressKey, ...g
       const known = remembered.find(digest, now())
       if (known !== null) return done(known)
 
+      const waiting = verifying.get(digest)
+      if (waiting !== undefined) {
+        waiting.push(done)
+        return
+      }
+
       const address = addressKey(request.clientAddress)
       const { waitMs } = attempts.begin(user, address, now())
       if (waitMs > 0) return done({ ok: false, reason: 'throttled', retryAfter: Math.ceil(waitMs / 1000) })
 
-      const own = users.get(user)
-      // Nobody by that name: somebody's hash is computed all the same, always the same one, and the outcome does not count.
-      passwords.verify(own ?? standIn(user), password).then(fits => {
-        if (fits === null) {
-          attempts.dropped(user, address)
-          return done(overloaded)
-        }
-        if (!fits || own === undefined) return done(invalid)
-        attempts.succeeded(user, address, now())
-        const admission: Admission = { ok: true, identity: { subject: user, kind: 'basic', claims: {} } }
-        if (config.remember > 0) remembered.keep(digest, admission, now() + config.remember)
-        done(admission)
-      }).catch(() => { done(overloaded) })
+      const asking = [done]
+      verifying.set(digest, asking)
+      judge(user, password, address, digest).catch(() => overloaded).then(verdict => {
+        verifying.delete(digest)
+        for (const tell of asking) tell(verdict)
+      })
     }
+  }
+
+  async function judge (user: string, password: string, address: string, digest: string): Promise<Verdict> {
+    const own = users.get(user)
+    // Nobody by that name: somebody's hash is computed all the same, always the same one, and the outcome does not count.
+    const fits = await passwords.verify(own ?? standIn(user), password)
+    if (fits === null) {
+      attempts.dropped(user, address)
+      return overloaded
+    }
+    if (!fits || own === undefined) return invalid
+    attempts.succeeded(user, address, now())
+    const admission: Admission = { ok: true, identity: { subject: user, kind: 'basic', claims: {} } }
+    if (config.remember > 0) remembered.keep(digest, admission, now() + config.remember)
+    return admission
   }
 
   /** Hashes of different cost are as frequent among names that do not exist as among those that do. */
