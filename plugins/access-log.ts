@@ -21,6 +21,7 @@ export default fp(async function accessLog (app) {
       http: request.raw.httpVersion,
       durationMs: rounded(reply.elapsedTime),
       bytes: bytesSent(raw),
+      ...forwarding?.identity != null && { subject: forwarding.identity.subject },
       ...cacheOutcome?.detail != null && { reason: cacheOutcome.detail },
       ...forwarding !== null && forwarding.upstreamStartedAt > 0 && {
         upstream: forwarding.upstreamName,

@@ -76,9 +76,8 @@ export default fp<CachePluginOptions>(async function cache (app, options) {
     const forwarding = request.forwarding as Forwarding
     const device = deviceClass === undefined ? '' : classOf(request, deviceClass)
     const asked = cacheRequest(request, forwarding, device ?? '')
-    const lookup = device !== null && !forwarding.bypassCache
-      ? cache.lookup(asked, now())
-      : passedBy(cache.lookup({ ...asked, enabled: false }, now()), device === null ? 'device-class' : 'own-filter')
+    const missing = device === null ? 'device-class' : forwarding.bypassCache ? 'own-filter' : isAnonymous(forwarding) ? 'no-identity' : null
+    const lookup = missing === null ? cache.lookup(asked, now()) : withDetail(cache.lookup({ ...asked, enabled: false }, now()), missing)
     forwarding.lookup = lookup
     request.cacheOutcome = lookup.outcome
     if (lookup.action === 'unsatisfiable') return sendError(request, reply, 504, 'not_in_cache')
@@ -115,13 +114,22 @@ function classOf (request: FastifyRequest, deviceClass: (request: FastifyRequest
   return null
 }
 
-function passedBy (lookup: CacheLookup, detail: ReasonWord): CacheLookup {
+function withDetail (lookup: CacheLookup, detail: ReasonWord): CacheLookup {
   return lookup.action === 'forward' ? { ...lookup, outcome: { ...lookup.outcome, detail } } : lookup
 }
 
+/** Without an identity there is no key, where each identity has its own. */
+function isAnonymous ({ route, identity }: Forwarding): boolean {
+  return identity === null && route.config.cache.key.identity
+}
+
 function cacheRequest (request: FastifyRequest, forwarding: Forwarding, device: string): CacheRequest {
-  const { route, runtime } = forwarding
+  const { route, runtime, identity } = forwarding
   const fields = forwarding.fields ?? request.headers
+  const { auth, cache: { key, storePrivate } } = route.config
+  // A credential that goes upstream without anybody here having looked at it: what comes back may be for its owner alone.
+  const foreign = request.headers.authorization !== undefined && !forwarding.judgedAuthorization
+  const common = !foreign && (key.identity || auth?.shared === true)
   return {
     ...requestKey(forwarding, fields, device),
     method: request.method,
@@ -129,7 +137,9 @@ function cacheRequest (request: FastifyRequest, forwarding: Forwarding, device: 
     rules: route.cacheRules,
     enabled: route.cacheEnabled,
     hasContent: forwarding.hasContent,
-    authenticated: route.filters.authenticate !== null,
+    authenticated: auth !== undefined || identity !== null,
+    common,
+    personal: common && storePrivate,
     showKey: runtime.config.cache.statusKey
   }
 }

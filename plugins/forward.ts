@@ -3,6 +3,7 @@ import replyFrom from '@fastify/reply-from'
 import fp from 'fastify-plugin'
 import type { FastifyReply, FastifyRequest, RouteHandlerMethod } from 'fastify'
 import type { ServerResponse } from 'node:http'
+import { credentialFields } from '../src/auth/identity-fields.ts'
 import { createFlights, type Flight, type Landing } from '../src/cache/collapse.ts'
 import type { CacheForward, HttpCache } from '../src/cache/http-cache.ts'
 import { relatedTargets } from '../src/cache/invalidation.ts'
@@ -287,6 +288,7 @@ export default fp<ForwardOptions>(async function forward (app, options) {
           requestId: request.id,
           hasContent: forwarding.hasContent,
           ownFields: forwarding.ownFields,
+          identity: forwarding.identityFields,
           conditional
         })
         route.requestRules.finish(built, () => templateInput(request, forwarding))
@@ -418,7 +420,7 @@ function answerHere (request: FastifyRequest, reply: FastifyReply): void {
     return
   }
   // TRACE would send back what the client wrote, credentials included (RFC 9110 9.3.8 lets them be left out).
-  const secret = new Set(['authorization', 'cookie', 'proxy-authorization', 'x-api-key'])
+  const secret = new Set(['authorization', 'cookie', 'proxy-authorization', 'x-api-key', ...credentialFields(request.forwarding?.route.config.auth)])
   let text = `TRACE ${request.url} HTTP/${request.raw.httpVersion}\r\n`
   for (let i = 0; i + 1 < request.raw.rawHeaders.length; i += 2) {
     const name = request.raw.rawHeaders[i] as string

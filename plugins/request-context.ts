@@ -5,7 +5,10 @@
 import fp from 'fastify-plugin'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { clientOf } from '../src/forward/forwarded.ts'
+import { dropForged } from '../src/auth/identity-fields.ts'
+import { takeQueryKeys, type TakenKeys } from '../src/auth/query-keys.ts'
 import { normaliseTarget, type RequestTarget, type TargetRefusal } from '../src/http/target.ts'
+import type { MutableFieldMap } from '../src/http/fields.ts'
 import type { Forwarding } from '../src/proxy/forwarding.ts'
 import type { ProxyRoute } from '../src/proxy/proxy-route.ts'
 import type { Runtime } from '../src/proxy/runtime.ts'
@@ -44,7 +47,7 @@ export default fp<RequestContextOptions>(async function requestContext (app, opt
     })
     if (!decision.ok) return refuse(request, reply, decision.reason)
 
-    const { target } = decision
+    let { target } = decision
     if (target.form === 'asterisk') return answerServerOptions(reply)
     // What the application behind sees of the target is what is matched, keyed and forwarded.
     raw.url = target.path + target.query
@@ -54,6 +57,15 @@ export default fp<RequestContextOptions>(async function requestContext (app, opt
 
     const route = purgedRoute(runtime, target, path, request.method) ?? runtime.table.match(target.host, path, request.method)
     if (route === null) return sendError(request, reply, 404, 'route_not_found')
+
+    let taken: TakenKeys | null = null
+    if (route.queryKeys.length > 0) {
+      taken = takeQueryKeys(target.query, route.queryKeys)
+      target = { ...target, query: taken.query }
+      raw.url = target.path + target.query
+      if ((raw as { originalUrl?: string }).originalUrl !== undefined) (raw as { originalUrl?: string }).originalUrl = raw.url
+    }
+    if (route.identityFields.size > 0) dropForged(raw.headers as MutableFieldMap, route.identityFields)
 
     request.forwarding = {
       runtime,
@@ -69,6 +81,9 @@ export default fp<RequestContextOptions>(async function requestContext (app, opt
       clientAddress: clientOf(raw.socket.remoteAddress ?? '', request.headers, runtime.trust).address,
       identity: null,
       rateTicket: null,
+      identityFields: null,
+      judgedAuthorization: false,
+      queryKeys: taken === null ? null : taken.keys,
       hasContent: hasContent(request),
       ownFields: null,
       keyParts: null,

@@ -127,7 +127,7 @@ export async function holdfast (app: FastifyInstance, options: HoldfastOptions):
   await app.register(access)
   await app.register(cors)
   await app.register(rateLimit, { store: rateLimits, ...(options.rateLimitKey === undefined ? {} : { rateLimitKey: options.rateLimitKey }) })
-  await app.register(auth)
+  await app.register(auth, { now })
   await app.register(transforms, options.transforms ?? {})
 
   /** Made when all plugins are there: own filters and transformations are known by then. */

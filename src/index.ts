@@ -27,6 +27,7 @@ export type {
 } from './extensions/extension.ts'
 export { TransformError, type RequestHead as TransformRequestHead, type RequestTransform, type ResponseHead as TransformResponseHead, type ResponseTransform, type TransformTarget } from './transform/transform.ts'
 // One type from each file that augments Fastify, which carries the augmentation into the published declarations.
+export type { AuthPluginOptions } from '../plugins/auth.ts'
 export type { CachePluginOptions } from '../plugins/cache.ts'
 export type { RequestContextOptions } from '../plugins/request-context.ts'
 export type { ErrorsOptions } from '../plugins/errors.ts'

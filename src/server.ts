@@ -1,9 +1,10 @@
 #!/usr/bin/env node
-/** The command line: `holdfast [start|check|routes|help|version] [flags]`. */
+/** The command line: `holdfast [start|check|routes|hash-password|help|version] [flags]`. */
 import cluster from 'node:cluster'
 import { parseArguments, usage, type Arguments } from './cli/arguments.ts'
 import { runCheck } from './cli/check.ts'
 import { describeRoutes } from './cli/print-routes.ts'
+import { runHashPassword } from './cli/hash-password.ts'
 import { ConfigError, loadConfig } from './config/load.ts'
 import type { Config } from './config/schema.ts'
 import { startInstance } from './server/instance.ts'
@@ -35,6 +36,9 @@ async function run (given: Arguments): Promise<void> {
       process.exitCode = await runCheck(given, process.stdout)
       return
     case 'routes': return await printRoutes(given)
+    case 'hash-password':
+      process.exitCode = await runHashPassword(process.stdin, process.stdout)
+      return
     case 'start': await start(given)
   }
 }

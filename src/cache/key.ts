@@ -91,21 +91,24 @@ export interface KeyRules {
   /** Other names of a host and the one they are stored under. */
   readonly hosts: Readonly<Record<string, string>>
   readonly ignorePathCase: boolean
+  /** Each identity apart. */
+  readonly identity: boolean
 }
 
 /**
  * Applies the rules of a route. What goes upstream is not changed.
  * @param request fields of the request, undefined for the key of a URI that nobody has asked for
  * @param device class of the client's device, as the application's own function names it
+ * @param identity what tells identities apart, where the route wants that
  */
-export function applyKeyRules (parts: Omit<KeyParts, 'extra'>, rules: KeyRules, request: FieldMap | undefined, device: string): KeyParts {
+export function applyKeyRules (parts: Omit<KeyParts, 'extra'>, rules: KeyRules, request: FieldMap | undefined, device: string, identity = ''): KeyParts {
   return {
     scope: parts.scope,
     scheme: parts.scheme,
     authority: aliasOf(parts.authority, rules.hosts),
     path: rules.ignorePathCase ? parts.path.toLowerCase() : parts.path,
     query: keyQuery(parts.query, rules.query),
-    extra: request === undefined ? '' : keyExtra(rules, request, device)
+    extra: request === undefined ? '' : keyExtra(rules, request, device, identity)
   }
 }
 
@@ -116,18 +119,20 @@ function aliasOf (authority: string, hosts: KeyRules['hosts']): string {
 
 /** Whether the rules leave keys as they are, so that applying them can be spared. */
 export function changesNothing (rules: KeyRules): boolean {
-  const { query, fields, cookies, hosts, ignorePathCase } = rules
-  return query.ignore.length === 0 && query.keep === undefined && !query.sort && fields.length === 0 && cookies.length === 0 && Object.keys(hosts).length === 0 && !ignorePathCase
+  const { query, fields, cookies, hosts, ignorePathCase, identity } = rules
+  return query.ignore.length === 0 && query.keep === undefined && !query.sort && fields.length === 0 && cookies.length === 0 && Object.keys(hosts).length === 0 && !ignorePathCase && !identity
 }
 
-function keyExtra (rules: KeyRules, request: FieldMap, device: string): string {
-  if (rules.fields.length === 0 && rules.cookies.length === 0 && device === '') return ''
+function keyExtra (rules: KeyRules, request: FieldMap, device: string, identity: string): string {
+  if (rules.fields.length === 0 && rules.cookies.length === 0 && device === '' && !rules.identity) return ''
   const cookies = rules.cookies.length === 0 ? null : parseCookies(fieldValue(request, 'cookie') ?? '')
   // JSON keeps members apart and absent (null) from empty.
   return JSON.stringify([
     ...rules.fields.map(name => fieldOf(request, name.toLowerCase()) ?? null),
     ...rules.cookies.map(name => cookies?.get(name) ?? null),
-    device
+    device,
+    // Where the route does not tell identities apart, keys stay as they were.
+    ...rules.identity ? [identity] : []
   ])
 }
 

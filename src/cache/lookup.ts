@@ -25,6 +25,10 @@ export interface CacheRequest extends KeyParts {
   readonly hasContent: boolean
   /** The request was let in by a credential. */
   readonly authenticated: boolean
+  /** Whoever shares the key may have what is stored under it, whatever credentials let them in. */
+  readonly common: boolean
+  /** The key is that of one identity, and the route stores what is private to it. */
+  readonly personal: boolean
   /** Put the key into `Cache-Status`. */
   readonly showKey: boolean
 }
@@ -224,8 +228,8 @@ export function lookUp (context: CacheContext, request: CacheRequest, now: numbe
  * Apart for requests that would select different variants of a response with these names in `Vary`, and for those with
  * credentials, whose responses may not be shareable where others are. No cache key looks like it.
  */
-export function variantFlightKey (key: string, { fields, rules }: CacheRequest, names: readonly string[]): string {
-  const authorized = fields['authorization'] !== undefined
+export function variantFlightKey (key: string, { fields, rules, common }: CacheRequest, names: readonly string[]): string {
+  const authorized = !common && fields['authorization'] !== undefined
   if (names.length === 0 && !authorized) return key
   return `variant ${key.length} ${key} ${JSON.stringify([authorized, ...selectingFields(fields, names, rules.vary).map(({ value }) => value ?? null)])}`
 }

@@ -13,6 +13,7 @@ export const reasons = {
   'cache-off': { sentence: 'The configuration turns the cache off here.', source: 'routes[].cache.enabled' },
   'device-class': { sentence: 'The function that tells classes of devices apart had no answer.', source: 'docs/library.md' },
   'own-filter': { sentence: 'A filter of an extension keeps the request out of the cache.', source: 'docs/extending.md' },
+  'no-identity': { sentence: 'The route stores for each identity apart, and nobody has said whose request this is.', source: 'routes[].cache.key.identity' },
   'request-no-store': { sentence: 'The request asks not to store anything of it.', source: 'RFC 9111 section 5.2.1.5' },
   'request-no-cache': { sentence: 'The request asks for validation.', source: 'RFC 9111 section 5.2.1.4' },
   'request-max-age': { sentence: 'The stored response is older than the request accepts.', source: 'RFC 9111 section 5.2.1.1' },

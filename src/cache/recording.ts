@@ -254,5 +254,5 @@ export function updatedHead (stored: StoredEntry, request: CacheRequest, respons
     freshnessLifetime: lifetime.seconds,
     override: lifetime.override
   })
-  return { ...head, isShareable: mayBeShared(request.fields, request.authenticated, control), mayStay: vary !== '*' && response.tags !== 'too-many' && (!control.noStore || control.mustUnderstand) && control.private !== true && !control.malformed }
+  return { ...head, isShareable: mayBeShared(request.fields, request, control), mayStay: vary !== '*' && response.tags !== 'too-many' && (!control.noStore || control.mustUnderstand) && (control.private !== true || request.personal) && !control.malformed }
 }

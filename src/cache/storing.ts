@@ -14,6 +14,10 @@ export interface StorableExchange {
   readonly requestControl: CacheControl
   /** The request was let in by a credential, be it in `Authorization` or elsewhere. */
   readonly authenticated: boolean
+  /** Whoever shares the key may have what is stored under it, whatever credentials let them in. */
+  readonly common: boolean
+  /** The key is that of one identity, and the route stores what is private to it. */
+  readonly personal: boolean
   readonly hasContent: boolean
   /** A part was asked for, by the client or by the cache itself. */
   readonly ranged: boolean
@@ -71,9 +75,9 @@ export function decideStoring (exchange: StorableExchange): StoringDecision {
   // 5.2.2.3: a cache that knows the status code ignores the no-store beside must-understand.
   if (control.noStore && !control.mustUnderstand) return no('no-store')
   if (control.malformed) return no('malformed')
-  if (control.private === true) return no('private')
+  if (control.private === true && !exchange.personal) return no('private')
 
-  if (!mayBeShared(exchange.requestFields, exchange.authenticated, control)) return no('authorization')
+  if (!mayBeShared(exchange.requestFields, exchange, control)) return no('authorization')
 
   const vary = varyNames(fields)
   if (vary === '*') return no('vary-star')
@@ -98,8 +102,8 @@ export function decideStoring (exchange: StorableExchange): StoringDecision {
 }
 
 /** 3.5: what an authenticated request got is only for others where one of these directives permits it. */
-export function mayBeShared (requestFields: FieldMap, authenticated: boolean, control: CacheControl): boolean {
-  if (!authenticated && requestFields['authorization'] === undefined) return true
+export function mayBeShared (requestFields: FieldMap, { authenticated, common }: Pick<StorableExchange, 'authenticated' | 'common'>, control: CacheControl): boolean {
+  if (common || (!authenticated && requestFields['authorization'] === undefined)) return true
   return control.public || control.mustRevalidate || control.sMaxage !== undefined
 }
 

@@ -1,9 +1,9 @@
-/** The command line: `holdfast [start|check|routes|help|version] [flags]`. */
+/** The command line: `holdfast [start|check|routes|hash-password|help|version] [flags]`. */
 import { parseArgs } from 'node:util'
 import type { Overrides } from '../config/environment.ts'
 import { didYouMean, nearest } from '../config/problems.ts'
 
-const commands = ['start', 'check', 'routes', 'help', 'version'] as const
+const commands = ['start', 'check', 'routes', 'hash-password', 'help', 'version'] as const
 export type Command = typeof commands[number]
 
 export interface Arguments {
@@ -37,11 +37,12 @@ const logLevels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']
 export const usage = `Usage: holdfast [command] [flags]
 
 Commands
-  start      run the proxy (the default)
-  check      validate the configuration, say everything that is wrong with it, print the route table
-  routes     print the route table, most specific route first, and the filters that the requests of each route pass
-  help       print this
-  version    print the version
+  start          run the proxy (the default)
+  check          validate the configuration, say everything that is wrong with it, print the route table
+  routes         print the route table, most specific route first, and the filters that the requests of each route pass
+  hash-password  read a password from standard input, print the Argon2 hash for auth.basic
+  help           print this
+  version        print the version
 
 Flags
   --upstream URL       send everything to this origin server; beside --config: the target of the upstream "default"

@@ -1,5 +1,6 @@
 /** The route table as text: what the proxy does with which request, most specific route first. */
-import type { Config, RateLimitConfig, RouteConfig } from '../config/schema.ts'
+import { kindsOf } from '../auth/identity-fields.ts'
+import type { AuthConfig, Config, RateLimitConfig, RouteConfig } from '../config/schema.ts'
 import { formatDuration } from '../config/units.ts'
 import { targetUrl } from '../config/upstream-checks.ts'
 import { limitsOf } from '../rate-limit/from-config.ts'
@@ -49,8 +50,7 @@ function describeFilters (config: Config, { access, cors, rateLimit, auth, rewri
   if (cors !== undefined) filters.push('cors')
   filters.push(...Object.keys(extensions).filter(name => extensions[name] !== false))
   filters.push(...limits.filter(({ key }) => key !== 'identity').map(describeLimit))
-  if (auth?.apiKeys !== undefined) filters.push('api-key')
-  if (auth?.bearer !== undefined) filters.push('bearer')
+  if (auth !== undefined) filters.push(describeAuth(auth))
   filters.push(...limits.filter(({ key }) => key === 'identity').map(describeLimit))
   if (rewrite.stripPrefix !== undefined) filters.push(`strip ${rewrite.stripPrefix}`)
   if (rewrite.replace.length > 0) filters.push('replace')
@@ -69,6 +69,16 @@ function describeFilters (config: Config, { access, cors, rateLimit, auth, rewri
 
 function describeLimit ({ max, window }: RateLimitConfig): string {
   return `rate-limit ${max}/${formatDuration(window)}`
+}
+
+const kindNames = [['clientCertificate', 'client-certificate'], ['apiKeys', 'api-key'], ['bearer', 'bearer'], ['jwt', 'jwt'], ['basic', 'basic'], ['external', 'external-auth']] as const
+
+/** `api-key or jwt`, `(api-key or jwt) and client-certificate`. */
+function describeAuth (auth: AuthConfig): string {
+  const groups = kindsOf(auth).map(kinds => kindNames.filter(([kind]) => kinds[kind] !== undefined).map(([, name]) => name))
+  if (auth.all === undefined && auth.any === undefined) return groups.flat().join(' or ')
+  const [within, between] = auth.all === undefined ? [' and ', ' or '] : [' or ', ' and ']
+  return groups.map(group => group.length > 1 ? `(${group.join(within)})` : group.join()).join(between)
 }
 
 function isUsed (rules: object): boolean {

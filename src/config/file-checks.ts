@@ -5,6 +5,9 @@ import { readFile } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { readPage } from '../errors/error-pages.ts'
 import { resolveModule } from '../extensions/resolve.ts'
+import { parseKeys } from '../auth/jwks.ts'
+import { parseUsers } from '../auth/users-file.ts'
+import { authFiles, withAuthFiles } from './auth-checks.ts'
 import { pointerTo } from './problems.ts'
 import type { ConfigProblem } from './problems.ts'
 import type { Config } from './schema.ts'
@@ -24,8 +27,12 @@ export function resolvePaths (config: Config, file: string): Config {
   const { tls, ...server } = config.server
   const { snapshot } = config.cache
   const routes = config.routes.map(route => {
-    const { errorPages } = route.response
-    return errorPages.length === 0 ? route : { ...route, response: { ...route.response, errorPages: errorPages.map(page => ({ ...page, file: resolve(from, page.file) })) } }
+    const { auth, response: { errorPages } } = route
+    return {
+      ...route,
+      ...auth !== undefined && { auth: withAuthFiles(auth, path => resolve(from, path)) },
+      response: errorPages.length === 0 ? route.response : { ...route.response, errorPages: errorPages.map(page => ({ ...page, file: resolve(from, page.file) })) }
+    }
   })
   const extensionFile = (named: string): string => {
     try {
@@ -40,7 +47,9 @@ export function resolvePaths (config: Config, file: string): Config {
     routes,
     extensions: config.extensions.map(entry => typeof entry === 'string' ? extensionFile(entry) : { ...entry, file: extensionFile(entry.file) }),
     cache: snapshot.file === undefined ? config.cache : { ...config.cache, snapshot: { ...snapshot, file: resolve(from, snapshot.file) } },
-    server: tls === undefined ? server : { ...server, tls: { ...tls, certificates: tls.certificates.map(absolute) } },
+    server: tls === undefined
+      ? server
+      : { ...server, tls: { ...tls, certificates: tls.certificates.map(absolute), ...tls.clientCertificates !== undefined && { clientCertificates: absolute(tls.clientCertificates) } } },
     upstreams: Object.fromEntries(Object.entries(config.upstreams).map(([name, upstream]) => [name, { ...upstream, tls: absolute(upstream.tls) }]))
   }
 }
@@ -49,6 +58,12 @@ export function resolvePaths (config: Config, file: string): Config {
 export async function checkFiles (config: Config, report: Report): Promise<void> {
   for (const [index, pair] of (config.server.tls?.certificates ?? []).entries()) {
     await checkPair(pair, `/server/tls/certificates/${index}`, report)
+  }
+  const { clientCertificates } = config.server.tls ?? {}
+  if (clientCertificates !== undefined) await checkFile(clientCertificates.ca, '/server/tls/clientCertificates/ca', 'certificates', parseCertificate, report)
+  for (const [index, { auth }] of config.routes.entries()) {
+    if (auth === undefined) continue
+    for (const { file, path, holds } of authFiles(auth, `/routes/${index}/auth`)) await checkText(file, path, holds === 'users' ? parseUsers : parseKeys, report)
   }
   for (const [name, { tls }] of Object.entries(config.upstreams)) {
     const place = `${pointerTo('/upstreams', name)}/tls`
@@ -79,18 +94,33 @@ async function checkPair (pair: Pair, place: string, report: Report): Promise<vo
 }
 
 async function checkFile<T> (file: string, path: string, what: string, parse: (pem: Buffer) => T, report: Report): Promise<T | null> {
-  let pem: Buffer
-  try {
-    pem = await readFile(file)
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException // readFile rejects with nothing else
-    report({ path, rule: 'readable-file', value: file, message: `cannot be read: ${code === 'ENOENT' ? 'there is no such file' : code}` })
-    return null
-  }
+  const pem = await readNamed(file, path, report)
+  if (pem === null) return null
   try {
     return parse(pem)
   } catch {
     report({ path, rule: 'pem', value: file, message: `must be a PEM file with ${what}` })
+    return null
+  }
+}
+
+/** What is wrong is said by the parser, which tells nothing of what the file holds. */
+async function checkText (file: string, path: string, parse: (text: string) => unknown, report: Report): Promise<void> {
+  const bytes = await readNamed(file, path, report)
+  if (bytes === null) return
+  try {
+    parse(bytes.toString('utf8'))
+  } catch (error) {
+    report({ path, rule: 'file-content', value: file, message: (error as Error).message })
+  }
+}
+
+async function readNamed (file: string, path: string, report: Report): Promise<Buffer | null> {
+  try {
+    return await readFile(file)
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException // readFile rejects with nothing else
+    report({ path, rule: 'readable-file', value: file, message: `cannot be read: ${code === 'ENOENT' ? 'there is no such file' : code}` })
     return null
   }
 }

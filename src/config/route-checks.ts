@@ -3,6 +3,7 @@ import { METHODS } from 'node:http'
 import { parseHostPattern, parsePathPattern } from '../routing/pattern.ts'
 import { checkCompression } from './compression-checks.ts'
 import { checkRouteFilters } from './access-checks.ts'
+import { checkAuth } from './auth-checks.ts'
 import { checkNetworks } from './listener-checks.ts'
 import { spellingFault } from './path-spelling.ts'
 import { didYouMean, nearest } from './problems.ts'
@@ -27,10 +28,8 @@ export function checkRoutes ({ routes, upstreams, cache, server }: ConfigParts, 
     checkUpstreamName(route, place, upstreams.keys(), report)
     checkMethods(route, place, report)
     checkRewrite(route, place, mergeSlashes, report)
-    if (route.auth !== undefined && route.auth.apiKeys === undefined && route.auth.bearer === undefined) {
-      report({ path: `${place}/auth`, rule: 'credentials', message: 'must have apiKeys or bearer: without a credential nobody could use the route' })
-    }
     checkRouteFilters(route, place, report)
+    checkAuth(route, place, server, report)
     if (route.purge !== undefined) checkNetworks(route.purge.allow, `${place}/purge/allow`, report)
     checkResponse(route, place, report)
     checkCompression(route.response.compression, `${place}/response/compression`, report)

@@ -8,7 +8,7 @@
 import Type from 'typebox'
 import type { Static, StaticDecode } from 'typebox'
 import { AccessSchema, type CorsSchema } from './schema/access.ts'
-import type { AuthSchema } from './schema/auth.ts'
+import type { AuthKindsSchema, AuthSchema } from './schema/auth.ts'
 import { CacheSchema, type RouteCacheSchema } from './schema/cache.ts'
 import { ExtensionsSchema } from './schema/extensions.ts'
 import { AdminSchema, LoadSheddingSchema, LogSchema, ServerSchema, type LimitsSchema, type TlsSchema } from './schema/listeners.ts'
@@ -54,6 +54,13 @@ export type RateLimitConfig = StaticDecode<typeof RateLimitSchema>
 export type AccessConfig = StaticDecode<ReturnType<typeof AccessSchema>>
 export type CorsConfig = StaticDecode<typeof CorsSchema>
 export type AuthConfig = StaticDecode<typeof AuthSchema>
+export type AuthKindsConfig = StaticDecode<typeof AuthKindsSchema>
+export type ApiKeysConfig = NonNullable<AuthKindsConfig['apiKeys']>
+export type BasicConfig = NonNullable<AuthKindsConfig['basic']>
+export type BearerConfig = NonNullable<AuthKindsConfig['bearer']>
+export type JwtConfig = NonNullable<AuthKindsConfig['jwt']>
+export type ExternalAuthConfig = NonNullable<AuthKindsConfig['external']>
+export type ClientCertificateConfig = NonNullable<AuthKindsConfig['clientCertificate']>
 export type PurgeConfig = StaticDecode<typeof PurgeSchema>
 export type RewriteConfig = StaticDecode<typeof RewriteSchema>
 export type ResponseConfig = StaticDecode<typeof ResponseSchema>

@@ -5,6 +5,7 @@
 import type { AccessConfig, AdminConfig, CacheConfig, Config, RateLimitConfig, RouteConfig, ServerConfig, UpstreamConfig } from './schema.ts'
 import type { ConfigProblem } from './problems.ts'
 import { checkGlobalFilters } from './access-checks.ts'
+import { authWarnings } from './auth-checks.ts'
 import { checkListeners } from './listener-checks.ts'
 import { rewriteWarnings } from './rewrite-checks.ts'
 import { checkRoutes } from './route-checks.ts'
@@ -49,5 +50,5 @@ export function warningsFor (config: Config): ConfigProblem[] {
     }
     warnings.push(...rewriteWarnings(route, `/routes/${index}`))
   }
-  return warnings
+  return [...warnings, ...authWarnings(config)]
 }

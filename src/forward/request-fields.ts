@@ -17,6 +17,8 @@ export interface RequestFieldsInput {
   readonly hasContent: boolean
   /** Set, or removed (null), by own filters. `fields` has them already, but a client must not take them away by `Connection`. */
   readonly ownFields: ReadonlyMap<string, string | null> | null
+  /** What tells the upstream who asks. */
+  readonly identity: FieldMap | null
   /** Replaces the client's preconditions when the cache validates. */
   readonly conditional: FieldMap | null
 }
@@ -47,6 +49,8 @@ export function buildRequestFields (input: RequestFieldsInput): MutableFieldMap 
     if (value === null) delete built[name]
     else built[name] = value
   }
+  // Said by us: neither can a client take it away by naming it in `Connection`, nor does a filter speak for somebody.
+  if (input.identity !== null) Object.assign(built, input.identity)
   if (conditional !== null) Object.assign(built, conditional)
   return built
 }

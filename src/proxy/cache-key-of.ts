@@ -1,4 +1,5 @@
 /** Cache keys: of the request itself, and of other URIs for invalidation. */
+import { identityKey } from '../auth/identity-fields.ts'
 import { applyKeyRules, changesNothing, type KeyParts } from '../cache/key.ts'
 import type { FieldMap } from '../http/fields.ts'
 import { normaliseTarget, type RequestTarget } from '../http/target.ts'
@@ -7,9 +8,10 @@ import type { ProxyRoute } from './proxy-route.ts'
 import type { Runtime } from './runtime.ts'
 
 /** @param device class of the client's device, empty where the application does not tell them apart */
-export function requestKey ({ route, target, path, query, keyed, keyParts }: Pick<Forwarding, 'route' | 'target' | 'path' | 'query' | 'keyed' | 'keyParts'>, fields: FieldMap, device: string): KeyParts {
+export function requestKey ({ route, target, path, query, keyed, keyParts, identity, identityFields }: Pick<Forwarding, 'route' | 'target' | 'path' | 'query' | 'keyed' | 'keyParts' | 'identity' | 'identityFields'>, fields: FieldMap, device: string): KeyParts {
   const { scheme, authority } = target
-  const parts = keyOn(route, { scheme, authority, path, query: keyed === null ? query : keyed.query }, fields, device)
+  const who = route.config.cache.key.identity && identity !== null ? identityKey(identity, identityFields) : ''
+  const parts = keyOn(route, { scheme, authority, path, query: keyed === null ? query : keyed.query }, fields, device, who)
   const noted = keyed === null ? parts : { ...parts, extra: `${JSON.stringify(keyed.sent)} ${parts.extra}` }
   if (keyParts === null || keyParts.size === 0) return noted
   // Sorted: the order in which filters name them does not matter. No other rule makes a text that begins so.
@@ -17,10 +19,10 @@ export function requestKey ({ route, target, path, query, keyed, keyParts }: Pic
   return { ...noted, extra: `own ${JSON.stringify([own, noted.extra])}` }
 }
 
-function keyOn (route: ProxyRoute, uri: Omit<KeyParts, 'scope' | 'extra'>, fields: FieldMap | undefined, device: string): KeyParts {
+function keyOn (route: ProxyRoute, uri: Omit<KeyParts, 'scope' | 'extra'>, fields: FieldMap | undefined, device: string, identity = ''): KeyParts {
   const { key } = route.config.cache
   if (device === '' && changesNothing(key)) return { scope: route.cacheScope, ...uri, extra: '' }
-  return applyKeyRules({ scope: route.cacheScope, ...uri }, key, fields, device)
+  return applyKeyRules({ scope: route.cacheScope, ...uri }, key, fields, device, identity)
 }
 
 /**

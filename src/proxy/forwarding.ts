@@ -25,7 +25,7 @@ export interface Forwarding {
   readonly upstreamName: string
   /** Path prefix the proxy is registered under; empty at the root. */
   readonly prefix: string
-  /** What the client asked for, normalised. */
+  /** What the client asked for, normalised, without a key that stood in the query. */
   readonly target: RequestTarget
   /** Path sent upstream and used in the cache key; filters may change it before the lookup. */
   path: string
@@ -41,6 +41,12 @@ export interface Forwarding {
   identity: Identity | null
   /** What it was charged by rate limits; null before, and where none is counted. */
   rateTicket: RateTicket | null
+  /** Request fields in lower case that tell the upstream who asks; set by authentication alone. Null where there are none. */
+  identityFields: Readonly<Record<string, string>> | null
+  /** Authentication judged what stands in `Authorization`. */
+  judgedAuthorization: boolean
+  /** Keys that stood in the query, by parameter; null where one was given twice, and null altogether where there were none. */
+  readonly queryKeys: Readonly<Record<string, string | null>> | null
   /** The request has content, which goes upstream unread. */
   readonly hasContent: boolean
   /** Request fields that own filters set, or removed (null), by name in lower case; null without any. */

@@ -1,7 +1,9 @@
 /** A route as the running proxy knows it: its configuration, made ready once. */
 import { createHash } from 'node:crypto'
+import { readFileSync } from 'node:fs'
 import type { FastifyReply, FastifyRequest, onRequestHookHandler } from 'fastify'
 import { corsFieldNames } from '../access/cors.ts'
+import { identityFieldNames, kindsOf, queryKeyNames } from '../auth/identity-fields.ts'
 import type { UsedExtension } from '../config/extension-checks.ts'
 import type { BoundFilter } from '../extensions/registry.ts'
 import { createTrust, type Trust } from '../forward/forwarded.ts'
@@ -41,6 +43,12 @@ export interface ProxyRoute {
   readonly finishes: boolean
   /** Response fields that are the proxy's own on this route, in lower case: those of the origin server are neither stored nor passed on. */
   readonly reservedFields: ReadonlySet<string>
+  /** Fingerprint of the files that the filters were made from. */
+  readonly filterFiles: string
+  /** Query parameters that may carry a key. */
+  readonly queryKeys: readonly string[]
+  /** Request fields that only authentication may set for this route's upstream, as `dropForged` compares them. */
+  readonly identityFields: ReadonlySet<string>
   /** Whose `PURGE` is carried out; null where the method is one like any other. */
   readonly mayPurge: Trust | null
 }
@@ -49,8 +57,15 @@ export interface ProxyRoute {
 export function cacheScopeOf (route: RouteConfig, { own, transforms }: Pick<RouteFilters, 'own' | 'transforms'>): string {
   // Neither a quota nor pages in place of errors change what is stored. Neither do limits enough to matter: to set one must not
   // cost what is stored, with which a few fields about limits of the origin server may still be; clients pay no heed to them there.
-  const rules = JSON.stringify([route.name, route.upstream, { ...route.cache, quota: undefined }, route.rewrite, { ...route.response, errorPages: undefined }, route.auth !== undefined, route.cors !== undefined, transforms?.fingerprint, ...ownRules(own)])
+  const rules = JSON.stringify([route.name, route.upstream, { ...route.cache, quota: undefined }, route.rewrite, { ...route.response, errorPages: undefined }, authRules(route.auth), route.cors !== undefined, transforms?.fingerprint, ...ownRules(own)])
   return `${route.name}.${createHash('sha256').update(rules).digest('base64url').slice(0, 8)}`
+}
+
+/** What of authentication decides on what is stored, and for whom; not who is let in, which is looked at before. */
+function authRules (auth: RouteConfig['auth']): unknown {
+  if (auth === undefined) return false
+  const { shared, strip, identityField, claimFields } = auth
+  return [shared, strip, identityField, claimFields, kindsOf(auth).map(kinds => [Object.keys(kinds), kinds.external?.url, kinds.external?.copyFields, kinds.jwt?.issuer])]
 }
 
 /** Which code and options decide on the responses; nothing for a route without own filters. */
@@ -87,6 +102,26 @@ export interface OwnFilters {
   readonly onEnd: ReadonlyArray<BoundFilter<'onEnd'>>
 }
 
+/** Fingerprint of the files that a route's filters are made from: their content may change where the settings do not. Throws when one cannot be read. */
+export function filterFilesOf ({ auth }: RouteConfig): string {
+  const files = auth === undefined ? [] : kindsOf(auth).flatMap(({ basic, jwt }) => [basic?.file, jwt?.keys.file]).filter(file => file !== undefined)
+  if (files.length === 0) return ''
+  const hash = createHash('sha256')
+  for (const file of files) hash.update(readFileSync(file))
+  return hash.digest('base64url')
+}
+
+/** Names of the request fields that authentication sets on any route, by upstream: what clients must not say on any other route to it. */
+export function identityFieldsByUpstream (routes: readonly RouteConfig[]): ReadonlyMap<string, ReadonlySet<string>> {
+  const byUpstream = new Map<string, Set<string>>()
+  for (const { upstream, auth } of routes) {
+    const names = byUpstream.get(upstream) ?? new Set()
+    for (const name of identityFieldNames(auth)) names.add(name)
+    byUpstream.set(upstream, names)
+  }
+  return byUpstream
+}
+
 /** The settings that filters are made from: as long as they are the same, so are the filters, with their counters. */
 export function filterSettings ({ name, access, cors, rateLimit, auth, response, transforms, extensions }: RouteConfig, config: Config): object {
   return { name, access, cors, rateLimit, auth, compression: response.compression, transforms, extensions, global: [config.access, config.rateLimit] }
@@ -98,7 +133,7 @@ function reservedFieldsOf ({ cors, rateLimit }: RouteConfig, config: Config): Re
   return new Set([...cors === undefined ? [] : corsFieldNames, ...tellsLimits ? rateFieldNames : []])
 }
 
-export function createProxyRoute (route: RouteConfig, config: Config, upstream: Upstream, filters: RouteFilters): ProxyRoute {
+export function createProxyRoute (route: RouteConfig, config: Config, upstream: Upstream, { filters, filterFiles }: Pick<ProxyRoute, 'filters' | 'filterFiles'>, identityFields: ReadonlySet<string>): ProxyRoute {
   const segments = segmentNames(route.match.path)
   const responseRules = createResponseRules({ response: route.response, segments, rewrite: route.rewrite, origins: originsOf(route, config) })
   const errorPages = createErrorPages(route.response.errorPages)
@@ -119,6 +154,9 @@ export function createProxyRoute (route: RouteConfig, config: Config, upstream: 
     errorPages,
     finishes: responseRules.sending !== null || errorPages?.replaceOthers === true,
     reservedFields: reservedFieldsOf(route, config),
+    filterFiles,
+    queryKeys: queryKeyNames(route.auth),
+    identityFields,
     mayPurge: route.purge === undefined ? null : createTrust(route.purge.allow)
   }
 }

@@ -6,7 +6,7 @@ import { createTrust, type Trust } from '../forward/forwarded.ts'
 import { createRouteTable, type RouteTable } from '../routing/route-table.ts'
 import { createUpstream, type UpstreamDependencies } from '../upstream/upstream.ts'
 import type { Upstream } from '../upstream/exchange.ts'
-import { createProxyRoute, filterSettings, type ProxyRoute, type RouteFilters } from './proxy-route.ts'
+import { createProxyRoute, filterFilesOf, filterSettings, identityFieldsByUpstream, type ProxyRoute, type RouteFilters } from './proxy-route.ts'
 
 export interface Runtime {
   readonly config: Config
@@ -31,13 +31,15 @@ export function createRuntime (config: Config, previous: Runtime | null, makeFil
     upstreams.set(name, unchanged ? before : createUpstream(name, settings, dependencies))
   }
 
+  const identityFields = identityFieldsByUpstream(config.routes)
   const routesBefore = new Map(previous?.routes.map(route => [route.name, route]))
   const routes = config.routes.map((route, index) => {
     const upstream = upstreams.get(route.upstream)
     if (upstream === undefined) throw new Error(`route ${route.name} names no upstream: ${route.upstream}`)
     const before = routesBefore.get(route.name)
-    const keepFilters = before !== undefined && same(filterSettings(before.config, previous?.config as Config), filterSettings(route, config))
-    return createProxyRoute(route, config, upstream, keepFilters ? before.filters : makeFilters(route, config, index))
+    const filterFiles = filterFilesOf(route)
+    const keepFilters = before !== undefined && same(filterSettings(before.config, previous?.config as Config), filterSettings(route, config)) && before.filterFiles === filterFiles
+    return createProxyRoute(route, config, upstream, keepFilters ? before : { filters: makeFilters(route, config, index), filterFiles }, identityFields.get(route.upstream) ?? new Set())
   })
 
   const trustUnchanged = previous !== null && same(config.server.trustedProxies, previous.config.server.trustedProxies)

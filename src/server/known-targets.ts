@@ -47,12 +47,12 @@ export function createKnownTargets (runtime: Runtime, isQuick: (route: ProxyRout
     const path = urlRules.path(target.path)
     if (path === null) return null
     const query = urlRules.query({ scheme, host: target.host, path: target.path, query: target.query }, null)
-    const parts = requestKey({ route, target, path, query, keyed: null, keyParts: null }, {}, '')
+    const parts = requestKey({ route, target, path, query, keyed: null, keyParts: null, identity: null, identityFields: null }, {}, '')
     return {
       target,
       route,
       key: primaryKey(parts),
-      request: { ...parts, method, rules: route.cacheRules, enabled: route.cacheEnabled, hasContent: false, authenticated: false, showKey: runtime.config.cache.statusKey }
+      request: { ...parts, method, rules: route.cacheRules, enabled: route.cacheEnabled, hasContent: false, authenticated: false, common: false, personal: false, showKey: runtime.config.cache.statusKey }
     }
   }
 

@@ -154,15 +154,15 @@ function hostLines (lines: readonly string[]): number {
 
 /** Written out: spreading would cost more than the lookup. */
 function withFields (request: Omit<CacheRequest, 'fields'>, fields: CacheRequest['fields']): CacheRequest {
-  const { scope, scheme, authority, path, query, extra, method, rules, enabled, hasContent, authenticated, showKey } = request
-  return { scope, scheme, authority, path, query, extra, method, fields, rules, enabled, hasContent, authenticated, showKey }
+  const { scope, scheme, authority, path, query, extra, method, rules, enabled, hasContent, authenticated, common, personal, showKey } = request
+  return { scope, scheme, authority, path, query, extra, method, fields, rules, enabled, hasContent, authenticated, common, personal, showKey }
 }
 
 /** No filter of the route has anything to say before a hit is sent. */
-function isQuick ({ filters, config, requestRules, urlRules, finishes }: ProxyRoute): boolean {
+function isQuick ({ filters, config, requestRules, urlRules, finishes, identityFields }: ProxyRoute): boolean {
   const { limitRate, limitIdentity, settleHit, limitForwarded, limitQuickly, ...others } = filters
   const isLimited = limitRate !== null || limitIdentity !== null || settleHit !== null || limitForwarded !== null
   if (finishes || (isLimited && limitQuickly === null) || Object.values(others).some(filter => filter !== null)) return false
-  // Keys that depend on more than the URL are worked out on the long way.
-  return changesNothing(config.cache.key) && !requestRules.changeWhatTheCacheSees && !urlRules.queryOfRequest
+  // Keys that depend on more than the URL are worked out on the long way; so are fields that clients must not send.
+  return identityFields.size === 0 && changesNothing(config.cache.key) && !requestRules.changeWhatTheCacheSees && !urlRules.queryOfRequest
 }

@@ -1,4 +1,5 @@
 /** Certificates by server name, read again without a restart. */
+import { constants } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { createSecureContext, type SecureContext, type TlsOptions, type Server as TlsServer } from 'node:tls'
 import type { TlsConfig } from '../config/schema.ts'
@@ -14,7 +15,7 @@ export interface TlsContexts {
 
 interface Loaded {
   readonly byHost: ReadonlyMap<string, SecureContext>
-  readonly fallback: { readonly cert: Buffer, readonly key: Buffer }
+  readonly fallback: { readonly cert: Buffer, readonly key: Buffer, readonly ca?: Buffer }
   readonly fallbackContext: SecureContext
 }
 
@@ -26,6 +27,7 @@ export function createTlsContexts (config: TlsConfig): TlsContexts {
     http2: config.http2,
     options: {
       ...loaded.fallback,
+      ...clientVerification(config),
       minVersion: config.minVersion,
       SNICallback (name, done) { done(null, contextFor(loaded, name.toLowerCase())) }
     },
@@ -37,7 +39,7 @@ export function createTlsContexts (config: TlsConfig): TlsContexts {
       const prepared = load(next)
       return () => {
         loaded = prepared
-        for (const server of servers) server.setSecureContext({ ...loaded.fallback, minVersion: next.minVersion })
+        for (const server of servers) server.setSecureContext({ ...loaded.fallback, ...resumption(next), minVersion: next.minVersion })
       }
     }
   }
@@ -47,9 +49,11 @@ function load (config: TlsConfig): Loaded {
   const byHost = new Map<string, SecureContext>()
   let fallback: Loaded['fallback'] | null = null
   let fallbackContext: SecureContext | null = null
+  // In each context: the authorities of the one chosen by server name are those that count.
+  const authorities = config.clientCertificates === undefined ? {} : { ca: readFileSync(config.clientCertificates.ca) }
   for (const certificate of config.certificates) {
-    const files = { cert: readFileSync(certificate.cert), key: readFileSync(certificate.key) }
-    const context = createSecureContext({ ...files, minVersion: config.minVersion })
+    const files = { cert: readFileSync(certificate.cert), key: readFileSync(certificate.key), ...authorities }
+    const context = createSecureContext({ ...files, ...resumption(config), minVersion: config.minVersion })
     for (const host of certificate.hosts) byHost.set(host.toLowerCase(), context)
     if (fallback === null || certificate.hosts.length === 0) {
       fallback = files
@@ -57,6 +61,17 @@ function load (config: TlsConfig): Loaded {
     }
   }
   return { byHost, fallback: fallback as Loaded['fallback'], fallbackContext: fallbackContext as SecureContext }
+}
+
+/** Whether clients are asked for a certificate; settled at the start. */
+function clientVerification (config: TlsConfig): TlsOptions {
+  const { clientCertificates } = config
+  return clientCertificates === undefined ? {} : { requestCert: true, rejectUnauthorized: clientCertificates.mode === 'require', ...resumption(config) }
+}
+
+/** A session that is resumed is not verified again, so that a certificate would outlive the authority it came from. */
+function resumption ({ clientCertificates }: TlsConfig): { secureOptions?: number } {
+  return clientCertificates === undefined ? {} : { secureOptions: constants.SSL_OP_NO_TICKET }
 }
 
 /** The exact name, then the wildcard for its first label, then the default. */

@@ -6,7 +6,7 @@ import { applyKeyRules, changesNothing, pathKey, primaryKey, uriKey, type KeyPar
 import { variantFlightKey, type CacheRequest } from '../../src/cache/lookup.ts'
 import type { FieldMap } from '../../src/http/fields.ts'
 
-const noRules: KeyRules = { query: { ignore: [], sort: false }, fields: [], cookies: [], hosts: {}, ignorePathCase: false }
+const noRules: KeyRules = { query: { ignore: [], sort: false }, fields: [], cookies: [], hosts: {}, ignorePathCase: false, identity: false }
 const uri = { scope: 's', scheme: 'http', authority: 'a.test', path: '/p', query: '' }
 const keyed = (rules: Partial<KeyRules>, request: FieldMap = {}, parts: Partial<typeof uri> = {}, device = ''): KeyParts => applyKeyRules({ ...uri, ...parts }, { ...noRules, ...rules }, request, device)
 const queryRules = (rules: Partial<KeyRules['query']>): Partial<KeyRules> => ({ query: { ...noRules.query, ...rules } })

@@ -31,7 +31,7 @@ function newCache (): HttpCache {
 }
 
 function requestOf (path: string, fields: FieldMap = none, method = 'GET'): CacheRequest {
-  return { scope: 's', scheme: 'http', authority: 'a.test', path, query: '', extra: '', method, fields, rules, enabled: true, hasContent: false, authenticated: false, showKey: false }
+  return { scope: 's', scheme: 'http', authority: 'a.test', path, query: '', extra: '', method, fields, rules, enabled: true, hasContent: false, authenticated: false, common: false, personal: false, showKey: false }
 }
 
 /** Stores a response that comes in pieces of this size. */

@@ -16,7 +16,7 @@ function exchange (fields: FieldMap, over: Partial<StorableExchange> = {}): Stor
   const own = over.rules ?? rules
   const { control, source } = responseControl(fields, own.targetedFields)
   return {
-    method: 'GET', requestFields: {}, requestControl: absentControl, authenticated: false, hasContent: false, ranged: false, statusCode: 200, locatesTarget: false, receivedAt, rules: own, fields, control, targeted: source !== 'cache-control', ...over
+    method: 'GET', requestFields: {}, requestControl: absentControl, authenticated: false, common: false, personal: false, hasContent: false, ranged: false, statusCode: 200, locatesTarget: false, receivedAt, rules: own, fields, control, targeted: source !== 'cache-control', ...over
   }
 }
 

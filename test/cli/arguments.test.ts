@@ -13,6 +13,7 @@ t.test('arguments that are understood', async (t) => {
     ['--host ::1 --port 0 --admin-host h --admin-port 65535 --log-level debug --workers 4', {
       command: 'start', overrides: { host: '::1', port: 0, adminHost: 'h', adminPort: 65_535, logLevel: 'debug', workers: 4 }
     }],
+    ['hash-password', { command: 'hash-password', overrides: {} }],
     ['--help', { command: 'help', overrides: {} }],
     ['-h', { command: 'help', overrides: {} }],
     ['help', { command: 'help', overrides: {} }],

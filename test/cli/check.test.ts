@@ -72,7 +72,7 @@ t.test('the route table is in the order of preference and says what each route d
     ['x.example', '/*', '*', 'hosts', targets, 'on, 200/404 1h, 500 500ms', '-'],
     ['*.x.example', '/*', '*', 'hosts', targets, 'on, 200/404 1h, 500 500ms', '-'],
     ['*', '/users/new', '*', 'new', targets, 'on', 'rate-limit 5/90s, strip /users, add /v1, request-fields, response-fields'],
-    ['*', '/users/:id', 'GET,HEAD', 'user', targets, 'off', 'api-key, bearer'],
+    ['*', '/users/:id', 'GET,HEAD', 'user', targets, 'off', 'api-key or bearer'],
     ['*', '/*', '*', 'all', targets, 'on', '-'],
     ['']
   ])

@@ -52,7 +52,8 @@ const KeyRulesSchema = section('What tells requests apart beside scheme, host, p
   fields: Type.Array(fieldName, { default: [], description: 'Request fields whose values are part of the key although no `Vary` names them.' }),
   cookies: texts('Cookies whose values are part of the key.'),
   hosts: Type.Record(Type.String(), Type.String({ minLength: 1 }), { default: {}, description: 'Other names of a host and the name its responses are stored under, both as `host` or `host:port` in lower case.' }),
-  ignorePathCase: flag('Take paths that differ in letter case for the same.', false)
+  ignorePathCase: flag('Take paths that differ in letter case for the same.', false),
+  identity: flag('Store for each identity apart, as `auth` of the route found it out: what one is answered with is never used for another. A request without identity bypasses the cache.', false)
 })
 
 const CollapseSchema = section('Concurrent requests for what is not stored: the first one travels, the others wait for its response.', {
@@ -76,6 +77,7 @@ export const RouteCacheSchema = section('What the cache may do on this route.', 
   targetedFields: Type.Array(fieldName, { default: ['holdfast-cache-control', 'cdn-cache-control'], description: 'Response fields that replace `Cache-Control` and `Expires` for this cache, the most applicable first (RFC 9213).' }),
   consumeTargetedFields: flag('Keep targeted fields from clients.', false),
   noVarySearch: flag('Let the origin server say by `No-Vary-Search` which query parameters do not matter.', true),
+  storePrivate: flag('Store responses with `Cache-Control: private` too, for the identity that asked alone; needs `key.identity`. Wrong where one identity stands for several people, such as a key that an application uses for all its users.', false),
   partial: flag('Store parts of a content (206) and complete them.', true),
   quota: Type.Number({ default: 0, minimum: 0, maximum: 1, description: 'Share of `cache.maxBytes` above which this route\'s responses leave before those of other routes, 0 for none. A soft bound: while there is room nothing leaves.' }),
   key: KeyRulesSchema,

@@ -77,11 +77,6 @@ export function prefix (description: string) {
   return Type.Optional(Type.String({ pattern: '^(/[^*?#\\s\\\\/]+)+$', expected: 'a path such as /base, without a slash at its end', description }))
 }
 
-export function hashes (description: string) {
-  const hash = Type.String({ pattern: '^sha256:[0-9a-f]{64}$', writeOnly: true, expected: 'sha256: and 64 hexadecimal digits in lower case' })
-  return Type.Array(hash, { minItems: 1, description })
-}
-
 export const name = (description: string) => Type.String({
   pattern: '^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$', expected: 'a name: 1 to 64 letters, digits, dots, dashes or underscores', description
 })

@@ -8,10 +8,16 @@ const CertificateSchema = item('A certificate and the hosts it is for.', {
   key: Type.String({ minLength: 1, description: 'Path of the PEM file with the private key, relative to the configuration file. Read again on reload.' })
 })
 
+const ClientCertificatesSchema = item('Certificates of clients (mTLS). Sessions are not resumed then, so that each connection is verified as the configuration of its moment says.', {
+  ca: Type.String({ minLength: 1, description: 'Path of a PEM file with the authorities that clients\' certificates must come from, relative to the configuration file. Read again on reload, for new connections.' }),
+  mode: choice('`request`: ask for one, and let routes decide what those may do who have none (`auth.clientCertificate`); `require`: refuse the connection without a valid one.', ['request', 'require'], 'request')
+})
+
 export const TlsSchema = item('TLS for clients.', {
   certificates: Type.Array(CertificateSchema, { minItems: 1, description: 'The first one, or the one without `hosts`, answers unknown server names.' }),
   minVersion: choice('Lowest protocol version accepted.', ['TLSv1.2', 'TLSv1.3'], 'TLSv1.2'),
-  http2: flag('Offer HTTP/2 by ALPN beside HTTP/1.1.', true)
+  http2: flag('Offer HTTP/2 by ALPN beside HTTP/1.1.', true),
+  clientCertificates: Type.Optional(ClientCertificatesSchema)
 })
 
 export const LimitsSchema = section('Bounds on what one client may cost.', {
