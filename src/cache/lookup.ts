@@ -89,7 +89,7 @@ export function findHit (context: CacheContext, key: string, request: CacheReque
   if (entry === null || isInvalidated(context, entry)) return null
   const control = rules.requestDirectives === 'ignore' ? null : requestControl(fields)
   const decision = decideReuse(entry.response, control, rules, now)
-  if (!decision.reuse || decision.ttl < 0) return null
+  if (!decision.reuse || decision.revalidate || decision.ttl < 0) return null
   const range = answerRange(request, entry, now)
   return range === 'missing' ? null : reused(request, key, entry, decision, range, now)
 }
