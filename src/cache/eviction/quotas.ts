@@ -10,8 +10,8 @@ interface Group<T> {
   quotaBytes: number
   bytes: number
   readonly items: Set<T>
-  /** A Set may be changed while it is walked; what is added comes last. */
-  hand: IterableIterator<T>
+  /** A Set may be changed while it is walked; what is added comes last. Null before the first look: a hand at rest keeps every table that a growing Set has had. */
+  hand: IterableIterator<T> | null
 }
 
 /** Items that the hand spares for one that leaves, so that one insertion takes bounded time. */
@@ -80,10 +80,11 @@ export class Quotas<T extends object> {
 
 function createGroup<T> (quotaBytes: number): Group<T> {
   const items = new Set<T>()
-  return { quotaBytes, bytes: 0, items, hand: items.values() }
+  return { quotaBytes, bytes: 0, items, hand: null }
 }
 
 function nextOf<T> (group: Group<T>): T | null {
+  group.hand ??= group.items.values()
   const step = group.hand.next()
   if (step.done !== true) return step.value
   group.hand = group.items.values()
