@@ -1,14 +1,15 @@
 /**
  * The stored responses of one process: bounded in bytes, entries and variants per key.
  *
- * Which of them leaves for lack of room is the matter of `eviction/`, which
- * tells when one has left, so that the index never names what is gone.
+ * Which of them leaves for lack of room is the matter of `eviction/`, which tells when one has left, so that the index
+ * never names what is gone. What an entry says of its size has its places here and there in it (see `packed-entry.ts`).
  */
 import { createExpiredFinder, isExpiredForGood } from './eviction/expired.ts'
 import { createEviction } from './eviction/eviction.ts'
 import { hashOfEntry } from './eviction/hash.ts'
 import type { PolicyName, PolicyStatistics } from './eviction/policy.ts'
 import { createKeyIndex, listOf } from './key-index.ts'
+import { policyBytes } from './packed-entry.ts'
 import type { CacheStore, StoredEntry, StoreStatistics } from './store.ts'
 import { createTagIndex } from './tag-index.ts'
 
@@ -35,12 +36,15 @@ export interface RouteRules {
 export interface MemoryStore extends CacheStore {
   /** Says that an entry will not be used any more: it leaves before all others. */
   bury (entry: StoredEntry): void
-  /** Responses stored before a route had a quota do not count against it. */
-  setRouteRules (rules: RouteRules): void
+  /**
+   * In force at once. What was stored before a route had a quota is counted against it a bounded batch per turn of the event
+   * loop; resolves when all is. Never rejects.
+   */
+  setRouteRules (rules: RouteRules): Promise<void>
   evictionStatistics (): PolicyStatistics
 }
 
-/** Entries looked at per turn of the event loop by `removeWhere`: about a millisecond of work. */
+/** Entries looked at per turn of the event loop by `removeWhere` and for quotas: about a millisecond of work. */
 const batchEntries = 2000
 
 export function createMemoryStore (options: MemoryStoreOptions): MemoryStore {
@@ -60,6 +64,7 @@ export function createMemoryStore (options: MemoryStoreOptions): MemoryStore {
       unlist(entry)
     },
     findDead: createExpiredFinder(index.held, entry => isExpiredForGood(entry, now(), graceSeconds)),
+    itemOverheadBytes: policyBytes,
     quotas: { groupOf: entry => routes.ofScope(entry.scope), sizeOf: entry => entry.sizeBytes }
   })
 
@@ -69,6 +74,21 @@ export function createMemoryStore (options: MemoryStoreOptions): MemoryStore {
 
   function remove (entry: StoredEntry): void {
     if (eviction.remove(entry)) unlist(entry)
+  }
+
+  /** A Map may be changed while it is iterated; what is added behind us was stored after the call. */
+  async function inBatches (visit: (entry: StoredEntry) => void): Promise<void> {
+    let seen = 0
+    for (const held of index.held()) {
+      for (const entry of listOf(held)) {
+        visit(entry)
+        seen++
+      }
+      if (seen >= batchEntries) {
+        seen = 0
+        await new Promise(resolve => { setImmediate(resolve) })
+      }
+    }
   }
 
   return {
@@ -120,21 +140,11 @@ export function createMemoryStore (options: MemoryStoreOptions): MemoryStore {
 
     async removeWhere (predicate) {
       let removed = 0
-      let seen = 0
-      for (const held of index.held()) {
-        for (const entry of listOf(held)) {
-          if (predicate(entry)) {
-            remove(entry)
-            removed++
-          }
-          seen++
-        }
-        // A Map may be changed while it is iterated; what is added behind us was stored after the call.
-        if (seen >= batchEntries) {
-          seen = 0
-          await new Promise(resolve => { setImmediate(resolve) })
-        }
-      }
+      await inBatches(entry => {
+        if (!predicate(entry)) return
+        remove(entry)
+        removed++
+      })
       return removed
     },
 
@@ -144,9 +154,10 @@ export function createMemoryStore (options: MemoryStoreOptions): MemoryStore {
       tags.clear()
     },
 
-    setRouteRules ({ quotas, graceMs }) {
+    async setRouteRules ({ quotas, graceMs }) {
       graceSeconds = graceMs / 1000
-      eviction.setQuotas(new Map([...quotas].map(([route, share]) => [routes.ofName(route), share * maxBytes])))
+      const isNew = eviction.setQuotas(new Map([...quotas].map(([route, share]) => [routes.ofName(route), share * maxBytes])))
+      if (isNew) await inBatches(eviction.count)
     },
 
     statistics (): StoreStatistics {

@@ -32,6 +32,8 @@ export class GdsfPolicy<T extends object> implements EvictionPolicy<T> {
   bytes = 0
   count = 0
 
+  get overheadBytes (): number { return this.#heap.length * bytesPerSlot + this.#items.length * 8 }
+
   insert (item: T, _hash: number, sizeBytes: number, costMs: number): void {
     const slot = this.#free.pop() ?? this.count
     if (slot >= this.#heap.length) this.#grow()
@@ -106,7 +108,7 @@ export class GdsfPolicy<T extends object> implements EvictionPolicy<T> {
   }
 
   statistics (): PolicyStatistics {
-    return { rule: 'gdsf', switches: 0, ghosts: 0, overheadBytes: this.#heap.length * bytesPerSlot + this.#items.length * 8 }
+    return { rule: 'gdsf', switches: 0, ghosts: 0, overheadBytes: this.overheadBytes }
   }
 
   #worthNow (slot: number): number {

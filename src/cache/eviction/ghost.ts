@@ -61,11 +61,6 @@ export class GhostKeys {
     this.#buckets = wider.#buckets
   }
 
-  clear (): void {
-    this.#moments.fill(0)
-    this.#count = 0
-  }
-
   /** The first place of a hash's bucket. Multiplied first: of keys in a sample the upper bits are all the same. */
   #bucketOf (hash: number): number {
     return Math.floor((Math.imul(hash, 0x9e3779b1) >>> 0) * this.#buckets / 2 ** 32) * ways

@@ -21,6 +21,7 @@ export class LruPolicy<T extends object> implements EvictionPolicy<T> {
 
   get bytes (): number { return this.#items.calculatedSize }
   get count (): number { return this.#items.size }
+  get overheadBytes (): number { return this.count * bytesPerItem }
 
   insert (item: T, _hash: number, sizeBytes: number): void { this.#items.set(item, { hits: 0 }, { size: sizeBytes }) }
 
@@ -52,6 +53,6 @@ export class LruPolicy<T extends object> implements EvictionPolicy<T> {
   clear (): void { this.#items.clear() }
 
   statistics (): PolicyStatistics {
-    return { rule: 'lru', switches: 0, ghosts: 0, overheadBytes: this.count * bytesPerItem }
+    return { rule: 'lru', switches: 0, ghosts: 0, overheadBytes: this.overheadBytes }
   }
 }

@@ -46,8 +46,8 @@ const bytesPerSlot = 26
 
 export class Queues {
   readonly queues: readonly [Queue, Queue, Queue] = [emptyQueue(), emptyQueue(), emptyQueue()]
-  readonly ghost = new GhostKeys()
-  readonly sketch = new FrequencySketch()
+  ghost = new GhostKeys()
+  sketch = new FrequencySketch()
   next = new Int32Array(initialSlots)
   prev = new Int32Array(initialSlots)
   hash = new Int32Array(initialSlots)
@@ -140,13 +140,20 @@ export class Queues {
 
   isHeld (slot: number): boolean { return this.queueOf[slot] !== none }
 
+  /** Empty, and no larger than at the start. */
   clear (): void {
     for (const queue of this.queues) Object.assign(queue, emptyQueue())
-    this.queueOf.fill(none)
+    this.next = new Int32Array(initialSlots)
+    this.prev = new Int32Array(initialSlots)
+    this.hash = new Int32Array(initialSlots)
+    this.size = new Float64Array(initialSlots)
+    this.accessed = new Int32Array(initialSlots)
+    this.hits = new Uint8Array(initialSlots)
+    this.queueOf = new Uint8Array(initialSlots).fill(none)
     this.bytes = this.count = this.leftBehind = this.unsorted = this.#used = 0
     this.hand = this.#free = -1
-    this.ghost.clear()
-    this.sketch.clear()
+    this.ghost = new GhostKeys()
+    this.sketch = new FrequencySketch()
   }
 
   queue (slot: number): Queue { return this.queues[this.queueOf[slot] as 0 | 1 | 2] }

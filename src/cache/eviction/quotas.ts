@@ -17,6 +17,9 @@ interface Group<T> {
 /** Items that the hand spares for one that leaves, so that one insertion takes bounded time. */
 const mostSpared = 16
 
+/** A place in a Set, half full on average. */
+const bytesPerItem = 40
+
 export class Quotas<T extends object> {
   readonly #groups = new Map<number, Group<T>>()
   readonly #above = new Set<Group<T>>()
@@ -24,8 +27,18 @@ export class Quotas<T extends object> {
   /** No group has ever had a quota: nothing is counted. */
   get isIdle (): boolean { return this.#groups.size === 0 }
 
-  /** @param bytesByGroup soft quotas; items of other groups are counted when they come in after this */
-  set (bytesByGroup: ReadonlyMap<number, number>): void {
+  get overheadBytes (): number {
+    let bytes = 0
+    for (const { items } of this.#groups.values()) bytes += items.size * bytesPerItem
+    return bytes
+  }
+
+  /**
+   * @param bytesByGroup soft quotas
+   * @returns whether there is one of a group that had none so far: its items have yet to be counted
+   */
+  set (bytesByGroup: ReadonlyMap<number, number>): boolean {
+    const before = this.#groups.size
     for (const group of this.#groups.values()) group.quotaBytes = Infinity
     for (const [number, quotaBytes] of bytesByGroup) {
       const group = this.#groups.get(number)
@@ -33,11 +46,13 @@ export class Quotas<T extends object> {
       else this.#groups.set(number, createGroup(quotaBytes))
     }
     for (const group of this.#groups.values()) this.#weigh(group)
+    return this.#groups.size > before
   }
 
+  /** Of a group without a quota nothing is counted, and nothing twice. */
   add (number: number, item: T, sizeBytes: number): void {
     const group = this.#groups.get(number)
-    if (group === undefined) return
+    if (group === undefined || group.items.has(item)) return
     group.items.add(item)
     group.bytes += sizeBytes
     this.#weigh(group)

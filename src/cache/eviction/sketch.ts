@@ -62,11 +62,6 @@ export class FrequencySketch {
     }
   }
 
-  clear (): void {
-    this.#counters.fill(0)
-    this.#requests = 0
-  }
-
   #halve (): void {
     // Four counters at a time; what falls from one into the next is cut off.
     const words = new Uint32Array(this.#counters.buffer)
