@@ -83,8 +83,7 @@ export function createEviction<T extends object> (options: EvictionOptions<T>): 
   }
 
   function makeRoom (): void {
-    const room = roomBytes()
-    while (policy.bytes > room || policy.count > maxEntries) {
+    while (policy.bytes > roomBytes() || policy.count > maxEntries) {
       const first = takeDead() ?? quotas?.ledger.victim(policy) ?? null
       if (first !== null && release(first)) {
         onEvict(first)
