@@ -3,8 +3,8 @@
  * still with 2 GB stored, and whether lookups stay as fast as the store grows.
  *
  * `npm run bench:memory -- objects bound pauses lookup` chooses sections, all by default. `OBJECTS` (1000000) are stored of
- * each size-independent kind, `PEER_OBJECTS` (200000) by the other caches, which need several times the memory. Every subject has a process of
- * its own. Resident memory is read from the system before and after, with and without a garbage collection asked for.
+ * 1 KiB each, `PEER_OBJECTS` (200000) by the other caches. Every subject has a process of its own, with a young generation of
+ * `SEMI_SPACE` (16) MiB. Resident memory is read before and after, with and without a garbage collection asked for.
  */
 import { fork } from 'node:child_process'
 import { cpus, totalmem } from 'node:os'
@@ -15,6 +15,8 @@ const objects = Number(process.env['OBJECTS'] ?? 1_000_000)
 const peerObjects = Number(process.env['PEER_OBJECTS'] ?? 200_000)
 const kibibyte = 1024
 const unbounded = 2 ** 40
+/** MiB for V8's young generation, of which it takes three: by default it may take some hundred, which are no matter of the store. */
+const semiSpace = Number(process.env['SEMI_SPACE'] ?? 16)
 
 interface Memory { readonly used: number, readonly rss: number }
 type Result = Readonly<Record<string, number>>
@@ -49,7 +51,7 @@ async function storeFrom (subject: Subject, first: number, count: number, peak =
 /** Code compiled and its own memory taken, so that what follows is the stored responses'. */
 async function warmUp (name: SubjectName, contentBytes: number): Promise<void> {
   const subject = createSubject(name, contentBytes, unbounded)
-  await storeFrom(subject, 0, Math.min(20_000, 2 ** 28 / contentBytes))
+  await storeFrom(subject, 0, Math.min(20_000, Math.ceil(2 ** 26 / contentBytes)))
 }
 
 async function measureObjects (name: SubjectName, contentBytes: number, count: number): Promise<Result> {
@@ -143,7 +145,7 @@ type Section = keyof typeof measures
 /** Measures in a process of its own. */
 function inChild<S extends Section> (section: S, ...args: Parameters<(typeof measures)[S]>): Promise<Result> {
   return new Promise((resolve, reject) => {
-    const child = fork(import.meta.filename, ['child', section, JSON.stringify(args)], { execArgv: ['--expose-gc', '--max-old-space-size=12288', '--no-warnings'] })
+    const child = fork(import.meta.filename, ['child', section, JSON.stringify(args)], { execArgv: ['--expose-gc', '--max-old-space-size=12288', `--max-semi-space-size=${semiSpace}`, '--no-warnings'] })
     let result: Result | null = null
     child.on('message', message => { result = message as Result })
     child.on('exit', code => {
@@ -214,6 +216,6 @@ if (process.argv[2] === 'child') {
   const chosen = process.argv.slice(2)
   const unknown = chosen.filter(name => !Object.hasOwn(sections, name))
   if (unknown.length > 0) throw new Error(`No section ${unknown.join(', ')}: ${Object.keys(sections).join(', ')}`)
-  print(`Node ${process.version}, ${cpus().length} x ${cpus()[0]?.model}, ${(totalmem() / 2 ** 30).toFixed(0)} GiB`)
+  print(`Node ${process.version}, ${cpus().length} x ${cpus()[0]?.model}, ${(totalmem() / 2 ** 30).toFixed(0)} GiB, --max-semi-space-size=${semiSpace}`)
   for (const [name, run] of Object.entries(sections)) if (chosen.length === 0 || chosen.includes(name)) await run()
 }
