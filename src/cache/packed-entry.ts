@@ -78,7 +78,7 @@ export class PackedEntry extends Placed implements StoredEntry, StoredResponse {
   readonly headLength: number
   private readonly kind: Kind
   private readonly rare: Rare | null
-  // Numbers of more than 31 bits, and fractions, would each be an object of their own: instants and durations are whole seconds,
+  // Numbers of more than 32 bits, and fractions, would each be an object of their own: instants and durations are whole seconds,
   // and their milliseconds are together in one number.
   private readonly receivedSeconds: number
   private readonly initialSeconds: number
@@ -102,7 +102,7 @@ export class PackedEntry extends Placed implements StoredEntry, StoredResponse {
     this.receivedSeconds = wholeSeconds(received)
     this.initialSeconds = wholeSeconds(initial)
     this.lifetimeSeconds = wholeSeconds(lifetime)
-    this.milliseconds = received % 1000 | initial % 1000 << initialBits | lifetime % 1000 << lifetimeBits
+    this.milliseconds = fraction(received) | fraction(initial) << initialBits | fraction(lifetime) << lifetimeBits
   }
 
   /** @param content in full; null beside `parts` */
@@ -142,15 +142,15 @@ export class PackedEntry extends Placed implements StoredEntry, StoredResponse {
   get parts () { return this.rare === null ? null : this.rare.parts }
   private get hidden () { return this.rare === null ? '' : this.rare.hidden }
 
-  get receivedAt (): number { return (this.receivedSeconds >>> 0) * 1000 + (this.milliseconds & fractionMask) }
-  get initialAge (): number { return (this.initialSeconds >>> 0) + (this.milliseconds >> initialBits & fractionMask) / 1000 }
-  get freshnessLifetime (): number { return (this.lifetimeSeconds >>> 0) + (this.milliseconds >> lifetimeBits) / 1000 }
+  get receivedAt (): number { return (this.receivedSeconds + shift) * 1000 + (this.milliseconds & fractionMask) }
+  get initialAge (): number { return this.initialSeconds + shift + (this.milliseconds >> initialBits & fractionMask) / 1000 }
+  get freshnessLifetime (): number { return this.lifetimeSeconds + shift + (this.milliseconds >> lifetimeBits) / 1000 }
 
   /** Rounded down: who makes it end now must not find it fresh. */
   set freshnessLifetime (seconds: number) {
-    const lifetime = Math.min(mostMilliseconds, Math.floor(seconds * 1000))
+    const lifetime = Math.floor(seconds * 1000)
     this.lifetimeSeconds = wholeSeconds(lifetime)
-    this.milliseconds = this.milliseconds & (1 << lifetimeBits) - 1 | lifetime % 1000 << lifetimeBits
+    this.milliseconds = this.milliseconds & (1 << lifetimeBits) - 1 | fraction(lifetime) << lifetimeBits
   }
 
   get sizeBytes (): number {
@@ -218,17 +218,19 @@ const initialBits = 10
 const lifetimeBits = 20
 const fractionMask = 1023
 
-/** 136 years: no age or lifetime that means anything is longer. */
-const mostMilliseconds = (2 ** 32 - 1) * 1000
+/** What is less than 2^32 (of instants, until 2106) is of 32 bits with a sign then, which V8 keeps in place; more is right, too. */
+const shift = 2 ** 31
 
-/** @param seconds none or more */
 function toMilliseconds (seconds: number): number {
-  return Math.min(mostMilliseconds, Math.round(seconds * 1000))
+  return Math.round(seconds * 1000)
 }
 
-/** 32 bits, of which the first is taken for a sign: `>>> 0` reads them. */
 function wholeSeconds (milliseconds: number): number {
-  return Math.floor(milliseconds / 1000) | 0
+  return Math.floor(milliseconds / 1000) - shift
+}
+
+function fraction (milliseconds: number): number {
+  return milliseconds - Math.floor(milliseconds / 1000) * 1000
 }
 
 function rareBytes ({ uri, groups, tags, hidden, bytes, parts }: Rare, key: string): number {
