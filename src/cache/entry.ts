@@ -7,18 +7,11 @@ import { linesOf } from '../forward/response-fields.ts'
 import { dateOf, initialAge, lastModifiedOf } from './freshness.ts'
 import { createInterner } from './intern.ts'
 import { PackedEntry } from './packed-entry.ts'
-import { heldBytes, wholeContent } from './parts.ts'
+import { wholeContent } from './parts.ts'
 import type { ReasonWord } from './reasons.ts'
 import type { StoredEntry, StoredParts } from './store.ts'
 import type { StoredResponse } from './stored-response.ts'
-import { tagOverheadBytes } from './tag-index.ts'
 import { selectingFields, type SelectingField, type VaryMode } from './vary.ts'
-
-/** What an entry costs beyond its bytes: objects, index and recency list; measured with 1 KiB responses (see docs/caching.md). */
-const overheadBytes = 900
-
-/** Bytes per piece of a partial content beyond its bytes: a Buffer and its memory's own bookkeeping. */
-const segmentOverheadBytes = 200
 
 /** Where an entry belongs. */
 export interface EntryPlace {
@@ -127,12 +120,7 @@ function pack ({ key, uri, scope, groups, tags, moment }: EntryPlace, { response
   const { statusCode, control, selecting, receivedAt, initialAge, freshnessLifetime, override } = response
   // A stored response is complete, so its length is known also where it came chunked; a 204 must not say one (RFC 9110 8.6).
   const described = content === null || statusCode === 204 ? contentLines : [...contentLines, 'content-length', String(content.length)]
-  const headBytes = [commonLines, described, hiddenLines].reduce((bytes, lines) => bytes + lines.reduce((sum, part) => sum + part.length + 2, 0), 0)
-  const keyBytes = key.length + (uri === key ? 0 : uri.length) + groups.reduce((bytes, group) => bytes + group.length, 0) + tags.reduce((bytes, tag) => bytes + tag.length + tagOverheadBytes, 0)
-  // Of clients, who may write much into them.
-  const selectingBytes = selecting.reduce((bytes, { raw = '', value = '' }) => bytes + raw.length + (value === raw ? 0 : value.length), 0)
-  const sizeBytes = overheadBytes + headBytes + keyBytes + selectingBytes + (content === null ? partialBytes(parts as StoredParts) : content.length)
-  const state = { key, uri, scope, groups, tags, moment, statusCode, control, selecting, receivedAt, initialAge, freshnessLifetime, override, parts, sizeBytes }
+  const state = { key, uri, scope, groups, tags, moment, statusCode, control, selecting, receivedAt, initialAge, freshnessLifetime, override, parts }
   return PackedEntry.pack(state, { commonLines, contentLines: described, hiddenLines }, content)
 }
 
@@ -168,8 +156,4 @@ function headLines (fields: FieldMap, consumed: readonly string[]): Omit<EntryHe
 function addLines (lines: string[], name: string, value: FieldMap[string]): void {
   if (typeof value === 'string') lines.push(name, value)
   else if (value !== undefined) for (const one of value) lines.push(name, one)
-}
-
-function partialBytes (parts: StoredParts): number {
-  return heldBytes(parts) + parts.segments.length * segmentOverheadBytes
 }

@@ -1,13 +1,15 @@
 /**
  * The stored responses of one process: bounded in bytes, entries and variants per key.
  *
- * `index` leads from a primary key to its entries; which of them leaves for lack of room is the matter of `eviction/`, which
- * tells when one has left, so that the index never names what is gone.
+ * Which of them leaves for lack of room is the matter of `eviction/`, which tells when one has left, so that the index
+ * never names what is gone. What an entry says of its size has its places here and there in it (see `packed-entry.ts`).
  */
 import { createExpiredFinder, isExpiredForGood } from './eviction/expired.ts'
 import { createEviction } from './eviction/eviction.ts'
 import { hashOfEntry } from './eviction/hash.ts'
 import type { PolicyName, PolicyStatistics } from './eviction/policy.ts'
+import { createKeyIndex, listOf } from './key-index.ts'
+import { policyBytes } from './packed-entry.ts'
 import type { CacheStore, StoredEntry, StoreStatistics } from './store.ts'
 import { createTagIndex } from './tag-index.ts'
 
@@ -34,19 +36,20 @@ export interface RouteRules {
 export interface MemoryStore extends CacheStore {
   /** Says that an entry will not be used any more: it leaves before all others. */
   bury (entry: StoredEntry): void
-  /** Responses stored before a route had a quota do not count against it. */
-  setRouteRules (rules: RouteRules): void
+  /**
+   * In force at once. What was stored before a route had a quota is counted against it a bounded batch per turn of the event
+   * loop; resolves when all is. Never rejects.
+   */
+  setRouteRules (rules: RouteRules): Promise<void>
   evictionStatistics (): PolicyStatistics
 }
 
-/** Entries looked at per turn of the event loop by `removeWhere`: about a millisecond of work. */
+/** Entries looked at per turn of the event loop by `removeWhere` and for quotas: about a millisecond of work. */
 const batchEntries = 2000
-
-const none: readonly StoredEntry[] = Object.freeze([])
 
 export function createMemoryStore (options: MemoryStoreOptions): MemoryStore {
   const { maxBytes, maxEntries, maxVariants, now = Date.now, seed = Math.floor(Math.random() * 2 ** 32) } = options
-  const index = new Map<string, StoredEntry[]>()
+  const index = createKeyIndex()
   const tags = createTagIndex()
   const routes = createRouteNumbers()
   let evictions = 0
@@ -60,43 +63,49 @@ export function createMemoryStore (options: MemoryStoreOptions): MemoryStore {
       evictions++
       unlist(entry)
     },
-    findDead: createExpiredFinder(() => index.values(), entry => isExpiredForGood(entry, now(), graceSeconds)),
+    findDead: createExpiredFinder(index.held, entry => isExpiredForGood(entry, now(), graceSeconds)),
+    itemOverheadBytes: policyBytes,
     quotas: { groupOf: entry => routes.ofScope(entry.scope), sizeOf: entry => entry.sizeBytes }
   })
 
-  function list (entry: StoredEntry): void {
-    tags.add(entry)
-    const entries = index.get(entry.key)
-    if (entries === undefined) index.set(entry.key, [entry])
-    else entries.push(entry)
-  }
-
   function unlist (entry: StoredEntry): void {
-    const entries = index.get(entry.key)
-    if (entries === undefined) return
-    const place = entries.indexOf(entry)
-    if (place === -1) return
-    tags.remove(entry)
-    if (entries.length === 1) index.delete(entry.key)
-    else entries.splice(place, 1)
+    if (index.remove(entry)) tags.remove(entry)
   }
 
   function remove (entry: StoredEntry): void {
     if (eviction.remove(entry)) unlist(entry)
   }
 
+  /** A Map may be changed while it is iterated; what is added behind us was stored after the call. */
+  async function inBatches (visit: (entry: StoredEntry) => void): Promise<void> {
+    let seen = 0
+    for (const held of index.held()) {
+      for (const entry of listOf(held)) {
+        visit(entry)
+        seen++
+      }
+      if (seen >= batchEntries) {
+        seen = 0
+        await new Promise(resolve => { setImmediate(resolve) })
+      }
+    }
+  }
+
   return {
-    variants: key => index.get(key) ?? none,
+    variants: index.variants,
 
     * entries () {
-      // Of several variants a copy, from which none is missed when one goes.
-      for (const entries of index.values()) yield * entries.length === 1 ? entries : [...entries]
+      for (const held of index.held()) {
+        // Of several variants a copy, from which none is missed when one goes.
+        if (Array.isArray(held)) yield * listOf(held)
+        else yield held
+      }
     },
 
     tagged: tags.tagged,
 
     * ofUri (uri) {
-      yield * [...index.get(uri) ?? none]
+      yield * [...index.variants(uri)]
       yield * tags.keyed(uri)
     },
 
@@ -110,10 +119,9 @@ export function createMemoryStore (options: MemoryStoreOptions): MemoryStore {
       if (eviction.policy.has(entry)) remove(entry)
       const isReplaced = replaces !== null && eviction.policy.has(replaces)
       if (isReplaced) unlist(replaces)
-      list(entry)
-      const entries = index.get(entry.key) as StoredEntry[]
-      // The list is in the order of storing: the first is the oldest.
-      if (entries.length > maxVariants) remove(entries[0] as StoredEntry)
+      tags.add(entry)
+      const oldest = index.add(entry, maxVariants)
+      if (oldest !== null) remove(oldest)
       if (!isReplaced) return eviction.insert(entry, hashOfEntry(entry, seed), entry.sizeBytes, costMs)
       // A request led to it, so it counts as one.
       eviction.policy.touch(replaces)
@@ -125,30 +133,18 @@ export function createMemoryStore (options: MemoryStoreOptions): MemoryStore {
     bury (entry) { eviction.bury(entry) },
 
     removeKey (key) {
-      const entries = index.get(key)
-      if (entries === undefined) return 0
-      const doomed = [...entries]
+      const doomed = [...index.variants(key)]
       for (const entry of doomed) remove(entry)
       return doomed.length
     },
 
     async removeWhere (predicate) {
       let removed = 0
-      let seen = 0
-      for (const entries of index.values()) {
-        for (const entry of [...entries]) {
-          if (predicate(entry)) {
-            remove(entry)
-            removed++
-          }
-          seen++
-        }
-        // A Map may be changed while it is iterated; what is added behind us was stored after the call.
-        if (seen >= batchEntries) {
-          seen = 0
-          await new Promise(resolve => { setImmediate(resolve) })
-        }
-      }
+      await inBatches(entry => {
+        if (!predicate(entry)) return
+        remove(entry)
+        removed++
+      })
       return removed
     },
 
@@ -158,13 +154,14 @@ export function createMemoryStore (options: MemoryStoreOptions): MemoryStore {
       tags.clear()
     },
 
-    setRouteRules ({ quotas, graceMs }) {
+    async setRouteRules ({ quotas, graceMs }) {
       graceSeconds = graceMs / 1000
-      eviction.setQuotas(new Map([...quotas].map(([route, share]) => [routes.ofName(route), share * maxBytes])))
+      const isNew = eviction.setQuotas(new Map([...quotas].map(([route, share]) => [routes.ofName(route), share * maxBytes])))
+      if (isNew) await inBatches(eviction.count)
     },
 
     statistics (): StoreStatistics {
-      return { bytes: eviction.policy.bytes, maxBytes, entries: eviction.policy.count, maxEntries, evictions, keys: index.size, tags: tags.tags }
+      return { bytes: eviction.policy.bytes, maxBytes, entries: eviction.policy.count, maxEntries, evictions, keys: index.keys, tags: tags.tags }
     },
 
     evictionStatistics: () => eviction.policy.statistics()

@@ -6,33 +6,23 @@
  * The string is `name: value CRLF` for each line: first what a 304 also has, then what describes the content, its length
  * last, then an empty line and the content. So a 304 and a 206 are made by cutting.
  */
-import type { CacheControl } from '../http/cache-control.ts'
 import { parseEntityTag, type EntityTag } from '../http/entity-tag.ts'
 import { fieldsFromLines, type FieldMap } from '../http/fields.ts'
 import { parseHttpDate } from '../http/date.ts'
-import type { ReasonWord } from './reasons.ts'
-import type { StoredEntry, StoredParts } from './store.ts'
+import { Placed } from './eviction/place.ts'
+import { createInterner } from './intern.ts'
+import { heldBytes } from './parts.ts'
+import type { StoredEntry } from './store.ts'
 import type { StoredResponse } from './stored-response.ts'
-import type { SelectingField } from './vary.ts'
+import { tagOverheadBytes } from './tag-index.ts'
+
+/** What many responses have in common, as one value that they share. */
+type Kind = Pick<StoredEntry, 'scope'> & Pick<StoredResponse, 'statusCode' | 'control' | 'selecting' | 'override'>
 
 /** What is decided on, as values. */
-export interface PackedState {
-  readonly key: string
-  readonly uri: string
-  readonly scope: string
-  readonly groups: readonly string[]
-  readonly tags: readonly string[]
-  readonly moment: number
-  readonly statusCode: number
-  readonly control: CacheControl
-  readonly selecting: readonly SelectingField[]
-  readonly receivedAt: number
-  readonly initialAge: number
-  readonly freshnessLifetime: number
-  readonly override: ReasonWord | null
-  readonly parts: StoredParts | null
-  readonly sizeBytes: number
-}
+export type PackedState = Kind &
+  Pick<StoredEntry, 'key' | 'uri' | 'groups' | 'tags' | 'moment' | 'parts'> &
+  Pick<StoredResponse, 'receivedAt' | 'initialAge' | 'freshnessLifetime'>
 
 /** Where the text has what. */
 export interface PackedText {
@@ -55,53 +45,64 @@ export interface PackedLines {
   readonly hiddenLines: readonly string[]
 }
 
+/** What small responses without tags and further keys do not have. */
+type Rare = Pick<StoredEntry, 'uri' | 'groups' | 'tags' | 'parts'> & Pick<PackedText, 'hidden' | 'bytes'>
+
 /** Up to this size content is kept as one-byte text behind its head and leaves in one write with it; above, a copy per hit would cost more. */
 export const textBytes = 16 * 1024
 
-export class PackedEntry implements StoredEntry, StoredResponse {
+/** Places of an entry in its policy: 54 bytes in typed arrays, which are a tenth larger than they need be, on average. */
+export const policyBytes = 60
+
+/**
+ * What an entry costs beyond its bytes, measured with `npm run bench:memory`: the object 128, its text and key 40, its place
+ * in the index 30 to 112 (the Map doubles), and in the policy.
+ */
+const entryOverheadBytes = 128 + 40 + 72 + policyBytes
+
+/** What it costs to have any of what is rare: an object of six fields, and lists. */
+const rareOverheadBytes = 120
+
+/** Beyond the bytes of each content or part of it: a Buffer, its memory's own bookkeeping, and where its pages begin and end. */
+const bufferOverheadBytes = 400
+
+const sharedKind = createInterner<Kind>(({ scope, statusCode, override, control, selecting }) => JSON.stringify([scope, statusCode, override, control, selecting.map(({ name, raw, value }) => [name, raw ?? null, value ?? null])]))
+const none: readonly string[] = Object.freeze([])
+
+export class PackedEntry extends Placed implements StoredEntry, StoredResponse {
   readonly key: string
-  readonly uri: string
-  readonly scope: string
-  readonly groups: readonly string[]
-  readonly tags: readonly string[]
-  readonly moment: number
-  readonly statusCode: number
-  readonly control: CacheControl
-  readonly selecting: readonly SelectingField[]
-  readonly receivedAt: number
-  readonly initialAge: number
-  readonly freshnessLifetime: number
-  readonly override: ReasonWord | null
-  readonly parts: StoredParts | null
-  readonly sizeBytes: number
-  hits = 0
   readonly text: string
+  readonly moment: number
+  hits = 0
   readonly commonLength: number
   readonly headLength: number
-  private readonly hidden: string
-  private readonly bytes: Buffer | null
+  private readonly kind: Kind
+  private readonly rare: Rare | null
+  // Numbers of more than 32 bits, and fractions, would each be an object of their own: instants and durations are whole seconds,
+  // and their milliseconds are together in one number.
+  private readonly receivedSeconds: number
+  private readonly initialSeconds: number
+  private lifetimeSeconds: number
+  private milliseconds: number
 
-  private constructor (state: PackedState, text: PackedText) {
-    this.key = state.key
-    this.uri = state.uri
-    this.scope = state.scope
-    this.groups = state.groups
-    this.tags = state.tags
+  private constructor (state: PackedState, packed: PackedText) {
+    super()
+    const { key, uri, scope, groups, tags, parts, statusCode, control, selecting, override } = state
+    const { hidden, bytes } = packed
+    this.key = key
+    this.text = packed.text
     this.moment = state.moment
-    this.statusCode = state.statusCode
-    this.control = state.control
-    this.selecting = state.selecting
-    this.receivedAt = state.receivedAt
-    this.initialAge = state.initialAge
-    this.freshnessLifetime = state.freshnessLifetime
-    this.override = state.override
-    this.parts = state.parts
-    this.sizeBytes = state.sizeBytes
-    this.text = text.text
-    this.commonLength = text.commonLength
-    this.headLength = text.headLength
-    this.hidden = text.hidden
-    this.bytes = text.bytes
+    this.commonLength = packed.commonLength
+    this.headLength = packed.headLength
+    this.kind = sharedKind({ scope, statusCode, control, selecting, override })
+    this.rare = uri === key && groups.length === 0 && tags.length === 0 && parts === null && hidden === '' && bytes === null
+      ? null
+      : { uri: uri === key ? key : uri, groups, tags, parts, hidden, bytes }
+    const [received, initial, lifetime] = [Math.round(state.receivedAt), toMilliseconds(state.initialAge), toMilliseconds(state.freshnessLifetime)]
+    this.receivedSeconds = wholeSeconds(received)
+    this.initialSeconds = wholeSeconds(initial)
+    this.lifetimeSeconds = wholeSeconds(lifetime)
+    this.milliseconds = fraction(received) | fraction(initial) << initialBits | fraction(lifetime) << lifetimeBits
   }
 
   /** @param content in full; null beside `parts` */
@@ -129,21 +130,50 @@ export class PackedEntry implements StoredEntry, StoredResponse {
     return { key, uri, scope, groups, tags, statusCode, control, selecting, receivedAt, initialAge, freshnessLifetime, override, commonLength, headLength, hidden, sizeBytes }
   }
 
+  get scope () { return this.kind.scope }
+  get statusCode () { return this.kind.statusCode }
+  get control () { return this.kind.control }
+  get selecting () { return this.kind.selecting }
+  get override () { return this.kind.override }
+
+  get uri () { return this.rare === null ? this.key : this.rare.uri }
+  get groups () { return this.rare === null ? none : this.rare.groups }
+  get tags () { return this.rare === null ? none : this.rare.tags }
+  get parts () { return this.rare === null ? null : this.rare.parts }
+  private get hidden () { return this.rare === null ? '' : this.rare.hidden }
+
+  get receivedAt (): number { return (this.receivedSeconds + shift) * 1000 + (this.milliseconds & fractionMask) }
+  get initialAge (): number { return this.initialSeconds + shift + (this.milliseconds >> initialBits & fractionMask) / 1000 }
+  get freshnessLifetime (): number { return this.lifetimeSeconds + shift + (this.milliseconds >> lifetimeBits) / 1000 }
+
+  /** Rounded down: who makes it end now must not find it fresh. */
+  set freshnessLifetime (seconds: number) {
+    const lifetime = Math.floor(seconds * 1000)
+    this.lifetimeSeconds = wholeSeconds(lifetime)
+    this.milliseconds = this.milliseconds & (1 << lifetimeBits) - 1 | fraction(lifetime) << lifetimeBits
+  }
+
+  get sizeBytes (): number {
+    const { key, text, rare, selecting } = this
+    let bytes = entryOverheadBytes + key.length + text.length
+    // Of clients, who may write much into them.
+    for (const { raw = '', value = '' } of selecting) bytes += raw.length + (value === raw ? 0 : value.length)
+    return rare === null ? bytes : bytes + rareBytes(rare, key)
+  }
+
   /** Head and response are one object: two would cost more than some contents. */
   get response (): StoredResponse { return this }
 
   get body (): Buffer | string {
-    if (this.bytes !== null) return this.bytes
-    return this.parts === null ? this.text.slice(this.headLength + 2) : ''
+    return this.bytesApart ?? (this.parts === null ? this.text.slice(this.headLength + 2) : '')
   }
 
   get bodyBytes (): number {
-    if (this.bytes !== null) return this.bytes.length
-    return this.parts === null ? this.text.length - this.headLength - 2 : 0
+    return this.bytesApart?.length ?? (this.parts === null ? this.text.length - this.headLength - 2 : 0)
   }
 
   /** The content where it is not in `text`. */
-  get bytesApart (): Buffer | null { return this.bytes }
+  get bytesApart (): Buffer | null { return this.rare === null ? null : this.rare.bytes }
 
   get lines (): readonly string[] { return parseLines(this.text.slice(0, this.headLength)) }
 
@@ -181,6 +211,34 @@ export class PackedEntry implements StoredEntry, StoredResponse {
     }
     return value
   }
+}
+
+/** Where in `milliseconds` the initial age and the lifetime have theirs, behind those of the receipt. */
+const initialBits = 10
+const lifetimeBits = 20
+const fractionMask = 1023
+
+/** What is less than 2^32 (of instants, until 2106) is of 32 bits with a sign then, which V8 keeps in place; more is right, too. */
+const shift = 2 ** 31
+
+function toMilliseconds (seconds: number): number {
+  return Math.round(seconds * 1000)
+}
+
+function wholeSeconds (milliseconds: number): number {
+  return Math.floor(milliseconds / 1000) - shift
+}
+
+function fraction (milliseconds: number): number {
+  return milliseconds - Math.floor(milliseconds / 1000) * 1000
+}
+
+function rareBytes ({ uri, groups, tags, hidden, bytes, parts }: Rare, key: string): number {
+  let sum = rareOverheadBytes + hidden.length + (uri === key ? 0 : uri.length)
+  for (const group of groups) sum += group.length
+  for (const tag of tags) sum += tag.length + tagOverheadBytes
+  if (bytes !== null) sum += bytes.length + bufferOverheadBytes
+  return parts === null ? sum : sum + heldBytes(parts) + parts.segments.length * bufferOverheadBytes
 }
 
 /** Where the next line of this name begins, or -1. */

@@ -15,6 +15,11 @@ export interface EvictionOptions<T extends object> {
   /** Looks at a few items for one that is dead; asked when room is needed. */
   readonly findDead?: () => T | null
   /** Soft quotas, and the group and size of an item by which they are counted; they cost nothing until there are some. */
+  /**
+   * What each item's own size has in it for the memory of the policy. What the policy takes beyond that, and beyond what it took
+   * empty, leaves less room for items. Absent: it is not counted, and sizes need not be bytes.
+   */
+  readonly itemOverheadBytes?: number
   readonly quotas?: { readonly groupOf: (item: T) => number, readonly sizeOf: (item: T) => number }
 }
 
@@ -27,8 +32,13 @@ export interface Eviction<T extends object> {
   remove (item: T): boolean
   /** Says that an item is of no use any more (expired for good, invalidated): it leaves before all others, but may still be used. */
   bury (item: T): void
-  /** @param bytesByGroup soft quota of each group that has one */
-  setQuotas (bytesByGroup: ReadonlyMap<number, number>): void
+  /**
+   * @param bytesByGroup soft quota of each group that has one
+   * @returns whether a group has its first one: then each item held is to be told to `count`
+   */
+  setQuotas (bytesByGroup: ReadonlyMap<number, number>): boolean
+  /** Counts an item that is held by its group, unless it is counted already. */
+  count (item: T): void
   clear (): void
 }
 
@@ -38,6 +48,7 @@ export function createEviction<T extends object> (options: EvictionOptions<T>): 
   const quotas = options.quotas === undefined ? null : { ...options.quotas, ledger: new Quotas<T>() }
   const dead = new Set<T>()
   let nextDead = dead.values()
+  const emptyBytes = policy.overheadBytes
 
   function release (item: T): boolean {
     if (dead.size > 0) dead.delete(item)
@@ -64,8 +75,15 @@ export function createEviction<T extends object> (options: EvictionOptions<T>): 
     return findDead?.() ?? null
   }
 
+  function roomBytes (): number {
+    const { itemOverheadBytes } = options
+    if (itemOverheadBytes === undefined) return maxBytes
+    const overheadBytes = policy.overheadBytes - emptyBytes + (quotas?.ledger.overheadBytes ?? 0)
+    return maxBytes - Math.max(0, overheadBytes - policy.count * itemOverheadBytes)
+  }
+
   function makeRoom (): void {
-    while (policy.bytes > maxBytes || policy.count > maxEntries) {
+    while (policy.bytes > roomBytes() || policy.count > maxEntries) {
       const first = takeDead() ?? quotas?.ledger.victim(policy) ?? null
       if (first !== null && release(first)) {
         onEvict(first)
@@ -103,7 +121,9 @@ export function createEviction<T extends object> (options: EvictionOptions<T>): 
 
     bury (item) { if (policy.has(item)) dead.add(item) },
 
-    setQuotas (bytesByGroup) { quotas?.ledger.set(bytesByGroup) },
+    setQuotas: bytesByGroup => quotas?.ledger.set(bytesByGroup) ?? false,
+
+    count,
 
     clear () {
       policy.clear()

@@ -1,5 +1,6 @@
 /** Finds stored responses that can never be used again, a few at each look. */
 import { currentAge } from '../freshness.ts'
+import type { Held } from '../key-index.ts'
 import type { StoredEntry } from '../store.ts'
 
 /** Keys looked at for each response that has to leave: some hundred nanoseconds. */
@@ -19,17 +20,22 @@ export function isExpiredForGood ({ response }: StoredEntry, now: number, graceS
  * @param keys begins a walk over all keys; a Map may be changed while it is walked
  * @returns a function that walks on by a few keys and returns the first dead response among them, or null
  */
-export function createExpiredFinder (keys: () => Iterator<readonly StoredEntry[]>, isDead: (entry: StoredEntry) => boolean): () => StoredEntry | null {
-  let walk = keys()
+export function createExpiredFinder (keys: () => Iterator<Held>, isDead: (entry: StoredEntry) => boolean): () => StoredEntry | null {
+  // Begun when it is needed: a walk that rests while its Map grows keeps every table that the Map has had.
+  let walk: Iterator<Held> | null = null
   return () => {
+    walk ??= keys()
     for (let i = 0; i < keysAtOnce; i++) {
       const step = walk.next()
       if (step.done === true) {
-        walk = keys()
+        walk = null
         return null
       }
-      const dead = step.value.find(isDead)
-      if (dead !== undefined) return dead
+      const held = step.value
+      if (Array.isArray(held)) {
+        const dead = held.find(isDead)
+        if (dead !== undefined) return dead
+      } else if (isDead(held)) return held
     }
     return null
   }

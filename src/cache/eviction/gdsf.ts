@@ -5,13 +5,14 @@
  * A heap in typed arrays; `lru-cache` has no order but that of use. A hit raises the worth, but the heap learns of it only
  * when the item comes to its top: a hit then costs two writes. Until then the item stands too far in front, never too far behind.
  */
+import { moreSlots, wider } from './columns.ts'
 import { placeOf, putPlace } from './place.ts'
 import type { EvictionPolicy, PolicyStatistics } from './policy.ts'
 
 /** Added to each cost: connection and work of the proxy, so that what is free at the origin still has a worth. */
 const baseCostMs = 1
 const initialSlots = 64
-const bytesPerSlot = 49
+const bytesPerSlot = 45
 
 export class GdsfPolicy<T extends object> implements EvictionPolicy<T> {
   #items: Array<T | null> = []
@@ -30,6 +31,8 @@ export class GdsfPolicy<T extends object> implements EvictionPolicy<T> {
   #clock = 0
   bytes = 0
   count = 0
+
+  get overheadBytes (): number { return this.#heap.length * bytesPerSlot + this.#items.length * 8 }
 
   insert (item: T, _hash: number, sizeBytes: number, costMs: number): void {
     const slot = this.#free.pop() ?? this.count
@@ -105,7 +108,7 @@ export class GdsfPolicy<T extends object> implements EvictionPolicy<T> {
   }
 
   statistics (): PolicyStatistics {
-    return { rule: 'gdsf', switches: 0, ghosts: 0, overheadBytes: this.#heap.length * bytesPerSlot + this.#items.length * 8 }
+    return { rule: 'gdsf', switches: 0, ghosts: 0, overheadBytes: this.overheadBytes }
   }
 
   #worthNow (slot: number): number {
@@ -155,17 +158,9 @@ export class GdsfPolicy<T extends object> implements EvictionPolicy<T> {
   }
 
   #grow (): void {
-    const slots = this.#heap.length * 2
-    const ints = (before: Int32Array): Int32Array<ArrayBuffer> => {
-      const after = new Int32Array(slots)
-      after.set(before)
-      return after
-    }
-    const floats = (before: Float64Array): Float64Array<ArrayBuffer> => {
-      const after = new Float64Array(slots)
-      after.set(before)
-      return after
-    }
+    const slots = moreSlots(this.#heap.length)
+    const ints = (before: Int32Array<ArrayBuffer>) => wider(before, new Int32Array(slots))
+    const floats = (before: Float64Array<ArrayBuffer>) => wider(before, new Float64Array(slots))
     this.#heap = ints(this.#heap)
     this.#position = ints(this.#position)
     this.#requests = ints(this.#requests)
@@ -173,9 +168,7 @@ export class GdsfPolicy<T extends object> implements EvictionPolicy<T> {
     this.#base = floats(this.#base)
     this.#size = floats(this.#size)
     this.#cost = floats(this.#cost)
-    const warm = new Uint8Array(slots)
-    warm.set(this.#warm)
-    this.#warm = warm
+    this.#warm = wider(this.#warm, new Uint8Array(slots))
   }
 
   #slotOf (item: T): number {

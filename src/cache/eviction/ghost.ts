@@ -10,15 +10,14 @@ const ways = 8
 export class GhostKeys {
   #hashes: Int32Array
   #moments: Float64Array
-  #mask: number
+  #buckets: number
   #leftBytes = 1
   #count = 0
 
   constructor (entries = 64) {
-    const buckets = 2 ** Math.ceil(Math.log2(Math.max(ways, entries) / ways))
-    this.#mask = buckets - 1
-    this.#hashes = new Int32Array(buckets * ways)
-    this.#moments = new Float64Array(buckets * ways)
+    this.#buckets = Math.ceil(entries / ways)
+    this.#hashes = new Int32Array(this.#buckets * ways)
+    this.#moments = new Float64Array(this.#buckets * ways)
   }
 
   get capacity (): number { return this.#hashes.length }
@@ -36,7 +35,7 @@ export class GhostKeys {
 
   /** Whether a key left within the last `reachBytes` that left; it is forgotten by this. */
   take (hash: number, reachBytes: number): boolean {
-    const start = (hash & this.#mask) * ways
+    const start = this.#bucketOf(hash)
     for (let slot = start; slot < start + ways; slot++) {
       const moment = this.#moments[slot] as number
       if (this.#hashes[slot] !== (hash | 0) || moment === 0) continue
@@ -59,16 +58,16 @@ export class GhostKeys {
     }
     this.#hashes = wider.#hashes
     this.#moments = wider.#moments
-    this.#mask = wider.#mask
+    this.#buckets = wider.#buckets
   }
 
-  clear (): void {
-    this.#moments.fill(0)
-    this.#count = 0
+  /** The first place of a hash's bucket. Multiplied first: of keys in a sample the upper bits are all the same. */
+  #bucketOf (hash: number): number {
+    return Math.floor((Math.imul(hash, 0x9e3779b1) >>> 0) * this.#buckets / 2 ** 32) * ways
   }
 
   #oldest (hash: number): number {
-    const start = (hash & this.#mask) * ways
+    const start = this.#bucketOf(hash)
     let oldest = start
     for (let slot = start; slot < start + ways; slot++) {
       if (this.#hashes[slot] === (hash | 0)) return slot

@@ -8,6 +8,8 @@ export interface EvictionPolicy<T extends object> {
   /** Bytes of all items held. */
   readonly bytes: number
   readonly count: number
+  /** Memory of everything but the items themselves, in bytes. */
+  readonly overheadBytes: number
   /**
    * Takes an item in after a miss.
    * @param hash 32 bits of its key; the same key has the same hash, also after it has left
@@ -36,7 +38,6 @@ export interface PolicyStatistics {
   readonly switches: number
   /** Keys remembered of items that have left, and of sampled requests. */
   readonly ghosts: number
-  /** Memory of everything but the items themselves, in bytes. */
   readonly overheadBytes: number
 }
 

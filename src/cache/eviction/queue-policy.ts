@@ -21,6 +21,7 @@ export class QueuePolicy<T extends object> implements EvictionPolicy<T> {
 
   get bytes (): number { return this.#queues.bytes }
   get count (): number { return this.#queues.count }
+  get overheadBytes (): number { return this.#queues.overheadBytes + this.#items.length * 8 + (this.#chooser?.overheadBytes ?? 0) }
 
   insert (item: T, hash: number, sizeBytes: number): void {
     this.#requested(hash, sizeBytes)
@@ -76,13 +77,13 @@ export class QueuePolicy<T extends object> implements EvictionPolicy<T> {
   }
 
   statistics (): PolicyStatistics {
-    const { rule, ghost, overheadBytes } = this.#queues
+    const { rule, ghost } = this.#queues
     const chooser = this.#chooser
     return {
       rule: rule.name,
       switches: chooser?.switches ?? 0,
       ghosts: ghost.count + (chooser?.sampledKeys ?? 0),
-      overheadBytes: overheadBytes + this.#items.length * 8 + (chooser?.overheadBytes ?? 0)
+      overheadBytes: this.overheadBytes
     }
   }
 

@@ -4,9 +4,10 @@
  *
  * Own lists rather than `lru-cache` instances, because those do not serve here: SIEVE's hand rests in the middle of a list,
  * S3-FIFO counts hits without moving anything, an item goes from one queue to the next for good, and a rule has to
- * follow another without moving a million items. Numbers in typed arrays: 34 bytes a slot, no objects for the
+ * follow another without moving a million items. Numbers in typed arrays: 26 bytes a slot, no objects for the
  * garbage collector to walk, no Map lookup on a hit. `benchmark/eviction/operations.ts` holds both side by side.
  */
+import { moreSlots, wider } from './columns.ts'
 import { GhostKeys } from './ghost.ts'
 import { FrequencySketch } from './sketch.ts'
 
@@ -41,11 +42,12 @@ const none = 3
 export const mostSpared = 5000
 
 const initialSlots = 64
+const bytesPerSlot = 26
 
 export class Queues {
   readonly queues: readonly [Queue, Queue, Queue] = [emptyQueue(), emptyQueue(), emptyQueue()]
-  readonly ghost = new GhostKeys()
-  readonly sketch = new FrequencySketch()
+  ghost = new GhostKeys()
+  sketch = new FrequencySketch()
   next = new Int32Array(initialSlots)
   prev = new Int32Array(initialSlots)
   hash = new Int32Array(initialSlots)
@@ -82,7 +84,7 @@ export class Queues {
   /** All slots ever in use are below this number. */
   get slots (): number { return this.#used }
   get overheadBytes (): number {
-    return this.next.length * 34 + this.ghost.overheadBytes + (this.keepSketch ? this.sketch.overheadBytes : 0)
+    return this.next.length * bytesPerSlot + this.ghost.overheadBytes + (this.keepSketch ? this.sketch.overheadBytes : 0)
   }
 
   /** Follows another rule from now on: constant time. */
@@ -138,13 +140,20 @@ export class Queues {
 
   isHeld (slot: number): boolean { return this.queueOf[slot] !== none }
 
+  /** Empty, and no larger than at the start. */
   clear (): void {
     for (const queue of this.queues) Object.assign(queue, emptyQueue())
-    this.queueOf.fill(none)
+    this.next = new Int32Array(initialSlots)
+    this.prev = new Int32Array(initialSlots)
+    this.hash = new Int32Array(initialSlots)
+    this.size = new Float64Array(initialSlots)
+    this.accessed = new Int32Array(initialSlots)
+    this.hits = new Uint8Array(initialSlots)
+    this.queueOf = new Uint8Array(initialSlots).fill(none)
     this.bytes = this.count = this.leftBehind = this.unsorted = this.#used = 0
     this.hand = this.#free = -1
-    this.ghost.clear()
-    this.sketch.clear()
+    this.ghost = new GhostKeys()
+    this.sketch = new FrequencySketch()
   }
 
   queue (slot: number): Queue { return this.queues[this.queueOf[slot] as 0 | 1 | 2] }
@@ -199,7 +208,7 @@ export class Queues {
   }
 
   #grow (): void {
-    const slots = this.next.length * 2
+    const slots = moreSlots(this.next.length)
     this.next = wider(this.next, new Int32Array(slots))
     this.prev = wider(this.prev, new Int32Array(slots))
     this.hash = wider(this.hash, new Int32Array(slots))
@@ -215,9 +224,4 @@ export class Queues {
 
 function emptyQueue (): Queue {
   return { head: -1, tail: -1, bytes: 0, count: 0 }
-}
-
-function wider<A extends Int32Array | Float64Array | Uint8Array> (before: A, after: A): A {
-  after.set(before)
-  return after
 }

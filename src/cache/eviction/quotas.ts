@@ -10,12 +10,15 @@ interface Group<T> {
   quotaBytes: number
   bytes: number
   readonly items: Set<T>
-  /** A Set may be changed while it is walked; what is added comes last. */
-  hand: IterableIterator<T>
+  /** A Set may be changed while it is walked; what is added comes last. Null before the first look: a hand at rest keeps every table that a growing Set has had. */
+  hand: IterableIterator<T> | null
 }
 
 /** Items that the hand spares for one that leaves, so that one insertion takes bounded time. */
 const mostSpared = 16
+
+/** A place in a Set, half full on average. */
+const bytesPerItem = 40
 
 export class Quotas<T extends object> {
   readonly #groups = new Map<number, Group<T>>()
@@ -24,8 +27,18 @@ export class Quotas<T extends object> {
   /** No group has ever had a quota: nothing is counted. */
   get isIdle (): boolean { return this.#groups.size === 0 }
 
-  /** @param bytesByGroup soft quotas; items of other groups are counted when they come in after this */
-  set (bytesByGroup: ReadonlyMap<number, number>): void {
+  get overheadBytes (): number {
+    let bytes = 0
+    for (const { items } of this.#groups.values()) bytes += items.size * bytesPerItem
+    return bytes
+  }
+
+  /**
+   * @param bytesByGroup soft quotas
+   * @returns whether there is one of a group that had none so far: its items have yet to be counted
+   */
+  set (bytesByGroup: ReadonlyMap<number, number>): boolean {
+    const before = this.#groups.size
     for (const group of this.#groups.values()) group.quotaBytes = Infinity
     for (const [number, quotaBytes] of bytesByGroup) {
       const group = this.#groups.get(number)
@@ -33,11 +46,13 @@ export class Quotas<T extends object> {
       else this.#groups.set(number, createGroup(quotaBytes))
     }
     for (const group of this.#groups.values()) this.#weigh(group)
+    return this.#groups.size > before
   }
 
+  /** Of a group without a quota nothing is counted, and nothing twice. */
   add (number: number, item: T, sizeBytes: number): void {
     const group = this.#groups.get(number)
-    if (group === undefined) return
+    if (group === undefined || group.items.has(item)) return
     group.items.add(item)
     group.bytes += sizeBytes
     this.#weigh(group)
@@ -80,10 +95,11 @@ export class Quotas<T extends object> {
 
 function createGroup<T> (quotaBytes: number): Group<T> {
   const items = new Set<T>()
-  return { quotaBytes, bytes: 0, items, hand: items.values() }
+  return { quotaBytes, bytes: 0, items, hand: null }
 }
 
 function nextOf<T> (group: Group<T>): T | null {
+  group.hand ??= group.items.values()
   const step = group.hand.next()
   if (step.done !== true) return step.value
   group.hand = group.items.values()

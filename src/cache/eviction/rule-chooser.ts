@@ -24,6 +24,8 @@ const period = 64
 /** What a change costs, in hits for each key held: what the rule in force has missed must add up to more before another one follows. */
 const costOfChange = 0.15
 const leastCostOfChange = 16
+/** With fewer keys nothing is decided: a handful of requests would be reason enough, and the next handful to go back. */
+const leastKeys = 100
 /** Differences below this share of the requests are taken for noise and never add up. */
 const noise = 0.002
 /**
@@ -62,7 +64,12 @@ export class RuleChooser {
   get rule (): Rule { return (this.#simulations[this.#chosen] as KeySimulation).rule }
   get switches (): number { return this.#switches }
   get sampledKeys (): number { return this.#simulations.reduce((sum, { count }) => sum + count, 0) }
-  get overheadBytes (): number { return this.#simulations.reduce((sum, { overheadBytes }) => sum + overheadBytes, 0) }
+  get overheadBytes (): number {
+    let bytes = 0
+    for (const simulation of this.#simulations) bytes += simulation.overheadBytes
+    return bytes
+  }
+
   /** Hits by rule, as a share of the sampled requests, over the horizon. */
   get hitRatios (): Record<string, number> {
     return Object.fromEntries(this.#simulations.map(({ rule }, i) => [rule.name, this.#longRequests === 0 ? 0 : (this.#longHits[i] as number) / this.#longRequests]))
@@ -104,6 +111,12 @@ export class RuleChooser {
     const kept = Math.max(0.5, 1 - period / (horizon * keys))
     const hits = this.#hits
     const missed = this.#missed
+    if (keys < leastKeys) {
+      this.#requests = 0
+      hits.fill(0)
+      missed.fill(0)
+      return false
+    }
     const own = (hits[this.#chosen] as number) + noise * period
     let best = this.#chosen
     missed[best] = 0

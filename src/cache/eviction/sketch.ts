@@ -50,9 +50,9 @@ export class FrequencySketch {
     return least
   }
 
-  /** Makes room for as many keys; the counts stay, each block once for either half. */
+  /** Makes room for as many keys, or two thirds of them; the counts stay, each block once for either half. */
   reserve (entries: number): void {
-    while (this.#entries < entries) {
+    while (this.#entries * 1.5 < entries) {
       const wider = new Uint8Array(this.#counters.length * 2)
       wider.set(this.#counters)
       wider.set(this.#counters, this.#counters.length)
@@ -60,11 +60,6 @@ export class FrequencySketch {
       this.#entries *= 2
       this.#mask = wider.length / blockBytes - 1
     }
-  }
-
-  clear (): void {
-    this.#counters.fill(0)
-    this.#requests = 0
   }
 
   #halve (): void {
