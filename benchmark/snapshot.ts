@@ -9,16 +9,13 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { cpus, tmpdir, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
-import { createEntry, createHead } from '../src/cache/entry.ts'
 import { createHttpCache, type HttpCache } from '../src/cache/http-cache.ts'
-import { uriKey } from '../src/cache/key.ts'
 import { createMemoryStore, type MemoryStore } from '../src/cache/memory-store.ts'
-import { absentControl } from '../src/http/cache-control.ts'
 import { createSnapshots, type Snapshots } from '../src/snapshot/snapshots.ts'
+import { makeEntry, placeOf, scope } from '../test/fixtures/entries.ts'
 
 const entries = Number(process.env['ENTRIES'] ?? 200_000)
 const contentBytes = 1024
-const scope = 'bench.00000000'
 const now = Date.now()
 const folder = mkdtempSync(join(process.env['FOLDER'] ?? tmpdir(), 'holdfast-bench-'))
 
@@ -32,22 +29,12 @@ function createCache (): { readonly store: MemoryStore, readonly cache: HttpCach
 
 function fill (store: MemoryStore): void {
   for (let i = 0; i < entries; i++) {
-    const head = createHead({
-      statusCode: 200,
+    store.put(makeEntry({
       fields: { date: new Date(now).toUTCString(), 'content-type': 'application/json; charset=utf-8', etag: `"${i}"`, 'cache-control': 'max-age=3600', vary: 'accept-encoding' },
-      control: { ...absentControl, maxAge: 3600 },
-      vary: ['accept-encoding'],
-      varyMode: 'normalise',
-      requestFields: { 'accept-encoding': 'gzip, br' },
-      requestedAt: now,
-      receivedAt: now,
-      freshnessLifetime: 3600,
-      override: null,
-      stripSetCookie: false,
-      consumed: []
-    })
-    const key = uriKey({ scope, scheme: 'http', authority: 'shop.test', path: `/articles/${i}`, query: '', extra: '' })
-    store.put(createEntry({ key, uri: key, scope, groups: [], tags: [], moment: 0 }, head, Buffer.alloc(contentBytes, `${i} `)), null)
+      content: Buffer.alloc(contentBytes, `${i} `),
+      head: { requestFields: { 'accept-encoding': 'gzip, br' }, requestedAt: now, receivedAt: now, freshnessLifetime: 3600 },
+      place: placeOf({ path: `/articles/${i}` })
+    }), null)
   }
 }
 

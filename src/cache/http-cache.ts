@@ -5,7 +5,7 @@
  * miss, a counted failure and a warning, never an error to a client.
  */
 import { fieldValue, type FieldMap } from '../http/fields.ts'
-import { createContext, isSuperseded } from './context.ts'
+import { createContext, dropAll, isSuperseded } from './context.ts'
 import { freshen, staleOnError, updateFromHead } from './freshening.ts'
 import { groupKey, groupsOf } from './groups.ts'
 import { primaryKey, uriKey, type KeyParts } from './key.ts'
@@ -187,8 +187,7 @@ export function createHttpCache (options: HttpCacheOptions): HttpCache {
 
     clear () {
       removals.noteAll()
-      searches.clear()
-      safely(undefined, () => { store.clear() })
+      safely(undefined, () => { dropAll(context) })
     }
   }
 }

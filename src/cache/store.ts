@@ -86,6 +86,7 @@ export interface CacheStore {
   removeKey (key: string): number
   /** Removes what the predicate names, a bounded batch per turn of the event loop; returns how many. */
   removeWhere (predicate: (entry: StoredEntry) => boolean): Promise<number>
+  /** Drops everything in one short step, without a visit to each entry. */
   clear (): void
   statistics (): StoreStatistics
 }

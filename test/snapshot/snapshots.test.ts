@@ -9,9 +9,9 @@ import type { Selection } from '../../src/cache/selection.ts'
 import { createRemovalJournal } from '../../src/snapshot/journal.ts'
 import { removeOtherSnapshots, snapshotOf } from '../../src/snapshot/files.ts'
 import { readSnapshot } from '../../src/snapshot/reader.ts'
-import { receivedAt } from '../fixtures/entries.ts'
+import { partsOf, receivedAt, scope } from '../fixtures/entries.ts'
 import { until } from '../fixtures/proxy.ts'
-import { described, entryAt, loadEntries, partsOf, scope, snapshotCache, temporaryFolder, writeEntries } from '../fixtures/snapshots.ts'
+import { described, entryAt, loadEntries, snapshotCache, temporaryFolder, writeEntries } from '../fixtures/snapshots.ts'
 
 const small = Buffer.from('small')
 const fileIn = (t: Test): string => join(temporaryFolder(t), 'snapshot')
@@ -83,7 +83,7 @@ t.test('what is stored meanwhile stays, and what is removed while loading stays 
 
   const { store, cache, snapshots } = snapshotCache(file, younger, receivedAt + 2000)
   const loading = snapshots.load()
-  cache.invalidate([partsOf('/gone')])
+  cache.invalidate([partsOf({ path: '/gone' })])
   cache.invalidateGroups({ scheme: 'http', authority: 'a.test' }, { 'cache-group-invalidation': '"g"' })
   await cache.purge({ kind: 'tag', targets: null, tags: ['t'], places: null }, {}, receivedAt)
   await loading
@@ -97,13 +97,13 @@ t.test('what was removed after the snapshot does not return, also when the proce
   const gold = { key: `${entryAt('/p', small).key} ["gold"]` }
   const entries = [entryAt('/p', small), entryAt('/p', small, {}, {}, gold), entryAt('/t', small, {}, {}, { tags: ['t', 'u'] }), entryAt('/g', small, {}, {}, { groups: [group] }), entryAt('/rest', small)]
   const nothing: Selection = { kind: 'all', targets: null, tags: null, places: null }
-  const url: Selection = { ...nothing, kind: 'url', targets: [partsOf('/p')] }
+  const url: Selection = { ...nothing, kind: 'url', targets: [partsOf({ path: '/p' })] }
   const tag: Selection = { ...nothing, kind: 'tag', tags: ['t'] }
   const rows: ReadonlyArray<[string, (running: ReturnType<typeof snapshotCache>) => unknown, string[], string[]?]> = [
     ['nothing removed', () => {}, ['/p', '/p', '/t', '/g', '/rest']],
-    ['invalidated', ({ cache }) => cache.invalidate([partsOf('/p')]), ['/t', '/g', '/rest']],
+    ['invalidated', ({ cache }) => cache.invalidate([partsOf({ path: '/p' })]), ['/t', '/g', '/rest']],
     ['group invalidated', ({ cache }) => { cache.invalidateGroups({ scheme: 'http', authority: 'a.test' }, { 'cache-group-invalidation': '"g"' }) }, ['/p', '/p', '/t', '/rest']],
-    ['invalidated with its group', ({ cache }) => cache.invalidate([partsOf('/g')]), ['/p', '/p', '/t', '/rest']],
+    ['invalidated with its group', ({ cache }) => cache.invalidate([partsOf({ path: '/g' })]), ['/p', '/p', '/t', '/rest']],
     ['purged by URL', ({ cache }) => cache.purge(url, {}, receivedAt), ['/t', '/g', '/rest']],
     ['purged softly', ({ cache }) => cache.purge(url, { mode: 'soft' }, receivedAt), ['/t', '/g', '/rest']],
     ['purged by tag', ({ cache }) => cache.purge(tag, {}, receivedAt), ['/p', '/p', '/g', '/rest']],
@@ -151,7 +151,7 @@ t.test('a removal that cannot be noted takes the snapshot with it', async t => {
   await writeEntries(file, [entryAt('/a', small)])
   mkdirSync(`${file}.removed`)
   const { cache, codes } = snapshotCache(file)
-  for (const path of ['/a', '/b']) cache.invalidate([partsOf(path)])
+  for (const path of ['/a', '/b']) cache.invalidate([partsOf({ path })])
 
   t.same(codes(), ['snapshot_journal_failed'], 'said once')
   t.notOk(existsSync(file))
@@ -212,7 +212,7 @@ t.test('nobody else may read it; a process that loaded nothing writes nothing', 
   await writeEntries(file, [entryAt('/a', small)])
   t.equal(statSync(file).mode & 0o777, 0o600)
   const { cache, snapshots } = await loadEntries(file)
-  cache.invalidate([partsOf('/a')])
+  cache.invalidate([partsOf({ path: '/a' })])
   t.equal(statSync(`${file}.removed`).mode & 0o777, 0o600)
   const before = readFileSync(file)
 
