@@ -8,6 +8,7 @@ import { createExpiredFinder, isExpiredForGood } from './eviction/expired.ts'
 import { createEviction } from './eviction/eviction.ts'
 import { hashOfEntry } from './eviction/hash.ts'
 import type { PolicyName, PolicyStatistics } from './eviction/policy.ts'
+import { ShardedMap } from './sharded-map.ts'
 import type { CacheStore, StoredEntry, StoreStatistics } from './store.ts'
 import { createTagIndex } from './tag-index.ts'
 
@@ -46,7 +47,7 @@ const none: readonly StoredEntry[] = Object.freeze([])
 
 export function createMemoryStore (options: MemoryStoreOptions): MemoryStore {
   const { maxBytes, maxEntries, maxVariants, now = Date.now, seed = Math.floor(Math.random() * 2 ** 32) } = options
-  const index = new Map<string, StoredEntry[]>()
+  const index = new ShardedMap<StoredEntry[]>()
   const tags = createTagIndex()
   const routes = createRouteNumbers()
   let evictions = 0

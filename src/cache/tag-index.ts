@@ -3,6 +3,7 @@
  *
  * It holds what the store holds and no more: the store tells it of every entry that comes and goes.
  */
+import { ShardedMap } from './sharded-map.ts'
 import type { StoredEntry } from './store.ts'
 
 export interface TagIndex {
@@ -21,11 +22,11 @@ export interface TagIndex {
 export const tagOverheadBytes = 120
 
 /** Many tags are for one response alone, which is spared its set. */
-type Members = Map<string, StoredEntry | Set<StoredEntry>>
+type Members = ShardedMap<StoredEntry | Set<StoredEntry>>
 
 export function createTagIndex (): TagIndex {
-  const byTag: Members = new Map()
-  const byUri: Members = new Map()
+  const byTag: Members = new ShardedMap()
+  const byUri: Members = new ShardedMap()
 
   return {
     add (entry) {
