@@ -128,7 +128,7 @@ function pack ({ key, uri, scope, groups, tags, moment }: EntryPlace, { response
   // A stored response is complete, so its length is known also where it came chunked; a 204 must not say one (RFC 9110 8.6).
   const described = content === null || statusCode === 204 ? contentLines : [...contentLines, 'content-length', String(content.length)]
   const headBytes = [commonLines, described, hiddenLines].reduce((bytes, lines) => bytes + lines.reduce((sum, part) => sum + part.length + 2, 0), 0)
-  const keyBytes = key.length + (uri === key ? 0 : uri.length) + groups.reduce((bytes, group) => bytes + group.length, 0) + tags.reduce((bytes, tag) => bytes + tag.length + tagOverheadBytes, 0)
+  const keyBytes = key.length + (uri === key ? 0 : uri.length) + groups.reduce((bytes, group) => bytes + group.length + tagOverheadBytes, 0) + tags.reduce((bytes, tag) => bytes + tag.length + tagOverheadBytes, 0)
   // Of clients, who may write much into them.
   const selectingBytes = selecting.reduce((bytes, { raw = '', value = '' }) => bytes + raw.length + (value === raw ? 0 : value.length), 0)
   const sizeBytes = overheadBytes + headBytes + keyBytes + selectingBytes + (content === null ? partialBytes(parts as StoredParts) : content.length)

@@ -6,6 +6,7 @@
  */
 import { fieldValue, type FieldMap } from '../http/fields.ts'
 import { createContext, dropAll, isSuperseded } from './context.ts'
+import { discardInvalidated } from './discarding.ts'
 import { freshen, staleOnError, updateFromHead } from './freshening.ts'
 import { groupKey, groupsOf } from './groups.ts'
 import { primaryKey, uriKey, type KeyParts } from './key.ts'
@@ -112,6 +113,7 @@ export function createHttpCache (options: HttpCacheOptions): HttpCache {
   function noteGroup (group: string): void {
     invalidations.note(group)
     context.onRemoval(group)
+    discardInvalidated(context, () => store.grouped(group))
   }
 
   return {
@@ -151,8 +153,9 @@ export function createHttpCache (options: HttpCacheOptions): HttpCache {
         const uri = uriKey(target)
         removals.note(uri)
         context.onRemoval(uri)
-        // Responses under other keys of the same URI are recognised when they are looked up.
+        // Responses under other keys of the same URI are recognised when they are looked up, until they are removed.
         if (context.severalKeys || !searches.isEmpty()) invalidations.note(uri)
+        if (context.severalKeys) discardInvalidated(context, () => store.ofUri(uri))
         for (const entry of store.variants(primaryKey(target))) for (const group of entry.groups) noteGroup(group)
         return removed + store.removeKey(uri)
       }, 0))

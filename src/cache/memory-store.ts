@@ -33,8 +33,6 @@ export interface RouteRules {
 }
 
 export interface MemoryStore extends CacheStore {
-  /** Says that an entry will not be used any more: it leaves before all others. */
-  bury (entry: StoredEntry): void
   /** Responses stored before a route had a quota do not count against it. */
   setRouteRules (rules: RouteRules): void
   evictionStatistics (): PolicyStatistics
@@ -95,6 +93,7 @@ export function createMemoryStore (options: MemoryStoreOptions): MemoryStore {
     },
 
     tagged: tags.tagged,
+    grouped: tags.grouped,
 
     * ofUri (uri) {
       yield * [...index.get(uri) ?? none]
@@ -122,8 +121,6 @@ export function createMemoryStore (options: MemoryStoreOptions): MemoryStore {
     },
 
     remove,
-
-    bury (entry) { eviction.bury(entry) },
 
     removeKey (key) {
       const entries = index.get(key)

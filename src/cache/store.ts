@@ -67,10 +67,12 @@ export interface StoreStatistics {
 export interface CacheStore {
   /** All stored responses under a primary key, newest last; an empty list if there are none. Not to be changed. */
   variants (key: string): readonly StoredEntry[]
-  /** All stored responses. This and the next two may be iterated while the store changes. */
+  /** All stored responses. This and the next three may be iterated while the store changes. */
   entries (): Iterable<StoredEntry>
   /** Those that have a tag. */
   tagged (tag: string): Iterable<StoredEntry>
+  /** Those in a cache group (RFC 9875), by the group's key. */
+  grouped (group: string): Iterable<StoredEntry>
   /** Those of a URI, whatever else is in their keys. */
   ofUri (uri: string): Iterable<StoredEntry>
   /** Tells the store that an entry answered a request. */

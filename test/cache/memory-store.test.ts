@@ -42,7 +42,7 @@ const entryBytes = entryOf('key 00').sizeBytes
 const operation = fc.oneof(
   { weight: 8, arbitrary: fc.record({ name: fc.constant('put' as const), key: fc.nat(12), variant: fc.nat(5), bytes: fc.nat(3000), replaces: fc.boolean() }) },
   { weight: 4, arbitrary: fc.record({ name: fc.constant('touch' as const), key: fc.nat(12), variant: fc.nat(5) }) },
-  { weight: 1, arbitrary: fc.record({ name: fc.constantFrom('remove' as const, 'bury' as const), key: fc.nat(12), variant: fc.nat(5) }) },
+  { weight: 1, arbitrary: fc.record({ name: fc.constant('remove' as const), key: fc.nat(12), variant: fc.nat(5) }) },
   { weight: 1, arbitrary: fc.record({ name: fc.constant('removeKey' as const), key: fc.nat(12) }) },
   { weight: 1, arbitrary: fc.record({ name: fc.constant('quota' as const), share: fc.constantFrom(0.1, 0.5) }) },
   { weight: 1, arbitrary: fc.record({ name: fc.constant('clear' as const) }) }
@@ -66,7 +66,6 @@ for (const policy of policyNames) {
           if (operation.replaces && chosen !== undefined && store.variants(key).includes(chosen)) throw new Error('not replaced')
         } else if (operation.name === 'touch' && chosen !== undefined) store.touch(chosen)
         else if (operation.name === 'remove' && chosen !== undefined) store.remove(chosen)
-        else if (operation.name === 'bury' && chosen !== undefined) store.bury(chosen)
         else if (operation.name === 'removeKey') store.removeKey(key)
         else if (operation.name === 'quota') store.setRouteRules({ quotas: new Map([['route1', operation.share]]), graceMs: 0 })
         else if (operation.name === 'clear') store.clear()

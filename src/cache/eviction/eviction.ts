@@ -6,12 +6,15 @@ import { createPolicy } from './create-policy.ts'
 import type { EvictionPolicy, PolicyName } from './policy.ts'
 import { Quotas } from './quotas.ts'
 
+/** Why an item left: it was dead, its group was above its quota, or the policy chose it. */
+export type EvictionCause = 'expired' | 'quota' | 'room'
+
 export interface EvictionOptions<T extends object> {
   readonly policy: PolicyName
   readonly maxBytes: number
   readonly maxEntries: number
   /** Called with each item that left for lack of room. */
-  readonly onEvict: (item: T) => void
+  readonly onEvict: (item: T, cause: EvictionCause) => void
   /** Looks at a few items for one that is dead; asked when room is needed. */
   readonly findDead?: () => T | null
   /** Soft quotas, and the group and size of an item by which they are counted; they cost nothing until there are some. */
@@ -25,8 +28,6 @@ export interface Eviction<T extends object> {
   insert (item: T, hash: number, sizeBytes: number, costMs: number): boolean
   replace (before: T, item: T, sizeBytes: number, costMs: number): boolean
   remove (item: T): boolean
-  /** Says that an item is of no use any more (expired for good, invalidated): it leaves before all others, but may still be used. */
-  bury (item: T): void
   /** @param bytesByGroup soft quota of each group that has one */
   setQuotas (bytesByGroup: ReadonlyMap<number, number>): void
   clear (): void
@@ -36,11 +37,8 @@ export function createEviction<T extends object> (options: EvictionOptions<T>): 
   const { maxBytes, maxEntries, onEvict, findDead } = options
   const policy = createPolicy<T>(options.policy, { maxBytes, maxEntries })
   const quotas = options.quotas === undefined ? null : { ...options.quotas, ledger: new Quotas<T>() }
-  const dead = new Set<T>()
-  let nextDead = dead.values()
 
   function release (item: T): boolean {
-    if (dead.size > 0) dead.delete(item)
     if (!policy.remove(item)) return false
     uncount(item)
     return true
@@ -54,28 +52,18 @@ export function createEviction<T extends object> (options: EvictionOptions<T>): 
     if (quotas !== null && !quotas.ledger.isIdle) quotas.ledger.remove(quotas.groupOf(item), item, quotas.sizeOf(item))
   }
 
-  function takeDead (): T | null {
-    if (dead.size > 0) {
-      let step = nextDead.next()
-      // Walked to its end, a Set's iterator is done for good.
-      if (step.done === true) step = (nextDead = dead.values()).next()
-      return step.value ?? null
-    }
-    return findDead?.() ?? null
-  }
-
   function makeRoom (): void {
     while (policy.bytes > maxBytes || policy.count > maxEntries) {
-      const first = takeDead() ?? quotas?.ledger.victim(policy) ?? null
+      const expired = findDead?.() ?? null
+      const first = expired ?? quotas?.ledger.victim(policy) ?? null
       if (first !== null && release(first)) {
-        onEvict(first)
+        onEvict(first, expired === null ? 'quota' : 'expired')
         continue
       }
       const victim = policy.evict()
       if (victim === null) return
-      if (dead.size > 0) dead.delete(victim)
       uncount(victim)
-      onEvict(victim)
+      onEvict(victim, 'room')
     }
   }
 
@@ -91,7 +79,6 @@ export function createEviction<T extends object> (options: EvictionOptions<T>): 
 
     replace (before, item, sizeBytes, costMs) {
       if (!policy.has(before)) return false
-      if (dead.size > 0) dead.delete(before)
       uncount(before)
       policy.replace(before, item, sizeBytes, costMs)
       count(item)
@@ -101,13 +88,10 @@ export function createEviction<T extends object> (options: EvictionOptions<T>): 
 
     remove: release,
 
-    bury (item) { if (policy.has(item)) dead.add(item) },
-
     setQuotas (bytesByGroup) { quotas?.ledger.set(bytesByGroup) },
 
     clear () {
       policy.clear()
-      dead.clear()
       quotas?.ledger.clear()
     }
   }
