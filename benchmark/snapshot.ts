@@ -23,7 +23,7 @@ function createCache (): { readonly store: MemoryStore, readonly cache: HttpCach
   const store = createMemoryStore({ maxBytes: 2 ** 36, maxEntries: entries, maxVariants: 32 })
   const cache = createHttpCache({ store, onFailure: error => { throw error }, onRemoval: key => { snapshots.noteRemoval(key) } })
   const log = { info () {}, warn (details: object) { throw new Error(JSON.stringify(details)) } }
-  const snapshots = createSnapshots({ file: join(folder, 'snapshot'), intervalMs: 0, cache, log, now: () => now, scopes: () => new Set([scope]) })
+  const snapshots = createSnapshots({ file: join(folder, 'snapshot'), intervalMs: 0, cache, log, now: () => now, scopes: () => new Map([[scope, { noVarySearch: true }]]) })
   return { store, cache, snapshots }
 }
 

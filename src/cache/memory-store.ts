@@ -7,7 +7,8 @@
 import { createExpiredFinder, isExpiredForGood } from './eviction/expired.ts'
 import { createEviction } from './eviction/eviction.ts'
 import { hashOfEntry } from './eviction/hash.ts'
-import type { PolicyName, PolicyStatistics } from './eviction/policy.ts'
+import type { PolicyName } from './eviction/policy.ts'
+import { createRouteUsages, routeOfScope } from './route-usage.ts'
 import { ShardedMap } from './sharded-map.ts'
 import type { CacheStore, StoredEntry, StoreStatistics } from './store.ts'
 import { createTagIndex } from './tag-index.ts'
@@ -35,7 +36,6 @@ export interface RouteRules {
 export interface MemoryStore extends CacheStore {
   /** Responses stored before a route had a quota do not count against it. */
   setRouteRules (rules: RouteRules): void
-  evictionStatistics (): PolicyStatistics
 }
 
 /** Entries looked at per turn of the event loop by `removeWhere`: about a millisecond of work. */
@@ -48,15 +48,18 @@ export function createMemoryStore (options: MemoryStoreOptions): MemoryStore {
   const index = new ShardedMap<StoredEntry[]>()
   const tags = createTagIndex()
   const routes = createRouteNumbers()
-  let evictions = 0
+  const usages = createRouteUsages()
+  const evictionsBy = { expired: 0, quota: 0, variants: 0, room: 0 }
+  let quotaBytes: ReadonlyMap<string, number> = new Map()
   let graceSeconds = 0
 
+  const { policy = 'adaptive' } = options
   const eviction = createEviction<StoredEntry>({
-    policy: options.policy ?? 'adaptive',
+    policy,
     maxBytes,
     maxEntries,
-    onEvict (entry) {
-      evictions++
+    onEvict (entry, cause) {
+      evictionsBy[cause]++
       unlist(entry)
     },
     findDead: createExpiredFinder(() => index.values(), entry => isExpiredForGood(entry, now(), graceSeconds)),
@@ -65,6 +68,7 @@ export function createMemoryStore (options: MemoryStoreOptions): MemoryStore {
 
   function list (entry: StoredEntry): void {
     tags.add(entry)
+    usages.add(entry)
     const entries = index.get(entry.key)
     if (entries === undefined) index.set(entry.key, [entry])
     else entries.push(entry)
@@ -76,6 +80,7 @@ export function createMemoryStore (options: MemoryStoreOptions): MemoryStore {
     const place = entries.indexOf(entry)
     if (place === -1) return
     tags.remove(entry)
+    usages.remove(entry)
     if (entries.length === 1) index.delete(entry.key)
     else entries.splice(place, 1)
   }
@@ -100,7 +105,10 @@ export function createMemoryStore (options: MemoryStoreOptions): MemoryStore {
       yield * tags.keyed(uri)
     },
 
-    touch (entry) { eviction.policy.touch(entry) },
+    touch (entry) {
+      eviction.policy.touch(entry)
+      usages.hit(entry)
+    },
 
     put (entry, replaces, costMs = 0) {
       if (entry.sizeBytes > maxBytes) {
@@ -113,7 +121,10 @@ export function createMemoryStore (options: MemoryStoreOptions): MemoryStore {
       list(entry)
       const entries = index.get(entry.key) as StoredEntry[]
       // The list is in the order of storing: the first is the oldest.
-      if (entries.length > maxVariants) remove(entries[0] as StoredEntry)
+      if (entries.length > maxVariants) {
+        evictionsBy.variants++
+        remove(entries[0] as StoredEntry)
+      }
       if (!isReplaced) return eviction.insert(entry, hashOfEntry(entry, seed), entry.sizeBytes, costMs)
       // A request led to it, so it counts as one.
       eviction.policy.touch(replaces)
@@ -154,22 +165,41 @@ export function createMemoryStore (options: MemoryStoreOptions): MemoryStore {
       eviction.clear()
       index.clear()
       tags.clear()
+      usages.clear()
     },
 
     setRouteRules ({ quotas, graceMs }) {
       graceSeconds = graceMs / 1000
-      eviction.setQuotas(new Map([...quotas].map(([route, share]) => [routes.ofName(route), share * maxBytes])))
+      quotaBytes = new Map([...quotas].map(([route, share]) => [route, share * maxBytes]))
+      eviction.setQuotas(new Map([...quotaBytes].map(([route, bytes]) => [routes.ofName(route), bytes])))
     },
 
     statistics (): StoreStatistics {
-      return { bytes: eviction.policy.bytes, maxBytes, entries: eviction.policy.count, maxEntries, evictions, keys: index.size, tags: tags.tags }
-    },
+      const { bytes, count } = eviction.policy
+      return {
+        bytes,
+        maxBytes,
+        entries: count,
+        maxEntries,
+        evictions: Object.values(evictionsBy).reduce((sum, evictions) => sum + evictions, 0),
+        keys: index.size,
+        tags: tags.tags,
+        memory: { evictionsBy: { ...evictionsBy }, policy, eviction: eviction.policy.statistics(), routes: routeStatistics() }
+      }
+    }
+  }
 
-    evictionStatistics: () => eviction.policy.statistics()
+  function routeStatistics (): NonNullable<StoreStatistics['memory']>['routes'] {
+    const used = usages.statistics()
+    const names = new Set([...Object.keys(used), ...quotaBytes.keys()])
+    return Object.fromEntries([...names].map(route => {
+      const quota = quotaBytes.get(route)
+      return [route, { ...used[route] ?? { entries: 0, bytes: 0, hits: 0 }, ...quota !== undefined && { quotaBytes: quota } }]
+    }))
   }
 }
 
-/** Numbers routes by name, and finds a scope's: a scope is the name of its route, a dot and a fingerprint (`cacheScopeOf`). */
+/** Numbers routes by name, and finds that of a scope's route. */
 function createRouteNumbers (): { ofName: (name: string) => number, ofScope: (scope: string) => number } {
   const names = new Map<string, number>()
   const scopes = new Map<string, number>()
@@ -183,7 +213,7 @@ function createRouteNumbers (): { ofName: (name: string) => number, ofScope: (sc
     ofName,
     ofScope (scope) {
       let number = scopes.get(scope)
-      if (number === undefined) scopes.set(scope, number = ofName(scope.slice(0, Math.max(0, scope.lastIndexOf('.')))))
+      if (number === undefined) scopes.set(scope, number = ofName(routeOfScope(scope)))
       return number
     }
   }

@@ -44,7 +44,7 @@ t.test('an invalidation of a URI takes what is stored for it under other keys (R
   const kept = makeEntry({ place: placeOf({ path: '/q', extra: '["gold"]' }) })
   const { cache, store } = cacheOf([])
   // As requests would say: keys have more in them than the URI.
-  for (const entry of [gold, kept]) t.ok(cache.restore(entry, receivedAt, new Set([entry.scope])))
+  for (const entry of [gold, kept]) t.ok(cache.restore(entry, receivedAt, new Map([[entry.scope, { noVarySearch: true }]])))
 
   t.equal(cache.invalidate([partsOf({ path: '/p' })]), 0, 'none at once')
   await cache.list(everything, { order: 'hits', limit: 10, after: null, seed: 1 })

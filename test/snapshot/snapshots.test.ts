@@ -9,7 +9,7 @@ import type { Selection } from '../../src/cache/selection.ts'
 import { createRemovalJournal } from '../../src/snapshot/journal.ts'
 import { removeOtherSnapshots, snapshotOf } from '../../src/snapshot/files.ts'
 import { readSnapshot } from '../../src/snapshot/reader.ts'
-import { partsOf, receivedAt, scope } from '../fixtures/entries.ts'
+import { partsOf, placeOf, receivedAt, scope } from '../fixtures/entries.ts'
 import { until } from '../fixtures/proxy.ts'
 import { described, entryAt, inOrder, loadEntries, pathsOf, snapshotCache, temporaryFolder, writeEntries } from '../fixtures/snapshots.ts'
 
@@ -38,6 +38,24 @@ t.test('everything about an entry comes back: whole, large and partial contents,
   t.equal([...store.tagged('a')].length, 1)
   t.equal([...store.ofUri(entryAt('/extra', small).uri)].length, 1)
   t.same(readdirSync(join(file, '..')), ['snapshot'], 'and nothing is left beside the file')
+})
+
+t.test('a response that came back answers equivalent queries again, where its route has it so (draft-ietf-httpbis-no-vary-search 6)', async t => {
+  const file = fileIn(t)
+  const keyed = { path: '/gold', query: '?a=1&utm=x', extra: '["gold"]' }
+  const varying = { 'no-vary-search': 'params=("utm")' }
+  await writeEntries(file, [entryAt('/p', small, varying, {}, placeOf({ path: '/p', query: '?a=1&utm=x' })), entryAt('/gold', small, varying, {}, placeOf(keyed)), entryAt('/text', Buffer.from('no-vary-search: params'))])
+  const { cache, entries } = await loadEntries(file)
+  t.equal(entries.length, 3)
+  t.equal(cache.statistics().searchEntries, 2)
+
+  const purged = async (parts: Parameters<typeof partsOf>[0]) => (await cache.purge({ kind: 'url', targets: [partsOf(parts)], tags: null, places: null }, { dryRun: true }, receivedAt)).responses
+  t.equal(await purged({ path: '/p', query: '?utm=y&a=1' }), 1)
+  t.equal(await purged({ path: '/p', query: '?a=2' }), 0)
+
+  const off = snapshotCache(file, [], receivedAt, false)
+  await off.snapshots.load()
+  t.equal(off.cache.statistics().searchEntries, 0)
 })
 
 t.test('any entries come back bit for bit (property)', async t => {

@@ -105,7 +105,7 @@ export class GdsfPolicy<T extends object> implements EvictionPolicy<T> {
   }
 
   statistics (): PolicyStatistics {
-    return { rule: 'gdsf', switches: 0, ghosts: 0, overheadBytes: this.#heap.length * bytesPerSlot + this.#items.length * 8 }
+    return { rules: { gdsf: { inForce: 1 } }, switches: 0, ghosts: 0, overheadBytes: this.#heap.length * bytesPerSlot + this.#items.length * 8 }
   }
 
   #worthNow (slot: number): number {

@@ -45,7 +45,7 @@ export class LruPolicy<T extends object> implements EvictionPolicy<T> {
   clear (): void { this.#items = this.#createList() }
 
   statistics (): PolicyStatistics {
-    return { rule: 'lru', switches: 0, ghosts: 0, overheadBytes: this.count * bytesPerItem }
+    return { rules: { lru: { inForce: 1 } }, switches: 0, ghosts: 0, overheadBytes: this.count * bytesPerItem }
   }
 
   #createList (): LRUCache<T, Held> {

@@ -79,7 +79,7 @@ export class QueuePolicy<T extends object> implements EvictionPolicy<T> {
     const { rule, ghost, overheadBytes } = this.#queues
     const chooser = this.#chooser
     return {
-      rule: rule.name,
+      rules: chooser?.rules ?? { [rule.name]: { inForce: 1 } },
       switches: chooser?.switches ?? 0,
       ghosts: ghost.count + (chooser?.sampledKeys ?? 0),
       overheadBytes: overheadBytes + this.#items.length * 8 + (chooser?.overheadBytes ?? 0)
