@@ -7,6 +7,7 @@ import type { HttpCache } from '../cache/http-cache.ts'
 import type { PackedEntry } from '../cache/packed-entry.ts'
 import type { ScopeRules } from '../cache/restoring.ts'
 import { tagKey } from '../cache/tags.ts'
+import { isForeign } from './foreign.ts'
 import { createRemovalJournal, readJournal } from './journal.ts'
 import { readSnapshot } from './reader.ts'
 import { unfinishedOf, writeSnapshot } from './writer.ts'
@@ -91,6 +92,11 @@ export function createSnapshots ({ file, intervalMs, cache, log, now, scopes }: 
     const startedAt = performance.now()
     let isInPlace = false
     try {
+      if (isForeign(file)) {
+        counts.failed++
+        log.warn({ code: 'snapshot_foreign', file }, 'no snapshot is written while there is another file in its place')
+        return
+      }
       journal.begin()
       try {
         const written = await writeSnapshot(file, cache.entries(), entry => cache.mayReturn(entry, now()))
