@@ -69,6 +69,8 @@ function holdfast (content: Buffer, maxBytes: number, policy: PolicyName): Subje
     enabled: true,
     hasContent: false,
     authenticated: false,
+    common: false,
+    personal: false,
     showKey: false
   })
   return {

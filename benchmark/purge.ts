@@ -7,13 +7,11 @@
  */
 import { cpus, totalmem } from 'node:os'
 import { monitorEventLoopDelay, PerformanceObserver } from 'node:perf_hooks'
-import { absentControl } from '../src/http/cache-control.ts'
-import { createEntry, createHead } from '../src/cache/entry.ts'
 import { createHttpCache } from '../src/cache/http-cache.ts'
-import { uriKey } from '../src/cache/key.ts'
 import { createMemoryStore } from '../src/cache/memory-store.ts'
 import type { PurgeOptions } from '../src/cache/purging.ts'
 import type { Selection } from '../src/cache/selection.ts'
+import { makeEntry, placeOf, receivedAt, scope } from '../test/fixtures/entries.ts'
 
 const entries = Number(process.env['ENTRIES'] ?? 1_000_000)
 const hosts = 10
@@ -21,29 +19,14 @@ const groups = 100
 
 const store = createMemoryStore({ maxBytes: Number.MAX_SAFE_INTEGER, maxEntries: entries, maxVariants: 32 })
 const cache = createHttpCache({ store, onFailure: error => { throw error } })
-const scope = 'bench.00000000'
-const head = createHead({
-  statusCode: 200,
-  fields: { 'content-type': 'text/plain', etag: '"1"', 'cache-control': 'max-age=60' },
-  control: { ...absentControl, maxAge: 60 },
-  vary: [],
-  varyMode: 'exact',
-  requestFields: {},
-  requestedAt: 0,
-  receivedAt: 0,
-  freshnessLifetime: 60,
-  override: null,
-  stripSetCookie: false,
-  consumed: []
-})
+const fields = { 'content-type': 'text/plain', etag: '"1"', 'cache-control': 'max-age=60' }
 
 function fill (): void {
   store.clear()
   for (let i = 0; i < entries; i++) {
     const folder = i % 20 === 0 ? 'news' : 'shop'
-    const key = uriKey({ scope, scheme: 'http', authority: `host-${Math.floor(i * hosts / entries)}.test`, path: `/${folder}/articles/${i}`, query: '', extra: '' })
-    const tags = [`group-${i % groups}`, `page-${i}`]
-    store.put(createEntry({ key, uri: key, scope, groups: [], tags, moment: 0 }, { ...head, response: { ...head.response } }, 'small'), null)
+    const place = placeOf({ authority: `host-${Math.floor(i * hosts / entries)}.test`, path: `/${folder}/articles/${i}` })
+    store.put(makeEntry({ fields, content: 'small', place: { ...place, tags: [`group-${i % groups}`, `page-${i}`] } }), null)
   }
 }
 
@@ -55,6 +38,7 @@ const purges: ReadonlyArray<readonly [string, Selection, PurgeOptions]> = [
   ['100 tags of 1 each', { ...everything, kind: 'tag', tags: Array.from({ length: 100 }, (_, i) => `page-${i}`) }, {}],
   ['path prefix, 5 %', { ...everything, kind: 'prefix', places: at(null, ['/news/']) }, {}],
   ['host, 10 %', { ...everything, kind: 'host', places: at('host-3.test', null) }, {}],
+  ['route, all of it', { ...everything, kind: 'route', places: at(null, null) }, {}],
   ['everything, dry run', everything, { dryRun: true }],
   ['everything, soft', everything, { mode: 'soft' }],
   ['everything', everything, {}]
@@ -94,7 +78,7 @@ for (const [title, selection, options] of purges) {
   longestCollection = longestTurn = 0
   const cpuBefore = process.threadCpuUsage()
   const startedAt = performance.now()
-  const { responses } = await cache.purge(selection, options, 1000)
+  const { responses } = await cache.purge(selection, options, receivedAt + 1000)
   const took = performance.now() - startedAt
   const { user, system } = process.threadCpuUsage(cpuBefore)
   await new Promise(resolve => { setTimeout(resolve, 20) })

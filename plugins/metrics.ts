@@ -8,6 +8,7 @@ import fp from 'fastify-plugin'
 import fastifyMetrics from 'fastify-metrics'
 import type { Histogram, Registry } from '@prometheus-io/client'
 import type { PurgeStatistics } from '../src/cache/purging.ts'
+import type { MemoryStatistics } from '../src/cache/store.ts'
 import { outcomeLabel } from '../src/cache/status.ts'
 import type { HoldfastControl } from '../src/control.ts'
 import { registerRequestMetrics } from '../src/observe/request-metrics.ts'
@@ -74,28 +75,54 @@ export default fp<MetricsOptions>(async function metrics (app, options) {
     return observer
   }
 
-  gauge('holdfast_cache_bytes', 'Bytes of stored responses.', () => options.stats().cache.bytes)
-  gauge('holdfast_cache_max_bytes', 'Bound on the bytes of stored responses.', () => options.stats().cache.maxBytes)
-  gauge('holdfast_cache_entries', 'Stored responses.', () => options.stats().cache.entries)
-  gauge('holdfast_cache_recording_bytes', 'Bytes of responses on their way into the store.', () => options.stats().cache.recordingBytes)
-  gauge('holdfast_cache_max_entries', 'Bound on the number of stored responses.', () => options.stats().cache.maxEntries)
-  gauge('holdfast_cache_keys', 'Different keys of stored responses; the rest of the entries are further variants.', () => options.stats().cache.keys)
-  gauge('holdfast_cache_tags', 'Different tags of stored responses.', () => options.stats().cache.tags)
+  /** One look at everything for each time that the metrics are asked for, not one for each metric. */
+  let held: ReturnType<MetricsOptions['stats']> | null = null
+  const stats = (): ReturnType<MetricsOptions['stats']> => {
+    if (held === null) setImmediate(() => { held = null })
+    return (held ??= options.stats())
+  }
+
+  gauge('holdfast_cache_bytes', 'Bytes of stored responses.', () => stats().cache.bytes)
+  gauge('holdfast_cache_max_bytes', 'Bound on the bytes of stored responses.', () => stats().cache.maxBytes)
+  gauge('holdfast_cache_entries', 'Stored responses.', () => stats().cache.entries)
+  gauge('holdfast_cache_recordings', 'Responses on their way into the store.', () => stats().cache.recordings)
+  gauge('holdfast_cache_recording_bytes', 'Bytes of responses on their way into the store.', () => stats().cache.recordingBytes)
+  gauge('holdfast_cache_max_entries', 'Bound on the number of stored responses.', () => stats().cache.maxEntries)
+  gauge('holdfast_cache_keys', 'Different keys of stored responses; the rest of the entries are further variants.', () => stats().cache.keys)
+  gauge('holdfast_cache_tags', 'Different tags of stored responses.', () => stats().cache.tags)
+  gauge('holdfast_cache_search_entries', 'Spellings of queries by which responses with No-Vary-Search are found.', () => stats().cache.searchEntries)
+  gauge('holdfast_cache_search_bytes', 'Bytes of the index of these spellings.', () => stats().cache.searchBytes)
   purgeCounter('holdfast_cache_purges_total', 'Purges, by what was chosen and by mode; without dry runs.', ({ purges }) => purges)
   purgeCounter('holdfast_cache_purged_responses_total', 'Stored responses that were purged.', ({ responses }) => responses)
   purgeCounter('holdfast_cache_purged_bytes_total', 'Bytes of stored responses that were purged.', ({ bytes }) => bytes)
-  counter('holdfast_cache_hits_total', 'Requests answered without asking the upstream.', [], add => { add({}, options.stats().cache.hits) })
-  counter('holdfast_cache_misses_total', 'Requests that no stored response could answer.', [], add => { add({}, options.stats().cache.misses) })
-  counter('holdfast_cache_stale_total', 'Requests answered with a stale response.', [], add => { add({}, options.stats().cache.stale) })
-  counter('holdfast_cache_collapsed_total', 'Requests answered with the response that another one had asked for.', [], add => { add({}, options.stats().cache.collapsed) })
-  counter('holdfast_cache_evictions_total', 'Stored responses that left for lack of room.', [], add => { add({}, options.stats().cache.evictions) })
-  counter('holdfast_cache_failures_total', 'Calls of the store that failed.', [], add => { add({}, options.stats().cache.failures) })
+  total('holdfast_cache_hits_total', 'Requests answered without asking the upstream.', () => stats().cache.hits)
+  total('holdfast_cache_misses_total', 'Requests that no stored response could answer.', () => stats().cache.misses)
+  total('holdfast_cache_stale_total', 'Requests answered with a stale response.', () => stats().cache.stale)
+  total('holdfast_cache_collapsed_total', 'Requests answered with the response that another one had asked for.', () => stats().cache.collapsed)
+  total('holdfast_cache_evictions_total', 'Stored responses that left for lack of room.', () => stats().cache.evictions)
+  total('holdfast_cache_failures_total', 'Calls of the store that failed.', () => stats().cache.failures)
+  if (options.stats().cache.memory !== undefined) {
+    counter('holdfast_cache_evictions_by_cause_total', 'The same, by cause: expired for good, above the quota of the route, too many variants, chosen by the policy.', ['cause'], add => {
+      for (const [cause, evictions] of Object.entries(memory()?.evictionsBy ?? {})) add({ cause }, evictions)
+    })
+    gaugesOf('holdfast_cache_rule_in_force', 'The eviction rule that is followed: 1, else 0.', 'rule', () => memory()?.eviction.rules, ({ inForce }) => inForce)
+    gaugesOf('holdfast_cache_rule_hit_ratio', 'Share of the sampled requests of late that would have been hits by this rule.', 'rule', () => memory()?.eviction.rules, ({ hitRatio }) => hitRatio)
+    total('holdfast_cache_rule_switches_total', 'How often the eviction rule in force has changed.', () => memory()?.eviction.switches ?? 0)
+    gauge('holdfast_cache_ghosts', 'Keys remembered of what has left, and of sampled requests.', () => memory()?.eviction.ghosts ?? 0)
+    gauge('holdfast_cache_policy_bytes', 'Memory of the eviction policy, with these keys and its estimates.', () => memory()?.eviction.overheadBytes ?? 0)
+    gaugesOf('holdfast_cache_route_entries', 'Stored responses of a route.', 'route', () => memory()?.routes, ({ entries }) => entries)
+    gaugesOf('holdfast_cache_route_bytes', 'Bytes of stored responses of a route.', 'route', () => memory()?.routes, ({ bytes }) => bytes)
+    gaugesOf('holdfast_cache_route_quota_bytes', 'Bytes above which the responses of a route leave first.', 'route', () => memory()?.routes, ({ quotaBytes }) => quotaBytes)
+  }
   if (options.stats().snapshot !== undefined) {
-    gauge('holdfast_snapshot_loaded_entries', 'Stored responses that came back from the snapshot at the start.', () => options.stats().snapshot?.loaded ?? 0)
-    gauge('holdfast_snapshot_entries', 'Stored responses in the last snapshot written.', () => options.stats().snapshot?.entries ?? 0)
-    gauge('holdfast_snapshot_bytes', 'Length of the last snapshot written.', () => options.stats().snapshot?.bytes ?? 0)
-    counter('holdfast_snapshots_written_total', 'Snapshots written.', [], add => { add({}, options.stats().snapshot?.written ?? 0) })
-    counter('holdfast_snapshot_failures_total', 'Snapshots that could not be written.', [], add => { add({}, options.stats().snapshot?.failed ?? 0) })
+    gauge('holdfast_snapshot_loaded_entries', 'Stored responses that came back from the snapshot at the start.', () => stats().snapshot?.loaded ?? 0)
+    gauge('holdfast_snapshot_entries', 'Stored responses in the last snapshot written.', () => stats().snapshot?.entries ?? 0)
+    gauge('holdfast_snapshot_bytes', 'Length of the last snapshot written.', () => stats().snapshot?.bytes ?? 0)
+    gauge('holdfast_snapshot_write_last_duration_seconds', 'How long the last snapshot took to write.', () => (stats().snapshot?.writeMs ?? 0) / 1000)
+    gauge('holdfast_snapshot_load_last_duration_seconds', 'How long the snapshot took to load.', () => (stats().snapshot?.loadMs ?? 0) / 1000)
+    gauge('holdfast_snapshot_written_timestamp_seconds', 'When the last snapshot was written; 0 before the first. Its age is the time since.', () => Date.parse(stats().snapshot?.writtenAt ?? '1970-01-01') / 1000)
+    total('holdfast_snapshots_written_total', 'Snapshots written.', () => stats().snapshot?.written ?? 0)
+    total('holdfast_snapshot_failures_total', 'Snapshots that could not be written.', () => stats().snapshot?.failed ?? 0)
   }
   counter('holdfast_extension_failures_total', 'Requests in which an own filter failed, by extension, phase and code.', ['extension', 'phase', 'code'], add => {
     for (const { extension, phase, code, count } of options.extensionFailures()) add({ extension, phase, code }, count)
@@ -109,19 +136,19 @@ export default fp<MetricsOptions>(async function metrics (app, options) {
   })
   gauge('holdfast_compressing_responses', 'Responses that are being compressed.', () => options.stats().transforms.compression.running)
   counter('holdfast_upstream_requests_total', 'Exchanges begun with an upstream.', ['upstream'], add => {
-    for (const [upstream, stats] of Object.entries(options.stats().upstreams)) add({ upstream }, stats.requests)
+    for (const [upstream, { requests }] of Object.entries(stats().upstreams)) add({ upstream }, requests)
   })
   counter('holdfast_upstream_retries_total', 'Second attempts.', ['upstream'], add => {
-    for (const [upstream, stats] of Object.entries(options.stats().upstreams)) add({ upstream }, stats.retries)
+    for (const [upstream, { retries }] of Object.entries(stats().upstreams)) add({ upstream }, retries)
   })
   counter('holdfast_upstream_errors_total', 'Exchanges that failed, by code.', ['upstream', 'code'], add => {
-    for (const [upstream, stats] of Object.entries(options.stats().upstreams)) {
-      for (const [code, count] of Object.entries(stats.errors)) add({ upstream, code }, count)
+    for (const [upstream, { errors }] of Object.entries(stats().upstreams)) {
+      for (const [code, count] of Object.entries(errors)) add({ upstream, code }, count)
     }
   })
-  gaugeOf('holdfast_upstream_open_sockets', 'Open connections to an upstream.', stats => stats.targets.reduce((sum, target) => sum + target.openSockets, 0))
-  gaugeOf('holdfast_upstream_queued', 'Requests that wait for a connection.', stats => stats.queued)
-  gaugeOf('holdfast_upstream_healthy_targets', 'Targets that are not taken out.', stats => stats.targets.filter(target => target.healthy).length)
+  upstreamGauge('holdfast_upstream_open_sockets', 'Open connections to an upstream.', stats => stats.targets.reduce((sum, target) => sum + target.openSockets, 0))
+  upstreamGauge('holdfast_upstream_queued', 'Requests that wait for a connection.', stats => stats.queued)
+  upstreamGauge('holdfast_upstream_healthy_targets', 'Targets that are not taken out.', stats => stats.targets.filter(target => target.healthy).length)
 
   type Add = (labels: Record<string, string>, value: number) => void
 
@@ -131,23 +158,37 @@ export default fp<MetricsOptions>(async function metrics (app, options) {
 
   function purgeCounter (name: string, help: string, read: (statistics: PurgeStatistics) => number): void {
     counter(name, help, ['kind', 'mode'], add => {
-      for (const [kind, modes] of Object.entries(options.stats().cache.purges)) {
+      for (const [kind, modes] of Object.entries(stats().cache.purges)) {
         for (const [mode, statistics] of Object.entries(modes)) add({ kind, mode }, read(statistics))
       }
     })
   }
 
-  function gaugeOf (name: string, help: string, read: (stats: ReturnType<MetricsOptions['stats']>['upstreams'][string]) => number): void {
+  function upstreamGauge (name: string, help: string, read: (stats: ReturnType<MetricsOptions['stats']>['upstreams'][string]) => number): void {
+    gaugesOf(name, help, 'upstream', () => stats().upstreams, read)
+  }
+
+  /** One gauge for each of what `all` names; none where `read` knows no number. */
+  function gaugesOf<T> (name: string, help: string, label: string, all: () => Readonly<Record<string, T>> | undefined, read: (one: T) => number | undefined): void {
     const made = new prometheus.Gauge({
       name,
       help,
-      labelNames: ['upstream'],
+      labelNames: [label],
       registers,
       collect: () => {
         made.reset()
-        for (const [upstream, stats] of Object.entries(options.stats().upstreams)) made.set({ upstream }, read(stats))
+        for (const [value, one] of Object.entries(all() ?? {})) {
+          const number = read(one)
+          if (number !== undefined) made.set({ [label]: value }, number)
+        }
       }
     })
+  }
+
+  function memory (): MemoryStatistics | undefined { return stats().cache.memory }
+
+  function total (name: string, help: string, read: () => number): void {
+    counter(name, help, [], add => { add({}, read()) })
   }
 
   /** A counter kept elsewhere, copied when it is asked for. */

@@ -30,7 +30,7 @@ export function createOurs (policy: PolicyName, maxBytes: number, keys: number):
   const eviction = createEviction<Item>({ policy, maxBytes, maxEntries: Number.MAX_SAFE_INTEGER, onEvict: item => { items[item.key] = null } })
   return {
     switches: () => eviction.policy.statistics().switches,
-    rule: () => eviction.policy.statistics().rule,
+    rule: () => Object.entries(eviction.policy.statistics().rules).find(([, { inForce }]) => inForce === 1)?.[0] ?? '',
     request (key, size) {
       const there = items[key]
       if (there !== null && there !== undefined) {

@@ -120,6 +120,31 @@ const PurgeCountsSchema = Type.Record(Type.String(), Type.Record(Type.String(), 
   purges: Type.Integer(), responses: Type.Integer(), bytes: Type.Integer()
 })), { description: 'By what was chosen (`url`, `tag`, `prefix`, `host`, `route`, `all`) and by mode, since the start. Dry runs do not count.' })
 
+const MemorySchema = Type.Object({
+  evictionsBy: Type.Object({
+    expired: Type.Integer({ description: 'Stale, and neither to be validated nor to be used any more.' }),
+    quota: Type.Integer({ description: 'Its route was above its `cache.quota`.' }),
+    variants: Type.Integer({ description: 'Its key had more than `cache.maxVariants`.' }),
+    room: Type.Integer({ description: 'Chosen by the policy.' })
+  }, { description: 'The evictions by cause.' }),
+  policy: Type.String({ description: '`cache.eviction`.' }),
+  eviction: Type.Object({
+    rules: Type.Record(Type.String(), Type.Object({
+      inForce: Type.Integer({ description: '1 for the rule that is followed; with `--workers` the processes that follow it.' }),
+      hitRatio: Type.Optional(Type.Number({ description: 'Share of the sampled requests of late that would have been hits by this rule; with `--workers` the mean.' }))
+    }), { description: 'The rules among which `adaptive` chooses, or the only one.' }),
+    switches: Type.Integer({ description: 'How often the rule in force has changed.' }),
+    ghosts: Type.Integer({ description: 'Keys remembered of what has left, and of sampled requests.' }),
+    overheadBytes: Type.Integer({ description: 'Memory of the policy, with these keys and its estimates.' })
+  }),
+  routes: Type.Record(Type.String(), Type.Object({
+    entries: Type.Integer({ description: 'Stored responses.' }),
+    bytes: Type.Integer({ description: 'What they count against `cache.maxBytes`.' }),
+    hits: Type.Integer({ description: 'Requests answered with a stored response.' }),
+    quotaBytes: Type.Optional(Type.Number({ description: 'Above it they leave first (`cache.quota`).' }))
+  }), { description: 'Routes that have something stored, or a quota.' })
+}, { description: 'Of the memory store; absent where an application has its own.' })
+
 export const StatsSchema = Type.Object({
   workers: Type.Optional(Type.Integer({ description: 'Processes whose numbers are added up, with `--workers`.' })),
   cache: Type.Object({
@@ -130,7 +155,11 @@ export const StatsSchema = Type.Object({
     keys: Type.Integer({ description: 'Different keys of stored responses; with several variants there are more responses.' }),
     tags: Type.Integer({ description: 'Different tags of stored responses.' }),
     evictions: Type.Integer({ description: 'Stored responses that left for lack of room.' }),
-    recordingBytes: Type.Integer({ description: 'Of responses on their way into the store.' }),
+    memory: Type.Optional(MemorySchema),
+    recordings: Type.Integer({ description: 'Responses on their way into the store.' }),
+    recordingBytes: Type.Integer({ description: 'Their bytes so far.' }),
+    searchEntries: Type.Integer({ description: 'Spellings of queries by which responses with `No-Vary-Search` are found.' }),
+    searchBytes: Type.Integer({ description: 'Bytes of that index.' }),
     failures: Type.Integer({ description: 'Calls of the store that failed.' }),
     hits: Type.Integer(),
     misses: Type.Integer(),
@@ -143,7 +172,10 @@ export const StatsSchema = Type.Object({
     written: Type.Integer({ description: 'Snapshots written.' }),
     failed: Type.Integer({ description: 'Snapshots that could not be written.' }),
     entries: Type.Integer({ description: 'Stored responses in the last one written.' }),
-    bytes: Type.Integer({ description: 'Length of the last one written.' })
+    bytes: Type.Integer({ description: 'Length of the last one written.' }),
+    writeMs: Type.Integer({ description: 'Milliseconds that took; with `--workers` the longest.' }),
+    loadMs: Type.Integer({ description: 'Milliseconds that loading took; with `--workers` the longest.' }),
+    writtenAt: Type.Union([Type.String(), Type.Null()], { description: 'When it was in its place; with `--workers` the oldest. Null before the first.' })
   }, { description: 'With `cache.snapshot.file`.' })),
   upstreams: Type.Record(Type.String(), Type.Object({
     targets: Type.Array(Type.Object({ origin: Type.String(), healthy: Type.Boolean(), openSockets: Type.Integer(), inFlight: Type.Integer() })),

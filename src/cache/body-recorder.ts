@@ -8,6 +8,8 @@ import { concatExact } from './parts.ts'
 export interface RecordingBudget {
   readonly maxBytes: number
   usedBytes: number
+  /** Recordings under way. */
+  running: number
 }
 
 export type RecordingEnd = 'too-large' | 'no-room' | 'incomplete'
@@ -30,12 +32,16 @@ export function createBodyRecorder (limitBytes: number, budget: RecordingBudget,
   let ended: RecordingEnd | null = null
 
   function end (reason: RecordingEnd): void {
-    if (ended === null) ended = reason
+    if (ended === null) {
+      ended = reason
+      budget.running--
+    }
     budget.usedBytes -= heldBytes
     heldBytes = 0
     pieces = []
   }
 
+  budget.running++
   if (expectedBytes !== undefined && expectedBytes > limitBytes) end('too-large')
 
   return {

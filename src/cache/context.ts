@@ -23,6 +23,8 @@ export interface CacheContext {
   readonly budget: RecordingBudget
   /** Requests of one URI are told apart somewhere, so that its responses have several keys. */
   severalKeys: boolean
+  /** How often everything was dropped at once: what was being walked then is not stored any more. */
+  clearings: number
   readonly counts: { failures: number, hits: number, misses: number, stale: number, collapsed: number }
   /** Told of all that is purged or invalidated, by key; null when it is not a matter of keys. */
   onRemoval (key: string | null): void
@@ -46,8 +48,9 @@ export function createContext (store: CacheStore, onFailure: (error: unknown) =>
     turns: createTurns(),
     purges: {},
     severalKeys: false,
+    clearings: 0,
     searches: createSearchIndex(),
-    budget: { maxBytes: Math.max(minRecordingBytes, store.statistics().maxBytes / 2), usedBytes: 0 },
+    budget: { maxBytes: Math.max(minRecordingBytes, store.statistics().maxBytes / 2), usedBytes: 0, running: 0 },
     counts,
     onRemoval,
     safely (fallback, act) {
@@ -76,6 +79,13 @@ type Origin = Pick<StoredEntry, 'groups' | 'key' | 'uri' | 'tags' | 'moment'>
 export function isSuperseded (context: CacheContext, origin: Origin): boolean {
   const { removals, tagPurges } = context
   return removals.happenedSince(origin.uri, origin.moment) || isInvalidated(context, origin) || origin.tags.some(tag => tagPurges.happenedSince(tag, origin.moment))
+}
+
+/** Drops everything that is stored, at once: nothing is visited. Throws what the store throws. */
+export function dropAll (context: CacheContext): void {
+  context.searches.clear()
+  context.clearings++
+  context.store.clear()
 }
 
 /** Whether an entry is still there: it may have been purged while it was being validated. */

@@ -2,7 +2,7 @@
 import { fieldValue, type FieldMap } from '../http/fields.ts'
 import { parseList } from '../http/structured.ts'
 
-/** A cache has to support 32 groups of 32 characters (RFC 9875 2.1, 3.1); these bounds leave room and keep an index small. */
+/** A cache has to support at least 32 groups in a field, of at least 32 characters (RFC 9875 2, 3); these bounds leave room and keep an index small. */
 const maxGroups = 64
 const maxGroupLength = 256
 

@@ -5,7 +5,8 @@
  * miss, a counted failure and a warning, never an error to a client.
  */
 import { fieldValue, type FieldMap } from '../http/fields.ts'
-import { createContext, isSuperseded } from './context.ts'
+import { createContext, dropAll, isSuperseded } from './context.ts'
+import { discardInvalidated } from './discarding.ts'
 import { freshen, staleOnError, updateFromHead } from './freshening.ts'
 import { groupKey, groupsOf } from './groups.ts'
 import { primaryKey, uriKey, type KeyParts } from './key.ts'
@@ -13,7 +14,7 @@ import { listEntries, type ListOptions, type Listing } from './listing.ts'
 import { findHit, isAnsweredByNotModified, lookUp, noteHit, type CacheForward, type CacheHit, type CacheLookup, type CacheRequest } from './lookup.ts'
 import { purge, type PurgeCount, type PurgeCounts, type PurgeOptions } from './purging.ts'
 import { record, type ReceivedResponse, type Recording, type SharedHead } from './recording.ts'
-import { mayReturn, restore } from './restoring.ts'
+import { mayReturn, restore, type ScopeRules } from './restoring.ts'
 import { decideReuse } from './reuse.ts'
 import { selected, type Selection } from './selection.ts'
 import type { CacheOutcome } from './status.ts'
@@ -35,7 +36,12 @@ export interface HttpCacheOptions {
 }
 
 export interface CacheStatistics extends StoreStatistics {
+  /** Responses on their way into the store, and their bytes so far. */
+  readonly recordings: number
   readonly recordingBytes: number
+  /** Spellings of queries by which responses with `No-Vary-Search` are found, and bytes of that index. */
+  readonly searchEntries: number
+  readonly searchBytes: number
   /** Calls of the store that threw. */
   readonly failures: number
   /** Requests answered without asking the upstream. */
@@ -81,7 +87,7 @@ export interface HttpCache {
   /** What an unsafe request's answer says of groups (RFC 9875 2.2.1, 3). */
   invalidateGroups (target: Pick<KeyParts, 'scheme' | 'authority'>, fields: FieldMap): void
   /** Removes what was stored under rules that are no longer in force. */
-  retainScopes (scopes: ReadonlySet<string>): Promise<number>
+  retainScopes (scopes: Pick<ScopeRules, 'has'>): Promise<number>
   /** Takes out, or makes stale, what is selected, some milliseconds in a turn of the event loop. Rejects when the store throws. */
   purge (selection: Selection, options: PurgeOptions, now: number): Promise<PurgeCount>
   /** A page of what is stored. */
@@ -100,7 +106,7 @@ export interface HttpCache {
    * Stores again what was stored before a restart; false when it may not return: it is stale, was stored under rules no longer
    * in force, removed since its moment, or what is stored meanwhile is for the same requests.
    */
-  restore (entry: StoredEntry, now: number, scopes: ReadonlySet<string>): boolean
+  restore (entry: StoredEntry, now: number, scopes: ScopeRules): boolean
   statistics (): CacheStatistics
   clear (): void
 }
@@ -115,6 +121,7 @@ export function createHttpCache (options: HttpCacheOptions): HttpCache {
   function noteGroup (group: string): void {
     invalidations.note(group)
     context.onRemoval(group)
+    discardInvalidated(context, () => store.grouped(group))
   }
 
   return {
@@ -156,8 +163,9 @@ export function createHttpCache (options: HttpCacheOptions): HttpCache {
         const uri = uriKey(target)
         removals.note(uri)
         context.onRemoval(uri)
-        // Responses under other keys of the same URI are recognised when they are looked up.
+        // Responses under other keys of the same URI are recognised when they are looked up, until they are removed.
         if (context.severalKeys || !searches.isEmpty()) invalidations.note(uri)
+        if (context.severalKeys) discardInvalidated(context, () => store.ofUri(uri))
         for (const entry of store.variants(primaryKey(target))) for (const group of entry.groups) noteGroup(group)
         return removed + store.removeKey(uri)
       }, 0))
@@ -188,12 +196,15 @@ export function createHttpCache (options: HttpCacheOptions): HttpCache {
     moment: removals.moment,
     restore: (entry, now, scopes) => context.safely(false, () => restore(context, entry, now, scopes)),
 
-    statistics: () => ({ ...store.statistics(), recordingBytes: context.budget.usedBytes, ...counts, purges: context.purges }),
+    statistics () {
+      const { entries: searchEntries, bytes: searchBytes } = searches.statistics()
+      const { running: recordings, usedBytes: recordingBytes } = context.budget
+      return { ...store.statistics(), recordings, recordingBytes, searchEntries, searchBytes, ...counts, purges: context.purges }
+    },
 
     clear () {
       removals.noteAll()
-      searches.clear()
-      safely(undefined, () => { store.clear() })
+      safely(undefined, () => { dropAll(context) })
     }
   }
 }

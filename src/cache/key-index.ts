@@ -3,6 +3,7 @@
  *
  * Most keys have one response, which stands there itself; a list of one would cost 56 bytes.
  */
+import { ShardedMap } from './sharded-map.ts'
 import type { StoredEntry } from './store.ts'
 
 /** What stands under one key. */
@@ -18,13 +19,13 @@ export interface KeyIndex {
   remove (entry: StoredEntry): boolean
   clear (): void
   /** What stands under each key; may be iterated while the index changes. */
-  held (): IterableIterator<Held>
+  held (): Generator<Held, void>
 }
 
 const none: readonly StoredEntry[] = Object.freeze([])
 
 export function createKeyIndex (): KeyIndex {
-  const index = new Map<string, Held>()
+  const index = new ShardedMap<Held>()
 
   return {
     get keys () { return index.size },

@@ -7,9 +7,10 @@
 import { createExpiredFinder, isExpiredForGood } from './eviction/expired.ts'
 import { createEviction } from './eviction/eviction.ts'
 import { hashOfEntry } from './eviction/hash.ts'
-import type { PolicyName, PolicyStatistics } from './eviction/policy.ts'
+import type { PolicyName } from './eviction/policy.ts'
 import { createKeyIndex, listOf } from './key-index.ts'
 import { policyBytes } from './packed-entry.ts'
+import { createRouteUsages, routeOfScope } from './route-usage.ts'
 import type { CacheStore, StoredEntry, StoreStatistics } from './store.ts'
 import { createTagIndex } from './tag-index.ts'
 
@@ -34,14 +35,11 @@ export interface RouteRules {
 }
 
 export interface MemoryStore extends CacheStore {
-  /** Says that an entry will not be used any more: it leaves before all others. */
-  bury (entry: StoredEntry): void
   /**
    * In force at once. What was stored before a route had a quota is counted against it a bounded batch per turn of the event
    * loop; resolves when all is. Never rejects.
    */
   setRouteRules (rules: RouteRules): Promise<void>
-  evictionStatistics (): PolicyStatistics
 }
 
 /** Entries looked at per turn of the event loop by `removeWhere` and for quotas: about a millisecond of work. */
@@ -52,15 +50,18 @@ export function createMemoryStore (options: MemoryStoreOptions): MemoryStore {
   const index = createKeyIndex()
   const tags = createTagIndex()
   const routes = createRouteNumbers()
-  let evictions = 0
+  const usages = createRouteUsages()
+  const evictionsBy = { expired: 0, quota: 0, variants: 0, room: 0 }
+  let quotaBytes: ReadonlyMap<string, number> = new Map()
   let graceSeconds = 0
 
+  const { policy = 'adaptive' } = options
   const eviction = createEviction<StoredEntry>({
-    policy: options.policy ?? 'adaptive',
+    policy,
     maxBytes,
     maxEntries,
-    onEvict (entry) {
-      evictions++
+    onEvict (entry, cause) {
+      evictionsBy[cause]++
       unlist(entry)
     },
     findDead: createExpiredFinder(index.held, entry => isExpiredForGood(entry, now(), graceSeconds)),
@@ -69,7 +70,9 @@ export function createMemoryStore (options: MemoryStoreOptions): MemoryStore {
   })
 
   function unlist (entry: StoredEntry): void {
-    if (index.remove(entry)) tags.remove(entry)
+    if (!index.remove(entry)) return
+    tags.remove(entry)
+    usages.remove(entry)
   }
 
   function remove (entry: StoredEntry): void {
@@ -103,13 +106,17 @@ export function createMemoryStore (options: MemoryStoreOptions): MemoryStore {
     },
 
     tagged: tags.tagged,
+    grouped: tags.grouped,
 
     * ofUri (uri) {
       yield * [...index.variants(uri)]
       yield * tags.keyed(uri)
     },
 
-    touch (entry) { eviction.policy.touch(entry) },
+    touch (entry) {
+      eviction.policy.touch(entry)
+      usages.hit(entry)
+    },
 
     put (entry, replaces, costMs = 0) {
       if (entry.sizeBytes > maxBytes) {
@@ -120,8 +127,12 @@ export function createMemoryStore (options: MemoryStoreOptions): MemoryStore {
       const isReplaced = replaces !== null && eviction.policy.has(replaces)
       if (isReplaced) unlist(replaces)
       tags.add(entry)
+      usages.add(entry)
       const oldest = index.add(entry, maxVariants)
-      if (oldest !== null) remove(oldest)
+      if (oldest !== null) {
+        evictionsBy.variants++
+        remove(oldest)
+      }
       if (!isReplaced) return eviction.insert(entry, hashOfEntry(entry, seed), entry.sizeBytes, costMs)
       // A request led to it, so it counts as one.
       eviction.policy.touch(replaces)
@@ -129,8 +140,6 @@ export function createMemoryStore (options: MemoryStoreOptions): MemoryStore {
     },
 
     remove,
-
-    bury (entry) { eviction.bury(entry) },
 
     removeKey (key) {
       const doomed = [...index.variants(key)]
@@ -152,23 +161,42 @@ export function createMemoryStore (options: MemoryStoreOptions): MemoryStore {
       eviction.clear()
       index.clear()
       tags.clear()
+      usages.clear()
     },
 
     async setRouteRules ({ quotas, graceMs }) {
       graceSeconds = graceMs / 1000
-      const isNew = eviction.setQuotas(new Map([...quotas].map(([route, share]) => [routes.ofName(route), share * maxBytes])))
+      quotaBytes = new Map([...quotas].map(([route, share]) => [route, share * maxBytes]))
+      const isNew = eviction.setQuotas(new Map([...quotaBytes].map(([route, bytes]) => [routes.ofName(route), bytes])))
       if (isNew) await inBatches(eviction.count)
     },
 
     statistics (): StoreStatistics {
-      return { bytes: eviction.policy.bytes, maxBytes, entries: eviction.policy.count, maxEntries, evictions, keys: index.keys, tags: tags.tags }
-    },
+      const { bytes, count } = eviction.policy
+      return {
+        bytes,
+        maxBytes,
+        entries: count,
+        maxEntries,
+        evictions: Object.values(evictionsBy).reduce((sum, evictions) => sum + evictions, 0),
+        keys: index.keys,
+        tags: tags.tags,
+        memory: { evictionsBy: { ...evictionsBy }, policy, eviction: eviction.policy.statistics(), routes: routeStatistics() }
+      }
+    }
+  }
 
-    evictionStatistics: () => eviction.policy.statistics()
+  function routeStatistics (): NonNullable<StoreStatistics['memory']>['routes'] {
+    const used = usages.statistics()
+    const names = new Set([...Object.keys(used), ...quotaBytes.keys()])
+    return Object.fromEntries([...names].map(route => {
+      const quota = quotaBytes.get(route)
+      return [route, { ...used[route] ?? { entries: 0, bytes: 0, hits: 0 }, ...quota !== undefined && { quotaBytes: quota } }]
+    }))
   }
 }
 
-/** Numbers routes by name, and finds a scope's: a scope is the name of its route, a dot and a fingerprint (`cacheScopeOf`). */
+/** Numbers routes by name, and finds that of a scope's route. */
 function createRouteNumbers (): { ofName: (name: string) => number, ofScope: (scope: string) => number } {
   const names = new Map<string, number>()
   const scopes = new Map<string, number>()
@@ -182,7 +210,7 @@ function createRouteNumbers (): { ofName: (name: string) => number, ofScope: (sc
     ofName,
     ofScope (scope) {
       let number = scopes.get(scope)
-      if (number === undefined) scopes.set(scope, number = ofName(scope.slice(0, Math.max(0, scope.lastIndexOf('.')))))
+      if (number === undefined) scopes.set(scope, number = ofName(routeOfScope(scope)))
       return number
     }
   }

@@ -235,7 +235,7 @@ function fraction (milliseconds: number): number {
 
 function rareBytes ({ uri, groups, tags, hidden, bytes, parts }: Rare, key: string): number {
   let sum = rareOverheadBytes + hidden.length + (uri === key ? 0 : uri.length)
-  for (const group of groups) sum += group.length
+  for (const group of groups) sum += group.length + tagOverheadBytes
   for (const tag of tags) sum += tag.length + tagOverheadBytes
   if (bytes !== null) sum += bytes.length + bufferOverheadBytes
   return parts === null ? sum : sum + heldBytes(parts) + parts.segments.length * bufferOverheadBytes

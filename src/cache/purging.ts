@@ -5,7 +5,7 @@
  * stored (see removal-log.ts). Of a tag that is known exactly, once the response's own tags are; of a place, whatever is
  * under way is taken as meant.
  */
-import type { CacheContext } from './context.ts'
+import { dropAll, type CacheContext } from './context.ts'
 import { currentAge } from './freshness.ts'
 import { uriKey } from './key.ts'
 import { selected, type Selection, type SelectionKind } from './selection.ts'
@@ -35,8 +35,7 @@ export type PurgeCounts = Partial<Record<SelectionKind, Partial<Record<PurgeMode
 
 /** @param now epoch milliseconds */
 export async function purge (context: CacheContext, selection: Selection, { mode = 'hard', dryRun = false }: PurgeOptions, now: number): Promise<PurgeCount> {
-  let responses = 0
-  let bytes = 0
+  const done = { responses: 0, bytes: 0 }
   const keys = keysOf(context, selection)
   const tell = (): void => { for (const key of keys) context.onRemoval(key) }
   if (!dryRun) {
@@ -44,22 +43,39 @@ export async function purge (context: CacheContext, selection: Selection, { mode
     tell()
   }
   try {
-    await context.turns.run(selected(context, selection), entry => {
-      if (entry === null) return
-      responses++
-      bytes += entry.sizeBytes
-      if (dryRun) return
-      if (mode === 'hard') context.store.remove(entry)
-      else makeStale(entry, now)
-    })
+    if (isEverything(selection) && (dryRun || mode === 'hard')) purgeAll(context, dryRun, done)
+    else {
+      await context.turns.run(selected(context, selection), entry => {
+        if (entry === null) return
+        done.responses++
+        done.bytes += entry.sizeBytes
+        if (dryRun) return
+        if (mode === 'hard') context.store.remove(entry)
+        else makeStale(entry, now)
+      })
+    }
   } finally {
     if (!dryRun) {
       // Again: a snapshot begun meanwhile may have some of them.
       tell()
-      count(context, selection.kind, mode, { responses, bytes })
+      count(context, selection.kind, mode, done)
     }
   }
-  return { responses, bytes }
+  return done
+}
+
+function isEverything ({ targets, tags, places }: Selection): boolean {
+  return targets === null && tags === null && places === null
+}
+
+/**
+ * Everything goes in one step that visits nothing: the store knows how much it holds, and lets go of it as a whole. What was
+ * let go of is memory that the engine frees by and by, as it does with each response that leaves.
+ */
+function purgeAll (context: CacheContext, dryRun: boolean, done: { responses: number, bytes: number }): void {
+  const { entries, bytes } = context.store.statistics()
+  if (!dryRun) dropAll(context)
+  Object.assign(done, { responses: entries, bytes })
 }
 
 function note ({ removals, tagPurges }: CacheContext, { targets, tags }: Selection): void {

@@ -4,6 +4,7 @@ import { strongMatch, weakMatch } from '../http/entity-tag.ts'
 import { fieldValue, type FieldMap } from '../http/fields.ts'
 import { createBodyRecorder, type RecordingEnd } from './body-recorder.ts'
 import { isSuperseded, type CacheContext } from './context.ts'
+import { discardHidden } from './discarding.ts'
 import { createEntry, createHead, createPartialEntry, placeOfEntry, withHead, type EntryHead, type EntryPlace } from './entry.ts'
 import { freshnessLifetime } from './freshness.ts'
 import { groupKey, groupsOf } from './groups.ts'
@@ -129,6 +130,7 @@ export function record (context: CacheContext, lookup: CacheForward, response: R
           if (entry === null) return 'partial'
           if (!context.store.put(entry, before, response.receivedAt - response.requestedAt)) return 'no-room'
           noteSearch(context, request, entry)
+          discardHidden(context, entry, request.rules.vary)
           if (range === null) stored = body
           return null
         })

@@ -6,9 +6,16 @@
 import type { KeyParts } from './key.ts'
 import { pathKey } from './key.ts'
 import { formatVariance, significantQuery, type SearchVariance } from './search-variance.ts'
+import { shortKey } from './short-key.ts'
 
 /** Paths, and spellings of queries, remembered; the oldest goes first. */
 const maxRemembered = 10_000
+
+/** Bytes of either: keys are as long as clients make them, declarations as long as origin servers do. */
+const maxBytes = 8 * 1024 * 1024
+
+/** What one that is remembered costs beside its texts, about: its place in the map, and an object. */
+const overheadBytes = 200
 
 export interface SearchIndex {
   /** Remembers under which key the response for these parts is stored. */
@@ -17,28 +24,25 @@ export interface SearchIndex {
   find (parts: KeyParts): { readonly key: string, readonly variance: SearchVariance } | null
   isEmpty (): boolean
   clear (): void
+  /** Spellings of queries, and bytes of all that is remembered. */
+  statistics (): { readonly entries: number, readonly bytes: number }
 }
 
 export function createSearchIndex (): SearchIndex {
-  const variances = new Map<string, SearchVariance>()
-  const keys = new Map<string, string>()
+  const variances = createMemory<SearchVariance>(variance => formatVariance(variance).length)
+  const keys = createMemory<string>(key => key.length)
 
-  function remember<T> (memory: Map<string, T>, name: string, value: T): void {
-    memory.delete(name)
-    memory.set(name, value)
-    if (memory.size > maxRemembered) memory.delete(memory.keys().next().value as string)
-  }
   const spelling = (path: string, parts: KeyParts, variance: SearchVariance): string => `${path}\n${formatVariance(variance)}\n${significantQuery(parts.query, variance)}`
 
   return {
     note (parts, key, variance) {
       const path = pathKey(parts)
-      remember(variances, path, variance)
-      remember(keys, spelling(path, parts, variance), key)
+      variances.remember(path, variance)
+      keys.remember(spelling(path, parts, variance), key)
     },
 
     find (parts) {
-      if (variances.size === 0) return null
+      if (variances.size() === 0) return null
       const path = pathKey(parts)
       const variance = variances.get(path)
       if (variance === undefined) return null
@@ -46,11 +50,45 @@ export function createSearchIndex (): SearchIndex {
       return key === undefined ? null : { key, variance }
     },
 
-    isEmpty: () => variances.size === 0,
+    isEmpty: () => variances.size() === 0,
 
     clear () {
       variances.clear()
       keys.clear()
+    },
+
+    statistics: () => ({ entries: keys.size(), bytes: variances.bytes() + keys.bytes() })
+  }
+}
+
+/** Values by name, bounded in number and bytes. Long names are told apart by their digest. */
+function createMemory<T> (bytesOf: (value: T) => number) {
+  const values = new Map<string, T>()
+  let bytes = 0
+
+  function forget (name: string): void {
+    const value = values.get(name)
+    if (value === undefined) return
+    values.delete(name)
+    bytes -= costOf(name, value)
+  }
+
+  const costOf = (name: string, value: T): number => name.length + bytesOf(value) + overheadBytes
+
+  return {
+    remember (long: string, value: T): void {
+      const name = shortKey(long)
+      forget(name)
+      values.set(name, value)
+      bytes += costOf(name, value)
+      while (values.size > maxRemembered || bytes > maxBytes) forget(values.keys().next().value as string)
+    },
+    get: (long: string): T | undefined => values.get(shortKey(long)),
+    size: () => values.size,
+    bytes: () => bytes,
+    clear (): void {
+      values.clear()
+      bytes = 0
     }
   }
 }

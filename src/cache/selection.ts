@@ -29,7 +29,10 @@ export interface Selection {
  * The stored responses that are meant, each once, and null for each that was looked at and is not: whoever walks a million
  * of them wants to rest in between. May be iterated while the store changes.
  */
-export function * selected ({ store, searches }: CacheContext, { targets, tags, places }: Selection): Iterable<StoredEntry | null> {
+export function * selected (context: CacheContext, { targets, tags, places }: Selection): Iterable<StoredEntry | null> {
+  const { store, searches, clearings } = context
+  // What was dropped as a whole meanwhile still hangs together, but is not stored any more.
+  const isDropped = (): boolean => context.clearings !== clearings
   if (targets !== null) {
     const seen = new Set<string>()
     for (const target of targets) {
@@ -38,17 +41,24 @@ export function * selected ({ store, searches }: CacheContext, { targets, tags, 
       for (const uri of [uriKey(target), ...other === null ? [] : [other.key]]) {
         if (seen.has(uri)) continue
         seen.add(uri)
-        yield * store.ofUri(uri)
+        for (const entry of store.ofUri(uri)) {
+          if (isDropped()) return
+          yield entry
+        }
       }
     }
   } else if (tags !== null) {
     for (const tag of new Set(tags)) {
       for (const entry of store.tagged(tag)) {
+        if (isDropped()) return
         yield tags.find(one => entry.tags.includes(one)) === tag && isWithin(entry, places) ? entry : null
       }
     }
   } else {
-    for (const entry of store.entries()) yield isWithin(entry, places) ? entry : null
+    for (const entry of store.entries()) {
+      if (isDropped()) return
+      yield isWithin(entry, places) ? entry : null
+    }
   }
 }
 

@@ -1,4 +1,6 @@
 /** What the cache asks of a store. The memory store fulfils it; an application may pass its own. */
+import type { PolicyName, PolicyStatistics } from './eviction/policy.ts'
+import type { RouteUsage } from './route-usage.ts'
 import type { StoredResponse } from './stored-response.ts'
 
 /** A stored response with its content, and its head made ready to be written. */
@@ -50,12 +52,23 @@ export interface StoreStatistics {
   readonly maxBytes: number
   readonly entries: number
   readonly maxEntries: number
-  /** Stored responses that had to leave for lack of room. */
+  /** Stored responses that had to leave for lack of room, for more variants than a key may have as well. */
   readonly evictions: number
   /** Primary keys that have stored responses. */
   readonly keys: number
   /** Different tags of stored responses. */
   readonly tags: number
+  /** What the memory store knows besides; another one may leave it out. */
+  readonly memory?: MemoryStatistics
+}
+
+export interface MemoryStatistics {
+  /** Evictions by cause: it was expired for good, its route was above its quota, its key had too many variants, the policy chose it. */
+  readonly evictionsBy: Readonly<Record<'expired' | 'quota' | 'variants' | 'room', number>>
+  readonly policy: PolicyName
+  readonly eviction: PolicyStatistics
+  /** By route: what it has stored, requests answered with it, and the bytes above which its responses leave first, where it has such a quota. */
+  readonly routes: Readonly<Record<string, RouteUsage & { readonly quotaBytes?: number }>>
 }
 
 /**
@@ -67,10 +80,12 @@ export interface StoreStatistics {
 export interface CacheStore {
   /** All stored responses under a primary key, newest last; an empty list if there are none. Not to be changed. */
   variants (key: string): readonly StoredEntry[]
-  /** All stored responses. This and the next two may be iterated while the store changes. */
+  /** All stored responses. This and the next three may be iterated while the store changes. */
   entries (): Iterable<StoredEntry>
   /** Those that have a tag. */
   tagged (tag: string): Iterable<StoredEntry>
+  /** Those in a cache group (RFC 9875), by the group's key. */
+  grouped (group: string): Iterable<StoredEntry>
   /** Those of a URI, whatever else is in their keys. */
   ofUri (uri: string): Iterable<StoredEntry>
   /** Tells the store that an entry answered a request. */
@@ -86,6 +101,7 @@ export interface CacheStore {
   removeKey (key: string): number
   /** Removes what the predicate names, a bounded batch per turn of the event loop; returns how many. */
   removeWhere (predicate: (entry: StoredEntry) => boolean): Promise<number>
+  /** Drops everything in one short step, without a visit to each entry. */
   clear (): void
   statistics (): StoreStatistics
 }

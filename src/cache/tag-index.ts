@@ -1,8 +1,10 @@
 /**
- * Leads from a tag to the stored responses that have it, and from a URI to those stored under other keys than its own.
+ * Leads from a tag or a cache group to the stored responses that have it, and from a URI to those stored under other keys
+ * than its own.
  *
  * It holds what the store holds and no more: the store tells it of every entry that comes and goes.
  */
+import { ShardedMap } from './sharded-map.ts'
 import type { StoredEntry } from './store.ts'
 
 export interface TagIndex {
@@ -11,36 +13,43 @@ export interface TagIndex {
   clear (): void
   /** May be iterated while the index changes. */
   tagged (tag: string): Iterable<StoredEntry>
+  /** May be iterated while the index changes. */
+  grouped (group: string): Iterable<StoredEntry>
   /** Entries of the URI whose key has more in it than the URI. */
   keyed (uri: string): Iterable<StoredEntry>
   /** Different tags. */
   readonly tags: number
 }
 
-/** What an entry costs here for each of its tags, in bytes: its place in a set, or the tag's own place where nobody shares it; measured with `npm run bench:purge`. */
+/** What an entry costs here for each of its tags and groups, in bytes: its place in a set, or the tag's own place where nobody shares it; measured with `npm run bench:purge`. */
 export const tagOverheadBytes = 120
 
 /** Many tags are for one response alone, which is spared its set. */
-type Members = Map<string, StoredEntry | Set<StoredEntry>>
+type Members = ShardedMap<StoredEntry | Set<StoredEntry>>
 
 export function createTagIndex (): TagIndex {
-  const byTag: Members = new Map()
-  const byUri: Members = new Map()
+  const byTag: Members = new ShardedMap()
+  const byGroup: Members = new ShardedMap()
+  const byUri: Members = new ShardedMap()
 
   return {
     add (entry) {
       for (const tag of entry.tags) join(byTag, tag, entry)
+      for (const group of entry.groups) join(byGroup, group, entry)
       if (entry.key !== entry.uri) join(byUri, entry.uri, entry)
     },
     remove (entry) {
       for (const tag of entry.tags) leave(byTag, tag, entry)
+      for (const group of entry.groups) leave(byGroup, group, entry)
       if (entry.key !== entry.uri) leave(byUri, entry.uri, entry)
     },
     clear () {
       byTag.clear()
+      byGroup.clear()
       byUri.clear()
     },
     tagged: tag => membersOf(byTag, tag),
+    grouped: group => membersOf(byGroup, group),
     keyed: uri => membersOf(byUri, uri),
     get tags () { return byTag.size }
   }

@@ -75,6 +75,11 @@ export function selects (request: FieldMap, selecting: readonly SelectingField[]
   return true
 }
 
+/** Whether every request that selects what was stored for `narrow` also selects what was stored for `wide`. */
+export function covers (wide: readonly SelectingField[], narrow: readonly SelectingField[]): boolean {
+  return wide.every(({ name, value }) => narrow.some(other => other.name === name && other.value === value))
+}
+
 /** The coding or language of a stored response says for which request field it was chosen. */
 const describedBy: Readonly<Record<string, string>> = { 'accept-language': 'content-language', 'accept-encoding': 'content-encoding' }
 

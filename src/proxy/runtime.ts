@@ -2,6 +2,7 @@
  * Everything that a reload replaces, as one value: a request takes the runtime it began with and finishes on it.
  */
 import type { Config, RouteConfig } from '../config/schema.ts'
+import type { ScopeRules } from '../cache/restoring.ts'
 import { createTrust, type Trust } from '../forward/forwarded.ts'
 import { createRouteTable, type RouteTable } from '../routing/route-table.ts'
 import { createUpstream, type UpstreamDependencies } from '../upstream/upstream.ts'
@@ -52,9 +53,9 @@ export function createRuntime (config: Config, previous: Runtime | null, makeFil
   }
 }
 
-/** The cache scopes in force. */
-export function scopesOf ({ routes }: Runtime): ReadonlySet<string> {
-  return new Set(routes.map(route => route.cacheScope))
+/** The cache scopes in force, and their rules. */
+export function scopesOf ({ routes }: Runtime): ScopeRules {
+  return new Map(routes.map(route => [route.cacheScope, route.config.cache]))
 }
 
 /** Upstreams of `before` that `after` no longer uses. */

@@ -1,6 +1,7 @@
 /** Which process has which snapshot, and the end of those that no process has. */
 import { readdirSync, rmSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
+import { removeIfOurs } from './foreign.ts'
 import { journalsOf } from './journal.ts'
 import { unfinishedOf } from './writer.ts'
 
@@ -12,7 +13,8 @@ export function snapshotOf (file: string, worker: number | undefined): string {
 /** Removes a snapshot with what stands beside it. Does not throw. */
 export function removeSnapshot (snapshot: string): void {
   // The snapshot first: without its journal it would bring back what was removed.
-  for (const path of [snapshot, ...journalsOf(snapshot), unfinishedOf(snapshot)]) {
+  removeIfOurs(snapshot)
+  for (const path of [...journalsOf(snapshot), unfinishedOf(snapshot)]) {
     try {
       rmSync(path, { force: true })
     } catch {

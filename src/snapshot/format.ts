@@ -12,7 +12,8 @@ import type { CacheControl } from '../http/cache-control.ts'
 
 /** A file of another version is not read: the meaning of what is in it may have changed. */
 const version = 1
-export const firstLine = Buffer.from(`holdfast snapshot ${version}\n`)
+export const mark = Buffer.from('holdfast snapshot ')
+export const firstLine = Buffer.from(`${String(mark)}${version}\n`)
 const endMark = 0xffffffff
 export const frameBytes = 8
 export const endBytes = 12
@@ -66,6 +67,12 @@ const head = Compile(HeadSchema)
 
 const sharedScope = createInterner<string>(scope => scope)
 const none: readonly string[] = Object.freeze([])
+
+/** Whether a file that begins so is a snapshot of any version, or what is left of one; an empty file may be. */
+export function mayBeSnapshot (start: Buffer): boolean {
+  const length = Math.min(start.length, mark.length)
+  return start.subarray(0, length).equals(mark.subarray(0, length))
+}
 
 /** The bytes of a record, in pieces so that large content is not copied. */
 export function encodeRecord (entry: PackedEntry): readonly Buffer[] {

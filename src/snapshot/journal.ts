@@ -7,6 +7,7 @@
  */
 import { closeSync, openSync, renameSync, rmSync, writeSync } from 'node:fs'
 import { readFile, stat } from 'node:fs/promises'
+import { removeIfOurs } from './foreign.ts'
 
 /** Beyond it the snapshot is void as a whole: it would cost more to sort out than to fetch again. */
 const maxBytes = 4 * 1024 * 1024
@@ -48,13 +49,7 @@ export function createRemovalJournal (snapshot: string, onFailure: (error: unkno
     return null
   }
 
-  function forget (): void {
-    try {
-      rmSync(snapshot, { force: true })
-    } catch {
-      // A directory in its place: nothing that could be read.
-    }
-  }
+  const forget = (): void => { removeIfOurs(snapshot) }
 
   let writing = false
   /** A removal since the snapshot was begun could not be noted. */

@@ -1,9 +1,10 @@
 /** Reads a snapshot, entry by entry, and says what is wrong with one that cannot be used. */
 import { open, type FileHandle } from 'node:fs/promises'
 import type { PackedEntry } from '../cache/packed-entry.ts'
-import { decodeEnd, decodeFrame, decodePayload, endBytes, firstLine, frameBytes } from './format.ts'
+import { decodeEnd, decodeFrame, decodePayload, endBytes, firstLine, frameBytes, mayBeSnapshot } from './format.ts'
 
-export type SnapshotProblem = 'foreign' | 'truncated' | 'corrupt'
+/** `foreign`: no snapshot at all. `version`: of another version than this one. */
+export type SnapshotProblem = 'foreign' | 'version' | 'truncated' | 'corrupt'
 
 export interface ReadResult {
   readonly entries: number
@@ -27,18 +28,25 @@ export async function readSnapshot (file: string, moment: number, take: (entry: 
     throw error
   }
   try {
-    return await readAll(handle, moment, take)
+    return await readFrom(handle, moment, take)
   } finally {
     await handle.close()
   }
 }
 
-async function readAll (handle: FileHandle, moment: number, take: (entry: PackedEntry) => void): Promise<ReadResult> {
+/** What is asked of an open file. */
+export interface ReadableFile {
+  stat (): Promise<{ readonly size: number }>
+  read (buffer: Buffer, offset: number, length: number, position: number): Promise<{ readonly bytesRead: number }>
+}
+
+/** The same of a file that is open. */
+export async function readFrom (handle: ReadableFile, moment: number, take: (entry: PackedEntry) => void): Promise<ReadResult> {
   const { size } = await handle.stat()
   const window = createWindow(handle, Math.min(size, windowBytes))
   const contentEnd = size - endBytes
   const start = await window.read(0, firstLine.length)
-  if (!start.equals(firstLine)) return { entries: 0, problem: 'foreign' }
+  if (!start.equals(firstLine)) return { entries: 0, problem: !mayBeSnapshot(start) ? 'foreign' : start.length < firstLine.length ? 'truncated' : 'version' }
   // Written last: a file without its end was cut off.
   const announced = decodeEnd(await window.read(Math.max(firstLine.length, contentEnd), endBytes))
   if (announced === null) return { entries: 0, problem: 'truncated' }
@@ -66,7 +74,7 @@ async function readAll (handle: FileHandle, moment: number, take: (entry: Packed
 const windowBytes = 1024 * 1024
 
 /** Reads ahead: a call of the file system for each small record would take most of the time. */
-function createWindow (handle: FileHandle, ahead: number) {
+function createWindow (handle: ReadableFile, ahead: number) {
   let held: Buffer = Buffer.alloc(0)
   let heldAt = 0
 

@@ -5,7 +5,9 @@
 import { rm } from 'node:fs/promises'
 import type { HttpCache } from '../cache/http-cache.ts'
 import type { PackedEntry } from '../cache/packed-entry.ts'
+import type { ScopeRules } from '../cache/restoring.ts'
 import { tagKey } from '../cache/tags.ts'
+import { isForeign } from './foreign.ts'
 import { createRemovalJournal, readJournal } from './journal.ts'
 import { readSnapshot } from './reader.ts'
 import { unfinishedOf, writeSnapshot } from './writer.ts'
@@ -19,7 +21,7 @@ export interface SnapshotsInput {
   /** Epoch milliseconds. */
   readonly now: () => number
   /** Those in force. */
-  readonly scopes: () => ReadonlySet<string>
+  readonly scopes: () => ScopeRules
 }
 
 export interface SnapshotStatistics {
@@ -33,6 +35,11 @@ export interface SnapshotStatistics {
   readonly entries: number
   /** Length of the last one written. */
   readonly bytes: number
+  /** How long that took, and how long loading did, in milliseconds. */
+  readonly writeMs: number
+  readonly loadMs: number
+  /** When it was in its place, ISO 8601; null before the first. */
+  readonly writtenAt: string | null
 }
 
 export interface Snapshots {
@@ -48,7 +55,7 @@ export interface Snapshots {
 }
 
 export function createSnapshots ({ file, intervalMs, cache, log, now, scopes }: SnapshotsInput): Snapshots {
-  const counts = { loaded: 0, written: 0, failed: 0, entries: 0, bytes: 0 }
+  const counts = { loaded: 0, written: 0, failed: 0, entries: 0, bytes: 0, writeMs: 0, loadMs: 0, writtenAt: null as string | null }
   let isJournalBroken = false
   const journal = createRemovalJournal(file, error => {
     // A full disk would say so with every removal.
@@ -77,24 +84,32 @@ export function createSnapshots ({ file, intervalMs, cache, log, now, scopes }: 
       if (!isRemoved(entry) && cache.restore(entry, now(), inForce)) counts.loaded++
     })
     if (problem !== null) log.warn({ code: `snapshot_${problem}`, file, entries }, 'the snapshot, or the rest of it, is not used')
-    log.info({ file, entries, loaded: counts.loaded, ms: Math.round(performance.now() - startedAt) }, 'snapshot loaded')
+    counts.loadMs = Math.round(performance.now() - startedAt)
+    log.info({ file, entries, loaded: counts.loaded, ms: counts.loadMs }, 'snapshot loaded')
   }
 
   async function write (): Promise<void> {
     const startedAt = performance.now()
     let isInPlace = false
     try {
+      if (isForeign(file)) {
+        counts.failed++
+        log.warn({ code: 'snapshot_foreign', file }, 'no snapshot is written while there is another file in its place')
+        return
+      }
       journal.begin()
       try {
         const written = await writeSnapshot(file, cache.entries(), entry => cache.mayReturn(entry, now()))
         isInPlace = true
         Object.assign(counts, written)
         counts.written++
+        counts.writeMs = Math.round(performance.now() - startedAt)
+        counts.writtenAt = new Date(now()).toISOString()
       } finally {
         journal.end(isInPlace)
       }
       isJournalBroken = false
-      log.info({ file, entries: counts.entries, bytes: counts.bytes, ms: Math.round(performance.now() - startedAt) }, 'snapshot written')
+      log.info({ file, entries: counts.entries, bytes: counts.bytes, ms: counts.writeMs }, 'snapshot written')
     } catch (error) {
       counts.failed++
       log.warn({ err: error, code: 'snapshot_not_written', file }, 'the snapshot could not be written')

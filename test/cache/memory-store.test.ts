@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { createEntry, createHead, type EntryPlace } from '../../src/cache/entry.ts'
+import { isExpiredForGood } from '../../src/cache/eviction/expired.ts'
 import { policyNames } from '../../src/cache/eviction/policy.ts'
 import { createMemoryStore } from '../../src/cache/memory-store.ts'
 import { policyBytes } from '../../src/cache/packed-entry.ts'
@@ -46,7 +47,7 @@ const operation = fc.oneof(
   { weight: 8, arbitrary: fc.record({ name: fc.constant('put' as const), key: fc.nat(12), variant: fc.nat(5), bytes: fc.nat(3000), replaces: fc.boolean() }) },
   { weight: 2, arbitrary: fc.record({ name: fc.constant('again' as const), nth: fc.nat(200) }) },
   { weight: 4, arbitrary: fc.record({ name: fc.constant('touch' as const), key: fc.nat(12), variant: fc.nat(5) }) },
-  { weight: 1, arbitrary: fc.record({ name: fc.constantFrom('remove' as const, 'bury' as const), key: fc.nat(12), variant: fc.nat(5) }) },
+  { weight: 1, arbitrary: fc.record({ name: fc.constant('remove' as const), key: fc.nat(12), variant: fc.nat(5) }) },
   { weight: 1, arbitrary: fc.record({ name: fc.constant('removeKey' as const), key: fc.nat(12) }) },
   { weight: 1, arbitrary: fc.record({ name: fc.constant('quota' as const), share: fc.constantFrom(0.1, 0.5) }) },
   { weight: 1, arbitrary: fc.record({ name: fc.constant('clear' as const) }) }
@@ -77,7 +78,6 @@ for (const policy of policyNames) {
           if (store.put(entry, null) !== store.variants(entry.key).includes(entry)) throw new Error('what put says is not so')
         } else if (operation.name === 'touch' && chosen !== undefined) store.touch(chosen)
         else if (operation.name === 'remove' && chosen !== undefined) store.remove(chosen)
-        else if (operation.name === 'bury' && chosen !== undefined) store.bury(chosen)
         else if (operation.name === 'removeKey') store.removeKey(key)
         else if (operation.name === 'quota') store.setRouteRules({ quotas: new Map([['route1', operation.share]]), graceMs: 0 })
         else if (operation.name === 'clear') store.clear()
@@ -105,21 +105,30 @@ for (const policy of policyNames) {
 
   t.test(`${policy}: what is expired and cannot be validated leaves first`, async (t) => {
     let now = receivedAt
-    const store = createMemoryStore({ policy, maxBytes: entryBytes * 10, maxEntries: 1000, maxVariants: 8, now: () => now })
-    const etag = { etag: '"a"', 'cache-control': 'max-age=1' }
-    const put = (key: string, options: EntryOptions) => store.put(entryOf(key, { bytes: 60, ...options }), null)
-    put('key 01', { lifetime: 600 })
-    put('key 02', { lifetime: 1 })
-    put('key 03', { lifetime: 1, fields: etag })
-    put('key 04', { lifetime: 1 })
-    put('key 05', { lifetime: 1, fields: { 'cache-control': 'max-age=1, stale-if-error=600' } })
-    for (let times = 0; times < 3; times++) for (const key of ['key 02', 'key 04']) store.touch(store.variants(key)[0] as StoredEntry)
+    // Of so few all are looked at.
+    const store = createMemoryStore({ policy, maxBytes: 2 ** 20, maxEntries: 2, maxVariants: 8, now: () => now })
+    store.put(entryOf('key 01', { lifetime: 600 }), null)
+    store.put(entryOf('key 02', { lifetime: 1 }), null)
+    for (let times = 0; times < 3; times++) store.touch(store.variants('key 02')[0] as StoredEntry)
     now += 10_000
-    for (let i = 10; store.statistics().evictions < 2; i++) put(`key ${i}`, { lifetime: 600 })
+    store.put(entryOf('key 03', { lifetime: 600 }), null)
 
-    t.same(['key 01', 'key 02', 'key 03', 'key 04', 'key 05'].map(key => store.variants(key).length), [1, 0, 1, 0, 1])
+    t.same(['key 01', 'key 02', 'key 03'].map(key => store.variants(key).length), [1, 0, 1])
   })
 }
+
+t.test('a stale response is expired for good when it can neither be validated nor used any more', async (t) => {
+  const rows: ReadonlyArray<[string, EntryOptions, number, boolean]> = [
+    ['fresh', { lifetime: 600 }, 0, false],
+    ['stale', { lifetime: 1 }, 0, true],
+    ['with an entity tag', { lifetime: 1, fields: { etag: '"a"' } }, 0, false],
+    ['with a date', { lifetime: 1, fields: { 'last-modified': 'Mon, 01 Jun 1970 10:00:00 GMT' } }, 0, false],
+    ['it says that it may be used stale', { lifetime: 1, fields: { 'cache-control': 'max-age=1, stale-if-error=600' } }, 0, false],
+    ['not for so long', { lifetime: 1, fields: { 'cache-control': 'max-age=1, stale-while-revalidate=5' } }, 0, true],
+    ['a route uses stale ones', { lifetime: 1 }, 60, false]
+  ]
+  for (const [title, options, graceSeconds, expected] of rows) t.equal(isExpiredForGood(entryOf('k', options), receivedAt + 10_000, graceSeconds), expected, title)
+})
 
 t.test('routes that use stale responses keep them from leaving first', async (t) => {
   let now = receivedAt
@@ -176,7 +185,8 @@ t.test('what a policy takes beyond the share in each size leaves less room, and 
   const store = createMemoryStore({ policy: 's3-fifo', maxBytes: entryBytes * 4000, maxEntries: 100_000, maxVariants: 8, now: () => receivedAt })
   for (let i = 0; i < 5000; i++) store.put(entryOf(`key ${i}`), null)
   const small = store.statistics()
-  const taken = store.evictionStatistics().overheadBytes
+  const overheadBytes = (): number => store.statistics().memory?.eviction.overheadBytes ?? NaN
+  const taken = overheadBytes()
   t.ok(small.bytes > entryBytes * 3900, `${small.bytes} of ${entryBytes * 4000}`)
 
   // A few large ones in their place: the arrays are as long as before.
@@ -184,7 +194,7 @@ t.test('what a policy takes beyond the share in each size leaves less room, and 
   t.ok(store.statistics().bytes + taken - 200 * policyBytes < entryBytes * 4000 + 20_000, `${store.statistics().bytes} and ${taken}`)
 
   store.clear()
-  t.ok(store.evictionStatistics().overheadBytes < taken / 10)
+  t.ok(overheadBytes() < taken / 10)
 })
 
 t.test('a new version takes the place of the old one and keeps its standing', async (t) => {

@@ -1,39 +1,26 @@
 /** Purges and pages without a server: what is selected, what becomes of it, and that the work is done in small pieces. */
 import fc from 'fast-check'
 import t from 'tap'
-import { createEntry, createHead } from '../../src/cache/entry.ts'
 import { createHttpCache, type HttpCache } from '../../src/cache/http-cache.ts'
 import { locateUriParts, parseUriKey, uriKey, type KeyParts } from '../../src/cache/key.ts'
+import { policyNames, type PolicyName } from '../../src/cache/eviction/policy.ts'
 import { createMemoryStore } from '../../src/cache/memory-store.ts'
 import type { Selection } from '../../src/cache/selection.ts'
 import type { CacheStore, StoredEntry } from '../../src/cache/store.ts'
 import { createTurns } from '../../src/cache/turns.ts'
 import { originalPath, rewrittenPrefixes, rewritePath } from '../../src/forward/rewrite.ts'
-import { absentControl } from '../../src/http/cache-control.ts'
+import { makeEntry, placeOf } from '../fixtures/entries.ts'
 
 const everything: Selection = { kind: 'all', targets: null, tags: null, places: null }
 
 function entryAt (parts: Partial<KeyParts>, tags: readonly string[] = []): StoredEntry {
-  const key = uriKey({ scope: 's.1', scheme: 'http', authority: 'a.test', path: '/', query: '', extra: '', ...parts })
-  const head = createHead({
-    statusCode: 200,
-    fields: {},
-    control: absentControl,
-    vary: [],
-    varyMode: 'exact',
-    requestFields: {},
-    requestedAt: 0,
-    receivedAt: 0,
-    freshnessLifetime: 60,
-    override: null,
-    stripSetCookie: false,
-    consumed: []
-  })
-  return createEntry({ key: parts.extra === undefined ? key : `${key} ${parts.extra}`, uri: key, scope: parts.scope ?? 's.1', groups: [], tags, moment: 0 }, head, 'x')
+  return makeEntry({ head: { requestedAt: 0, receivedAt: 0 }, place: { ...placeOf({ scope: 's.1', ...parts }), tags } })
 }
 
-function cacheOf (entries: readonly StoredEntry[], change: (store: CacheStore) => CacheStore = store => store): { cache: HttpCache, store: CacheStore, failures: unknown[] } {
-  const store = createMemoryStore({ maxBytes: 2 ** 30, maxEntries: 1_000_000, maxVariants: 32 })
+const uriOf = (path: string): string => placeOf({ scope: 's.1', path }).uri
+
+function cacheOf (entries: readonly StoredEntry[], change: (store: CacheStore) => CacheStore = store => store, policy: PolicyName = 'adaptive'): { cache: HttpCache, store: CacheStore, failures: unknown[] } {
+  const store = createMemoryStore({ policy, maxBytes: 2 ** 30, maxEntries: 1_000_000, maxVariants: 32 })
   for (const entry of entries) store.put(entry, null)
   const failures: unknown[] = []
   return { cache: createHttpCache({ store: change(store), onFailure: error => failures.push(error) }), store, failures }
@@ -106,9 +93,15 @@ t.test('a soft purge ends a lifetime and never prolongs one', async t => {
 })
 
 t.test('a store that throws makes a purge fail, not look done', async t => {
-  const { cache } = cacheOf([entryAt({})], store => ({ ...store, remove () { throw new Error('broken') } }))
-  await t.rejects(cache.purge(everything, {}, 0), { message: 'broken' })
+  const broken = (): never => { throw new Error('broken') }
+  for (const selection of [everything, { ...everything, kind: 'tag', tags: ['a'] } as const]) {
+    const { cache, store } = cacheOf([entryAt({}, ['a'])], store => ({ ...store, remove: broken, clear: broken }))
+    await t.rejects(cache.purge(selection, {}, 0), { message: 'broken' })
+    t.equal([...store.entries()].length, 1)
+  }
 })
+
+const anywhere: Selection['places'] = new Map([['s.1', { authority: null, prefixes: ['/'] }]])
 
 t.test('timers and requests get their turn while a large purge runs', async t => {
   const { cache, store } = cacheOf(Array.from({ length: 60_000 }, (_, i) => entryAt({ path: `/${i}` })))
@@ -122,12 +115,47 @@ t.test('timers and requests get their turn while a large purge runs', async t =>
   const { responses } = await cache.purge({ ...everything, kind: 'prefix', places: new Map([['s.1', { authority: 'nobody', prefixes: null }]]) }, {}, 0)
   t.equal(responses, 0)
   const afterScan = turns
-  t.match(await cache.purge(everything, {}, 0), { responses: 60_000 })
+  t.match(await cache.purge({ ...everything, kind: 'prefix', places: anywhere }, {}, 0), { responses: 60_000 })
   isOver = true
 
   t.ok(afterScan > 1, 'also while it passes over what is not meant')
   t.ok(turns - afterScan > 3)
   t.same([...store.entries()], [])
+})
+
+for (const policy of policyNames) {
+  t.test(`${policy}: a purge of everything is over at once, visits nothing, and counts what there was`, async t => {
+    const entries = Array.from({ length: 50 }, (_, i) => entryAt({ path: `/${i % 40}`, extra: i < 40 ? '' : 'x' }, ['all', `tag-${i}`]))
+    const { cache, store } = cacheOf(entries, store => ({ ...store, remove () { throw new Error('visited') } }), policy)
+    const there = { responses: 50, bytes: entries.reduce((bytes, { sizeBytes }) => bytes + sizeBytes, 0) }
+
+    t.same(await cache.purge(everything, { dryRun: true }, 0), there)
+    t.match(store.statistics(), { entries: 50, bytes: there.bytes })
+    const purged = cache.purge(everything, {}, 0)
+
+    t.match(store.statistics(), { entries: 0, bytes: 0, keys: 0, tags: 0 }, 'without another turn')
+    t.same([...store.entries(), ...store.tagged('all'), ...store.ofUri(uriOf('/0'))], [])
+    t.same(await purged, there)
+    t.same(await cache.purge(everything, {}, 0), { responses: 0, bytes: 0 })
+    t.same(cache.statistics().purges, { all: { hard: { purges: 2, ...there } } })
+
+    for (const entry of entries) store.put(entry, null)
+    t.match(store.statistics(), { entries: 50, bytes: there.bytes, tags: 51 }, 'and the store is as good as new')
+  })
+}
+
+t.test('what is dropped as a whole is neither purged nor counted by a purge that was walking through it', async t => {
+  for (const selection of [{ ...everything, kind: 'tag', tags: ['a'] }, { ...everything, kind: 'prefix', places: anywhere }] as const) {
+    const entries = Array.from({ length: 1000 }, (_, i) => entryAt({ path: `/${i % 500}`, extra: i < 500 ? '' : 'x' }, ['a']))
+    const { cache, store } = cacheOf(entries)
+    const removed: StoredEntry[] = []
+    const other = cacheOf(entries, store => ({ ...store, remove (entry) { removed.push(entry); store.remove(entry); if (removed.length === 10) other.cache.purge(everything, {}, 0).catch(t.fail) } }))
+
+    t.match(await cache.purge(selection, {}, 0), { responses: 1000 })
+    t.match(await other.cache.purge(selection, {}, 0), { responses: 10 })
+    t.match(other.cache.statistics().purges, { all: { hard: { responses: 990 } } })
+    t.same([...store.entries(), ...other.store.entries()], [])
+  }
 })
 
 t.test('pieces of work take turns, so that a small one does not wait for a large one', async t => {

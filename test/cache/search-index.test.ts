@@ -30,11 +30,35 @@ t.test('of several declarations for one path the last counts', async t => {
   t.equal(index.find(parts('?a=2&b=1'))?.key, 'second')
 })
 
-t.test('what is remembered is bounded', async t => {
+t.test('what is remembered is bounded in number', async t => {
   const index = createSearchIndex()
   for (let i = 0; i < 10_001; i++) index.note(parts(`?a=${i}`), String(i), variance('key-order'))
   t.equal(index.find(parts('?a=0')), null)
   t.equal(index.find(parts('?a=10000'))?.key, '10000')
+  t.equal(index.statistics().entries, 10_000)
+})
+
+t.test('and in bytes: however long keys, queries and declarations are, the oldest go', async t => {
+  const long = 'x'.repeat(16_000)
+  const rows: ReadonlyArray<[string, (i: number) => Parameters<ReturnType<typeof createSearchIndex>['note']>]> = [
+    ['keys', i => [parts(`?a=${i}`), `${long}${i}`, variance('key-order')]],
+    ['queries', i => [parts(`?a=${i}${long}`), String(i), variance('key-order')]],
+    ['paths and their declarations', i => [parts(`?a=${i}`, `/${long}${i}`), String(i), variance(`params=("${long}")`)]]
+  ]
+  for (const [title, noteOf] of rows) {
+    const index = createSearchIndex()
+    for (let i = 0; i < 1100; i++) index.note(...noteOf(i))
+    t.ok(index.statistics().bytes <= 16 * 1024 * 1024, title)
+    const [first, last] = [noteOf(0), noteOf(1099)]
+    t.equal(index.find(last[0])?.key, last[1], title)
+    t.equal(index.find(first[0]) === null, title !== 'queries', `${title}: long names cost no more than short ones`)
+    for (let times = 0; times < 3; times++) index.note(...last)
+    const { bytes } = index.statistics()
+    index.note(...last)
+    t.equal(index.statistics().bytes, bytes, 'what is noted again is counted once')
+    index.clear()
+    t.same(index.statistics(), { entries: 0, bytes: 0 })
+  }
 })
 
 t.test('property: what is found was noted for a query that is equivalent by the declaration it is found with', async t => {

@@ -1,29 +1,15 @@
 /** The index from tags to stored responses, alone and behind the store. */
 import fc from 'fast-check'
 import t from 'tap'
-import { absentControl } from '../../src/http/cache-control.ts'
-import { createEntry, createHead } from '../../src/cache/entry.ts'
 import { createMemoryStore } from '../../src/cache/memory-store.ts'
 import { createTagIndex } from '../../src/cache/tag-index.ts'
 import { takeTags, defaultTagRules, maxTagLength } from '../../src/cache/tags.ts'
 import type { StoredEntry } from '../../src/cache/store.ts'
+import { makeEntry } from '../fixtures/entries.ts'
 
 function entry (uri: string, extra: string, tags: readonly string[], language?: string, content = 'x'): StoredEntry {
-  const head = createHead({
-    statusCode: 200,
-    fields: { 'content-type': 'text/plain' },
-    control: absentControl,
-    vary: language === undefined ? [] : ['accept-language'],
-    varyMode: 'exact',
-    requestFields: language === undefined ? {} : { 'accept-language': language },
-    requestedAt: 0,
-    receivedAt: 0,
-    freshnessLifetime: 60,
-    override: null,
-    stripSetCookie: false,
-    consumed: []
-  })
-  return createEntry({ key: uri + extra, uri, scope: 's', groups: [], tags, moment: 0 }, head, Buffer.from(content))
+  const varying = language === undefined ? {} : { fields: { vary: 'accept-language' }, head: { requestFields: { 'accept-language': language } } }
+  return makeEntry({ content, place: { key: uri + extra, uri, tags }, ...varying })
 }
 
 const sorted = (entries: Iterable<StoredEntry>): StoredEntry[] => [...entries].sort((a, b) => order.indexOf(a) - order.indexOf(b))

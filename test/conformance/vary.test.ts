@@ -185,3 +185,18 @@ t.test('the default profile compares by spelling and not by what was chosen, whe
 t.test('a response that varies by a field which the proxy writes anew is not stored, since it fits nobody else (RFC 9111 4.1)', async t => {
   await checkRows(t, ['X-Forwarded-For', 'Via', 'X-Request-Id'].map((name): Row => [name, varying([name]), [[0, 'uri-miss vary-generated'], [0, 'uri-miss vary-generated']]]))
 })
+
+t.test('a response that varies by less takes the place of those that no request selects any more (RFC 9111 4)', async t => {
+  let vary = 'A, B'
+  const { ask, pass, proxy } = await startWire(t, ({ text }) => response(`for ${sent(text, 'a') ?? 'none'}`, [`Cache-Control: max-age=${sent(text, 'a') === '2' ? 600 : 60}`, `Vary: ${vary}`]), {})
+  for (const [a, b] of [['1', '1'], ['1', '2'], ['2', '1']]) await ask('/', [`A: ${a}`, `B: ${b}`])
+  const entries = (): number => proxy.control.stats().cache.entries
+  t.equal(entries(), 3)
+
+  vary = 'A'
+  pass(61)
+  t.equal(outcomeOf(await ask('/', ['A: 1', 'B: 1']), false), 'stale')
+  t.equal(entries(), 2, 'the other one with A: 1 went, the one with A: 2 did not')
+  t.equal(outcomeOf(await ask('/', ['A: 1', 'B: 2']), false), 'hit')
+  t.equal(outcomeOf(await ask('/', ['A: 2', 'B: 1']), false), 'hit')
+})

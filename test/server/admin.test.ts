@@ -8,6 +8,7 @@ import Value from 'typebox/value'
 import { createAdminApp } from '../../src/admin-app.ts'
 import { EntriesPageSchema, EntryAnswerSchema, PurgeResultSchema, StatsSchema, type EntriesPage } from '../../src/admin/schemas.ts'
 import { addUp } from '../../src/server/add-up.ts'
+import { aggregate } from '../../src/server/aggregate-metrics.ts'
 import { get, startProxy, talk, until } from '../fixtures/proxy.ts'
 import { response, startRawOrigin } from '../fixtures/raw-origin.ts'
 
@@ -56,7 +57,9 @@ t.test('answers are what their schemas say', async t => {
     t.ok(Value.Check(schema, answer.json()), url)
   }
   t.match((await admin.inject('/cache/entries?limit=2')).json(), { entries: { length: 2 }, scanned: 3, complete: true, next: /./ })
-  t.match((await admin.inject('/cache/stats')).json(), { cache: { entries: 3, keys: 3, tags: 2 } })
+  t.match((await admin.inject('/cache/stats')).json(), {
+    cache: { entries: 3, keys: 3, tags: 2, recordings: 0, searchEntries: 0, memory: { policy: 'adaptive', evictionsBy: { room: 0 }, eviction: { rules: { lru: { inForce: 0, hitRatio: 0 }, 's3-fifo-eager': { inForce: 1 } }, switches: 0 } } }
+  })
 
   const dry = await purge({ tags: ['two'], dryRun: true })
   t.match(dry.json(), { mode: 'hard', dryRun: true, responses: 3 })
@@ -131,6 +134,16 @@ t.test('numbers of several processes are added up, place by place', async t => {
     cache: { hits: 6, purges: { url: { hard: { purges: 3 } }, tag: { soft: { purges: 4 } } } },
     targets: [{ origin: 'a', healthy: false, openSockets: 3 }, { origin: 'b', healthy: true, openSockets: 1 }]
   })
+})
+
+t.test('what no sum says anything of is the mean, the longest or the earliest', async t => {
+  t.same(addUp([
+    { hitRatio: 0.5, writeMs: 10, writtenAt: '2026-06-01T12:00:01.000Z', rule: 'lru' },
+    { hitRatio: 0.75, writeMs: 30, writtenAt: '2026-06-01T12:00:00.000Z', rule: 'sieve' }
+  ]), { hitRatio: 0.625, writeMs: 30, writtenAt: '2026-06-01T12:00:00.000Z', rule: 'lru' })
+  t.same(addUp([{ writtenAt: '2026-06-01T12:00:01.000Z' }, { writtenAt: null }]), { writtenAt: null })
+  const texts = [[1, 0.5, 3, 200], [2, 1, 4, 100]].map(([bytes, ratio, duration, at]) => `# TYPE a_bytes gauge\na_bytes{x="1"} ${bytes}\n# TYPE a_ratio gauge\na_ratio ${ratio}\n# TYPE a_last_duration_seconds gauge\na_last_duration_seconds ${duration}\n# TYPE a_timestamp_seconds gauge\na_timestamp_seconds ${at}\n`)
+  t.same(aggregate(texts).split('\n').filter(line => !line.startsWith('#')), ['a_bytes{x="1"} 3', 'a_ratio 0.75', 'a_last_duration_seconds 4', 'a_timestamp_seconds 100', ''])
 })
 
 t.test('with workers a purge reaches each of them, by the API and by PURGE, and the answers add up', async t => {

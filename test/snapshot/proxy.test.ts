@@ -30,7 +30,7 @@ t.test('the first request after a restart is a hit; what was purged or invalidat
   await first.control.purge({ url: 'http://proxy.test/purged' })
   await ask(first, '/posted', 'POST')
   await first.app.close()
-  t.match(first.control.stats().snapshot, { written: 1, failed: 0, entries: 1 })
+  t.match(first.control.stats().snapshot, { written: 1, failed: 0, entries: 1, writtenAt: /^\d{4}-.*Z$/ })
   t.same(readdirSync(dirname(file)), ['snapshot'])
 
   const asked = origin.requests.length
@@ -41,6 +41,8 @@ t.test('the first request after a restart is a hit; what was purged or invalidat
   const metrics = await second.metrics.metrics()
   t.match(metrics, 'holdfast_snapshot_loaded_entries 1\n')
   t.match(metrics, 'holdfast_snapshots_written_total 0\n')
+  t.match(metrics, 'holdfast_snapshot_written_timestamp_seconds 0\n')
+  t.match(metrics, 'holdfast_snapshot_load_last_duration_seconds ')
 })
 
 t.test('a snapshot is written at every interval, and a process without one says nothing of it', async t => {

@@ -16,7 +16,7 @@ t.test('each worker has its own; one of a worker that there is none of now is re
     upstreams: { a: { targets: ['http://127.0.0.1:1'] } },
     routes: [{ name: 'r', upstream: 'a' }]
   }))
-  for (const name of ['snapshot', 'snapshot.1', 'snapshot.7']) writeFileSync(join(folder, name), 'left over')
+  for (const name of ['snapshot', 'snapshot.1', 'snapshot.7']) writeFileSync(join(folder, name), 'holdfast snapshot 0\n')
   const child = spawn(process.execPath, [join(import.meta.dirname, '../../src/server.ts'), '--config', file], { stdio: ['ignore', 'pipe', 'inherit'] })
   t.teardown(() => child.kill('SIGKILL'))
   const exit = new Promise(resolve => { child.once('close', resolve) })
@@ -24,9 +24,9 @@ t.test('each worker has its own; one of a worker that there is none of now is re
   child.stdout.on('data', chunk => { out += chunk })
   const lines = (text: string): Array<{ pid: number }> => out.split('\n').filter(line => line.includes(text)).map(line => JSON.parse(line) as { pid: number })
   await until(() => lines('"snapshot loaded"').length === 2)
-  t.equal(lines('snapshot_foreign').length, 1)
+  t.equal(lines('snapshot_version').length, 1)
 
-  process.kill((lines('snapshot_foreign')[0] as { pid: number }).pid, 'SIGKILL')
+  process.kill((lines('snapshot_version')[0] as { pid: number }).pid, 'SIGKILL')
   await until(() => lines('"snapshot loaded"').length === 3)
   child.kill('SIGTERM')
   t.equal(await exit, 0)

@@ -6,20 +6,23 @@ import { createPolicy } from './create-policy.ts'
 import type { EvictionPolicy, PolicyName } from './policy.ts'
 import { Quotas } from './quotas.ts'
 
+/** Why an item left: it was dead, its group was above its quota, or the policy chose it. */
+export type EvictionCause = 'expired' | 'quota' | 'room'
+
 export interface EvictionOptions<T extends object> {
   readonly policy: PolicyName
   readonly maxBytes: number
   readonly maxEntries: number
   /** Called with each item that left for lack of room. */
-  readonly onEvict: (item: T) => void
+  readonly onEvict: (item: T, cause: EvictionCause) => void
   /** Looks at a few items for one that is dead; asked when room is needed. */
   readonly findDead?: () => T | null
-  /** Soft quotas, and the group and size of an item by which they are counted; they cost nothing until there are some. */
   /**
    * What each item's own size has in it for the memory of the policy. What the policy takes beyond that, and beyond what it took
    * empty, leaves less room for items. Absent: it is not counted, and sizes need not be bytes.
    */
   readonly itemOverheadBytes?: number
+  /** Soft quotas, and the group and size of an item by which they are counted; they cost nothing until there are some. */
   readonly quotas?: { readonly groupOf: (item: T) => number, readonly sizeOf: (item: T) => number }
 }
 
@@ -30,8 +33,6 @@ export interface Eviction<T extends object> {
   insert (item: T, hash: number, sizeBytes: number, costMs: number): boolean
   replace (before: T, item: T, sizeBytes: number, costMs: number): boolean
   remove (item: T): boolean
-  /** Says that an item is of no use any more (expired for good, invalidated): it leaves before all others, but may still be used. */
-  bury (item: T): void
   /**
    * @param bytesByGroup soft quota of each group that has one
    * @returns whether a group has its first one: then each item held is to be told to `count`
@@ -46,12 +47,9 @@ export function createEviction<T extends object> (options: EvictionOptions<T>): 
   const { maxBytes, maxEntries, onEvict, findDead } = options
   const policy = createPolicy<T>(options.policy, { maxBytes, maxEntries })
   const quotas = options.quotas === undefined ? null : { ...options.quotas, ledger: new Quotas<T>() }
-  const dead = new Set<T>()
-  let nextDead = dead.values()
   const emptyBytes = policy.overheadBytes
 
   function release (item: T): boolean {
-    if (dead.size > 0) dead.delete(item)
     if (!policy.remove(item)) return false
     uncount(item)
     return true
@@ -65,16 +63,6 @@ export function createEviction<T extends object> (options: EvictionOptions<T>): 
     if (quotas !== null && !quotas.ledger.isIdle) quotas.ledger.remove(quotas.groupOf(item), item, quotas.sizeOf(item))
   }
 
-  function takeDead (): T | null {
-    if (dead.size > 0) {
-      let step = nextDead.next()
-      // Walked to its end, a Set's iterator is done for good.
-      if (step.done === true) step = (nextDead = dead.values()).next()
-      return step.value ?? null
-    }
-    return findDead?.() ?? null
-  }
-
   function roomBytes (): number {
     const { itemOverheadBytes } = options
     if (itemOverheadBytes === undefined) return maxBytes
@@ -84,16 +72,16 @@ export function createEviction<T extends object> (options: EvictionOptions<T>): 
 
   function makeRoom (): void {
     while (policy.bytes > roomBytes() || policy.count > maxEntries) {
-      const first = takeDead() ?? quotas?.ledger.victim(policy) ?? null
+      const expired = findDead?.() ?? null
+      const first = expired ?? quotas?.ledger.victim(policy) ?? null
       if (first !== null && release(first)) {
-        onEvict(first)
+        onEvict(first, expired === null ? 'quota' : 'expired')
         continue
       }
       const victim = policy.evict()
       if (victim === null) return
-      if (dead.size > 0) dead.delete(victim)
       uncount(victim)
-      onEvict(victim)
+      onEvict(victim, 'room')
     }
   }
 
@@ -109,7 +97,6 @@ export function createEviction<T extends object> (options: EvictionOptions<T>): 
 
     replace (before, item, sizeBytes, costMs) {
       if (!policy.has(before)) return false
-      if (dead.size > 0) dead.delete(before)
       uncount(before)
       policy.replace(before, item, sizeBytes, costMs)
       count(item)
@@ -119,15 +106,12 @@ export function createEviction<T extends object> (options: EvictionOptions<T>): 
 
     remove: release,
 
-    bury (item) { if (policy.has(item)) dead.add(item) },
-
     setQuotas: bytesByGroup => quotas?.ledger.set(bytesByGroup) ?? false,
 
     count,
 
     clear () {
       policy.clear()
-      dead.clear()
       quotas?.ledger.clear()
     }
   }

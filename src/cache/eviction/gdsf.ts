@@ -108,7 +108,7 @@ export class GdsfPolicy<T extends object> implements EvictionPolicy<T> {
   }
 
   statistics (): PolicyStatistics {
-    return { rule: 'gdsf', switches: 0, ghosts: 0, overheadBytes: this.overheadBytes }
+    return { rules: { gdsf: { inForce: 1 } }, switches: 0, ghosts: 0, overheadBytes: this.overheadBytes }
   }
 
   #worthNow (slot: number): number {

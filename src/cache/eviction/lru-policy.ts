@@ -11,16 +11,8 @@ interface Held { hits: number }
 const bytesPerItem = 150
 
 export class LruPolicy<T extends object> implements EvictionPolicy<T> {
-  readonly #items: LRUCache<T, Held>
+  #items = this.#createList()
   #evicted: T | null = null
-
-  constructor () {
-    this.#items = new LRUCache({
-      // The store's bounds hold; this one only makes lru-cache keep count of sizes.
-      maxSize: Number.MAX_SAFE_INTEGER,
-      dispose: (_held, item, reason) => { if (reason === 'evict') this.#evicted = item }
-    })
-  }
 
   get bytes (): number { return this.#items.calculatedSize }
   get count (): number { return this.#items.size }
@@ -53,9 +45,18 @@ export class LruPolicy<T extends object> implements EvictionPolicy<T> {
     return true
   }
 
-  clear (): void { this.#items.clear() }
+  /** A new list: the old one would visit each item to say that it went. */
+  clear (): void { this.#items = this.#createList() }
 
   statistics (): PolicyStatistics {
-    return { rule: 'lru', switches: 0, ghosts: 0, overheadBytes: this.overheadBytes }
+    return { rules: { lru: { inForce: 1 } }, switches: 0, ghosts: 0, overheadBytes: this.overheadBytes }
+  }
+
+  #createList (): LRUCache<T, Held> {
+    return new LRUCache({
+      // The store's bounds hold; this one only makes lru-cache keep count of sizes.
+      maxSize: Number.MAX_SAFE_INTEGER,
+      dispose: (_held, item, reason) => { if (reason === 'evict') this.#evicted = item }
+    })
   }
 }

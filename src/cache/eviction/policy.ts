@@ -32,13 +32,20 @@ export interface EvictionPolicy<T extends object> {
 }
 
 export interface PolicyStatistics {
-  /** The rule in force: the policy's own name, or what an adaptive one follows at the moment. */
-  readonly rule: string
-  /** How often it has changed. */
+  /** Rules by name: the policy's own one, or those among which an adaptive one chooses. */
+  readonly rules: Readonly<Record<string, RuleStatistics>>
+  /** How often the rule in force has changed. */
   readonly switches: number
   /** Keys remembered of items that have left, and of sampled requests. */
   readonly ghosts: number
   readonly overheadBytes: number
+}
+
+export interface RuleStatistics {
+  /** 1 for the rule that is followed, else 0. */
+  readonly inForce: number
+  /** Share of the sampled requests of late that would have been hits; absent where nothing is estimated. */
+  readonly hitRatio?: number
 }
 
 export const policyNames = ['adaptive', 's3-fifo', 'lru', 'gdsf'] as const

@@ -80,7 +80,7 @@ export class QueuePolicy<T extends object> implements EvictionPolicy<T> {
     const { rule, ghost } = this.#queues
     const chooser = this.#chooser
     return {
-      rule: rule.name,
+      rules: chooser?.rules ?? { [rule.name]: { inForce: 1 } },
       switches: chooser?.switches ?? 0,
       ghosts: ghost.count + (chooser?.sampledKeys ?? 0),
       overheadBytes: this.overheadBytes

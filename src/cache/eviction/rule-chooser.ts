@@ -7,6 +7,7 @@
  * 600 kB, whatever the size of the store.
  */
 import { KeySimulation } from './key-simulation.ts'
+import type { PolicyStatistics } from './policy.ts'
 import type { Bounds, Rule } from './queues.ts'
 
 export interface ChooserOptions {
@@ -70,9 +71,10 @@ export class RuleChooser {
     return bytes
   }
 
-  /** Hits by rule, as a share of the sampled requests, over the horizon. */
-  get hitRatios (): Record<string, number> {
-    return Object.fromEntries(this.#simulations.map(({ rule }, i) => [rule.name, this.#longRequests === 0 ? 0 : (this.#longHits[i] as number) / this.#longRequests]))
+  /** Which rule is followed, and hits by rule as a share of the sampled requests over the horizon. */
+  get rules (): PolicyStatistics['rules'] {
+    const ratioOf = (i: number): number => this.#longRequests === 0 ? 0 : (this.#longHits[i] as number) / this.#longRequests
+    return Object.fromEntries(this.#simulations.map(({ rule }, i) => [rule.name, { inForce: i === this.#chosen ? 1 : 0, hitRatio: ratioOf(i) }]))
   }
 
   /** Takes note of a request, hit or miss. @returns whether the rule to follow is another one now */
