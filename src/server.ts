@@ -1,5 +1,10 @@
-#!/usr/bin/env node
-/** The command line: `holdfast [start|check|routes|hash-password|help|version] [flags]`. */
+#!/usr/bin/env -S node --max-semi-space-size=16
+/**
+ * The command line: `holdfast [start|check|routes|hash-password|help|version] [flags]`.
+ *
+ * V8's young generation, which by default grows beyond 100 MB whatever is stored, is bounded where this is started: `maxBytes`
+ * is a promise about the process (docs/performance.md).
+ */
 import cluster from 'node:cluster'
 import { parseArguments, usage, type Arguments } from './cli/arguments.ts'
 import { runCheck } from './cli/check.ts'

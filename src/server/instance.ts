@@ -1,6 +1,7 @@
 /** One proxy process: both listeners, reload, and the way down. */
 import cluster from 'node:cluster'
 import type { AddressInfo } from 'node:net'
+import { getHeapStatistics } from 'node:v8'
 import type { FastifyInstance } from 'fastify'
 import { createAdminApp } from '../admin-app.ts'
 import { formatRoutes } from '../cli/print-routes.ts'
@@ -9,6 +10,7 @@ import { formatProblem } from '../config/problems.ts'
 import type { Config } from '../config/schema.ts'
 import type { HoldfastControl } from '../control.ts'
 import type { ReloadResult } from '../../routes/admin.ts'
+import { heapWarnings } from './heap-warnings.ts'
 import { createProxyListener, type ProxyListener } from './listener.ts'
 import type { ProcessLog } from './logger.ts'
 import { removeOtherSnapshots } from '../snapshot/files.ts'
@@ -43,7 +45,7 @@ export async function startInstance (input: InstanceInput): Promise<Instance> {
   const listener = await createProxyListener({ config, logger, tls, ...input.purge !== undefined && { holdfast: { purge: input.purge } } })
   const { app, control, metrics } = listener
   let state: 'starting' | 'serving' | 'draining' = 'starting'
-  for (const warning of warningsFor(config)) logger.warn({ code: 'config_warning', path: warning.path }, formatProblem(warning))
+  for (const warning of [...warningsFor(config), ...heapWarnings(config, getHeapStatistics().heap_size_limit)]) logger.warn({ code: 'config_warning', path: warning.path }, formatProblem(warning))
 
   function reasonsNotReady (): readonly string[] {
     return state === 'serving' ? control.isReady().reasons : [state]

@@ -8,6 +8,7 @@ import type { ConfigProblem } from '../../src/config/load.ts'
 import { ConfigSchema } from '../../src/config/schema.ts'
 import type { SchemaNode } from '../../src/config/validate.ts'
 import { schemaNode, validate } from '../../src/config/validate.ts'
+import { heapWarnings } from '../../src/server/heap-warnings.ts'
 
 const upstreams = { main: { targets: ['http://127.0.0.1:3000'] } }
 const route = { name: 'all', upstream: 'main' }
@@ -244,3 +245,13 @@ t.test('validation accepts and refuses what TypeBox does, and decodes as it does
 function resolveConfigInput () {
   return { upstreams: { main: { targets: ['http://127.0.0.1:3000'] } }, routes: [{ name: 'all', upstream: 'main' }] }
 }
+
+t.test('a store that V8\'s heap has no room for is warned of, with what to do', async t => {
+  const configOf = (cache: object) => resolveConfig({ cache, upstreams: { main: { targets: ['http://a'] } }, routes: [{ name: 'all', upstream: 'main' }] })
+
+  t.same(heapWarnings(configOf({ maxBytes: '3GiB' }), 4 * 2 ** 30), [])
+  t.same(heapWarnings(configOf({ maxBytes: '8GiB', enabled: false }), 4 * 2 ** 30), [])
+  const [warning] = heapWarnings(configOf({ maxBytes: '6GiB' }), 4 * 2 ** 30)
+  t.equal(warning?.path, '/cache/maxBytes')
+  t.match(warning?.message, /more than 75 % of V8's heap \(4096 MiB\).*--max-old-space-size=8192$/)
+})
