@@ -45,7 +45,7 @@ t.test('it is built and packed, and nothing is in it that a user has no use for'
 t.test('its command says its version, checks a configuration and proxies', async t => {
   const origin = await startRawOrigin(t, () => response('packed', ['Cache-Control: max-age=60']))
   const command = join(modules, '.bin/holdfast')
-  t.match(readFileSync(command, 'utf8'), /^#!\/usr\/bin\/env node\n/)
+  t.match(readFileSync(command, 'utf8'), /^#!\/usr\/bin\/env -S node --max-semi-space-size=16\n/)
   t.match(run(process.execPath, [command, '--version'], project), /^\d+\.\d+\.\d+\n$/)
   t.match(run(process.execPath, [command, 'check', '--config', 'node_modules/holdfast/config/example.yaml'], project), 'api')
 
