@@ -17,6 +17,8 @@ const project = mkdtempSync(join(tmpdir(), 'holdfast-package-'))
 const modules = join(project, 'node_modules')
 const run = (command: string, args: readonly string[], cwd: string): string => execFileSync(command, args, { cwd, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] })
 
+// It compiles the whole project twice, which takes minutes where other work is done beside it.
+t.setTimeout(400_000)
 t.teardown(() => { rmSync(project, { recursive: true }) })
 
 t.test('it is built and packed, and nothing is in it that a user has no use for', async t => {
@@ -65,7 +67,7 @@ t.test('its command says its version, checks a configuration and proxies', async
   t.equal(await ended, 0)
 })
 
-t.test('its import works, and its types with the strictest of compilers', { timeout: 110_000 }, async t => {
+t.test('its import works, and its types with the strictest of compilers', { timeout: 300_000 }, async t => {
   const origin = await startRawOrigin(t, () => response('packed'))
   writeFileSync(join(project, 'use.ts'), `
     import Fastify from 'fastify'
