@@ -119,5 +119,5 @@ t.test('the configuration of docs/extending.md, and the one of all examples, loa
 
   const [, examples = ''] = /```yaml\n([^]*?)```/.exec(read('examples/README.md')) ?? []
   writeFileSync(join(folder, 'examples.yaml'), examples.replaceAll(/\.\/([a-z-]+\.ts)/g, join(root, 'examples/$1')))
-  t.equal((await loadConfig({ file: join(folder, 'examples.yaml'), env: {} })).routes.length, 4)
+  t.equal((await loadConfig({ file: join(folder, 'examples.yaml'), env: {} })).routes.length, 5)
 })
