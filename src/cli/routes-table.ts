@@ -1,5 +1,6 @@
 /** The route table as text: what the proxy does with which request, most specific route first. */
 import { kindsOf } from '../auth/identity-fields.ts'
+import { credentialKindsIn } from '../auth/kind-order.ts'
 import type { AuthConfig, Config, RateLimitConfig, RouteConfig } from '../config/schema.ts'
 import { formatDuration } from '../config/units.ts'
 import { targetUrl } from '../config/upstream-checks.ts'
@@ -71,11 +72,9 @@ function describeLimit ({ max, window }: RateLimitConfig): string {
   return `rate-limit ${max}/${formatDuration(window)}`
 }
 
-const kindNames = [['clientCertificate', 'client-certificate'], ['apiKeys', 'api-key'], ['bearer', 'bearer'], ['jwt', 'jwt'], ['basic', 'basic'], ['external', 'external-auth']] as const
-
 /** `api-key or jwt`, `(api-key or jwt) and client-certificate`. */
 function describeAuth (auth: AuthConfig): string {
-  const groups = kindsOf(auth).map(kinds => kindNames.filter(([kind]) => kinds[kind] !== undefined).map(([, name]) => name))
+  const groups = kindsOf(auth).map(kinds => credentialKindsIn(kinds).map(({ name }) => name))
   if (auth.all === undefined && auth.any === undefined) return groups.flat().join(' or ')
   const [within, between] = auth.all === undefined ? [' and ', ' or '] : [' or ', ' and ']
   return groups.map(group => group.length > 1 ? `(${group.join(within)})` : group.join()).join(between)

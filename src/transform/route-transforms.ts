@@ -39,6 +39,8 @@ export interface RouteTransforms {
   mustBeWhole (head: ResponseHead): boolean
   /** The same of what is stored, before it is sent. */
   sendsWhole (head: ResponseHead): boolean
+  /** Own transformations act before responses are stored. */
+  readonly stores: boolean
   /** Something is done to each response that is sent. */
   readonly sends: boolean
   apply (steps: readonly Step[], head: ResponseHead, body: Readable | null, done: TransformCallback): void
@@ -146,6 +148,7 @@ export function createRouteTransforms (config: RouteConfig, own: { readonly resp
       if (compression !== null && coding !== null) addVary(fields, 'accept-encoding')
     },
 
+    stores: before.length > 0,
     sends,
     mustBeWhole: head => mustBeWhole(before, { ...head, forwarding: null }) || mustBeWhole(after, head),
     sendsWhole: head => mustBeWhole(after, head),

@@ -1,9 +1,13 @@
 /** The extensions in `examples/`, through a configuration and real sockets, with what the cache makes of them. */
+import { createHash } from 'node:crypto'
 import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { signUrl } from '../../examples/signed-urls.ts'
+import * as watermark from '../../examples/watermark.ts'
+import { readAnswer, type Answer } from '../fixtures/answers.ts'
+import { digest } from '../fixtures/auth.ts'
 import { createDatabase } from '../fixtures/mmdb.ts'
 import { get, startProxy, talk } from '../fixtures/proxy.ts'
 import { response, startRawOrigin, type RawOrigin } from '../fixtures/raw-origin.ts'
@@ -143,4 +147,124 @@ t.test('signed-urls: who has a valid one shares one stored response; every other
 
 t.test('signed-urls: secrets do not show in what is told of a wrong configuration', async t => {
   await t.rejects(startExample(t, 'signed-urls', { keys: { k1: 'short-secret' } }, () => response()), { message: /^(?![^]*short-secret)[^]*at least 32 characters/ })
+})
+
+const page = `<html><body>${'<p>text</p>'.repeat(300)}</BODY></html>`
+const mark = '<div class="watermark">Draft &#60;b&#62; &#252;</div>'
+const marked = page.replace('</BODY>', `${mark}</BODY>`)
+const digestOf = (text: string): string => createHash('sha256').update(JSON.stringify([text, 'watermark'])).digest('hex').slice(0, 8)
+
+interface Page { readonly type?: string, readonly control?: string, readonly body?: string }
+
+/** An origin server of one page, which knows conditions, ranges and HEAD. */
+function pageServer ({ type = 'text/html; charset=utf-8', control = 'max-age=60', body = page }: Page = {}) {
+  return ({ text }: { text: string }): string => {
+    const head = [`Content-Type: ${type}`, `Cache-Control: ${control}`, 'ETag: "v1"', 'Accept-Ranges: bytes']
+    if (/\r\nif-none-match: [^\r]*"v1"/i.test(text)) return `HTTP/1.1 304 Not Modified\r\n${head.join('\r\n')}\r\n\r\n`
+    const [, first, last] = /\r\nrange: bytes=(\d+)-(\d+)/i.exec(text) ?? []
+    if (first !== undefined) return response(body.slice(Number(first), Number(last) + 1), [...head, `Content-Range: bytes ${first}-${last}/${body.length}`], '206 Partial Content')
+    return text.startsWith('HEAD') ? `HTTP/1.1 200 OK\r\nContent-Length: ${body.length}\r\n${head.join('\r\n')}\r\n\r\n` : response(body, head)
+  }
+}
+
+async function startWatermark (t: Test, text: string, served: Page = {}, route = {}) {
+  const origin = await startRawOrigin(t, pageServer(served))
+  const proxy = await startProxy(t, origin.url, {
+    route: { transforms: ['watermark'], ...route },
+    holdfast: { extensions: [{ ...watermark, plugin: watermark.default, options: { text } }] }
+  })
+  const ask = async (fields: string[] = [], path = '/', method = 'GET'): Promise<Answer> => readAnswer(await talk(proxy.port, get(path, fields).replace('GET', method)))
+  return { origin, ask }
+}
+
+t.test('watermark: a page is marked once, before it is stored, and its head is true of it', async t => {
+  const { origin, ask } = await startWatermark(t, 'Draft <b> ü')
+  const tag = `W/"v1~holdfast.watermark@${digestOf('Draft <b> ü')}"`
+
+  const miss = await ask()
+  const hit = await ask()
+  const head = await ask([], '/', 'HEAD')
+  const confirmed = await ask([`If-None-Match: ${tag}`])
+  const part = await ask([`Range: bytes=${marked.indexOf(mark)}-${marked.indexOf(mark) + mark.length - 1}`])
+
+  for (const answer of [miss, hit]) {
+    t.equal(answer.status, 200)
+    t.equal(answer.body.toString(), marked)
+    t.ok(answer.complete)
+  }
+  for (const answer of [miss, hit, head, confirmed, part]) t.equal(answer.fields['etag'], tag)
+  t.match(hit.fields['cache-status'], /; hit/)
+  t.equal(hit.fields['content-length'], String(marked.length))
+  t.equal(head.fields['content-length'], String(marked.length))
+  t.equal(head.body.length, 0)
+  t.equal(confirmed.status, 304)
+  t.equal(part.status, 206)
+  t.equal(part.body.toString(), mark, 'a part is one of the marked page')
+  t.equal(origin.requests.length, 1)
+})
+
+t.test('watermark: no part of the unmarked page passes, nor what a HEAD says of it', async t => {
+  const { ask } = await startWatermark(t, 'Draft <b> ü')
+
+  const part = await ask(['Range: bytes=0-9'], '/part')
+  const head = await ask([], '/head', 'HEAD')
+  const confirmed = await ask(['If-None-Match: "v1"'], '/original')
+  const own = await ask([`If-None-Match: W/"v1~holdfast.watermark@${digestOf('Draft <b> ü')}"`], '/own')
+  const old = await ask(['If-None-Match: W/"v1~holdfast.watermark@00000000"'], '/old')
+
+  t.equal(part.status, 200)
+  t.equal(part.body.toString(), marked)
+  t.equal(head.fields['content-length'], undefined, 'not that of the unmarked page')
+  t.equal(head.fields['accept-ranges'], undefined)
+  t.equal(own.status, 304)
+  t.equal(old.body.toString(), marked, 'a page with another text is no copy of this one')
+  t.same([confirmed.status, confirmed.fields['etag'], confirmed.body.length], [304, '"v1"', 0], 'who has the page from before it was marked is told that it is that one')
+})
+
+t.test('watermark: what must not be changed, or is no page, passes as it is', async t => {
+  for (const [title, served, path] of [
+    ['no-transform', { control: 'max-age=60, no-transform' }, '/'],
+    ['no HTML', { type: 'application/json' }, '/'],
+    ['an encoding without ASCII', { type: 'text/html; charset=UTF-16LE' }, '/']
+  ] as const) {
+    const { ask } = await startWatermark(t, 'Draft', served)
+    const [miss, hit] = [await ask([], path), await ask([], path)]
+    for (const answer of [miss, hit]) {
+      t.equal(answer.body.toString(), page, title)
+      t.equal(answer.fields['etag'], '"v1"', title)
+    }
+    t.match(hit.fields['cache-status'], /; hit/, title)
+    t.equal((await ask(['Range: bytes=0-9'], path)).body.toString(), page.slice(0, 10), title)
+  }
+})
+
+t.test('watermark: a page without an end of its body, and an empty one, are marked at their end', async t => {
+  for (const body of ['', '<p>text</p>', `</body>${'x'.repeat(2000)}`]) {
+    const { ask } = await startWatermark(t, 'Draft', { body })
+    t.equal((await ask()).body.toString(), `${body}<div class="watermark">Draft</div>`)
+  }
+})
+
+t.test('watermark: with {subject} each client gets its own mark in what is stored once', async t => {
+  const { origin, ask } = await startWatermark(t, 'For {subject}', {}, {
+    auth: { apiKeys: { keys: [{ name: 'ann', hash: digest('key-a') }, { name: 'bob', hash: digest('key-b') }] }, shared: true }
+  })
+  const pageFor = (who: string): string => page.replace('</BODY>', `<div class="watermark">For ${who}</div></BODY>`)
+
+  for (const [key, who] of [['key-a', 'ann'], ['key-b', 'bob'], ['key-a', 'ann']]) {
+    const answer = await ask([`X-Api-Key: ${key}`])
+    t.equal(answer.body.toString(), pageFor(who as string))
+    const part = await ask([`X-Api-Key: ${key}`, 'Range: bytes=0-9'])
+    t.equal(part.status, 200, 'a part of the stored page would be an unmarked one')
+    t.equal(part.body.toString(), pageFor(who as string))
+    const head = await ask([`X-Api-Key: ${key}`], '/', 'HEAD')
+    t.equal(head.fields['etag'], answer.fields['etag'])
+    for (const { fields } of [answer, part, head]) t.equal(fields['cache-control'], 'private, no-store', 'no cache nearer to the client gives it to another one')
+  }
+  t.equal((await ask()).status, 401)
+  t.equal(origin.requests.length, 1)
+})
+
+t.test('watermark: it needs a text', async t => {
+  await t.rejects(startProxy(t, 'http://127.0.0.1:1', { holdfast: { extensions: [{ ...watermark, plugin: watermark.default }] } }), { message: /options\/text {2}is missing/ })
 })

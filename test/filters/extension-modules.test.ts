@@ -8,6 +8,7 @@ import { runCheck } from '../../src/cli/check.ts'
 import { describeRoutes } from '../../src/cli/print-routes.ts'
 import { loadConfig, ConfigError } from '../../src/index.ts'
 import { createProxyListener } from '../../src/server/listener.ts'
+import { createAuthority } from '../fixtures/auth.ts'
 import { get, talk, until } from '../fixtures/proxy.ts'
 import { response, startRawOrigin } from '../fixtures/raw-origin.ts'
 
@@ -152,6 +153,7 @@ routes:
     everyRoute('onRequest'),
     ['onRequest', 'rate-limit', 'plugins/rate-limit.ts'],
     ['onRequest', 'auth', 'plugins/auth.ts'],
+    ['onRequest', 'auth bearer', 'src/auth/secrets.ts'],
     ['preHandler', 'greet', 'greet.ts'],
     ['preHandler', 'purge', 'plugins/purge.ts'],
     ['preHandler', 'rewrite', 'plugins/rewrite.ts'],
@@ -175,6 +177,63 @@ routes:
   ])
   for (const [, , file] of rows) if (file?.includes('/') === true) t.ok(existsSync(join(root, file)), file)
   t.notOk(existsSync(join(folder, 'kept.snapshot')), 'looking writes no snapshot')
+})
+
+t.test('the chain tells every built-in filter in the place where it acts, whether its options are the route\'s or for all routes', async t => {
+  const token = `sha256:${'0'.repeat(64)}`
+  const authority = await createAuthority('authority')
+  const own = await authority.issue('proxy')
+  const folder = folderOf(t, {
+    'page.html': '<p>{{status}}</p>',
+    'mark.ts': `export default async (app: any) => {
+  for (const phase of ['onRequest', 'preHandler', 'beforeStoring', 'beforeSending', 'onEnd']) app.addFilter(phase, () => {})
+  for (const moment of ['beforeStoring', 'beforeSending']) app.transformResponse({ name: moment, moment, when: () => true, maxBytes: 10, whole: (content: unknown) => content })
+}`,
+    'ca.pem': authority.cert,
+    'own.pem': own.cert,
+    'own.key': own.key,
+    'holdfast.yaml': `extensions: [./mark.ts]
+upstreams: { main: { targets: [http://127.0.0.1:1] } }
+access: { hosts: [a.example] }
+rateLimit: { max: 9 }
+routes:
+  - name: all
+    upstream: main
+    cors: { origins: ['*'] }
+    rateLimit: [{ max: 5, hits: 0 }, { max: 4, key: identity }]
+    auth:
+      all: [{ apiKeys: { keys: [${token}] }, clientCertificate: {} }, { bearer: { tokens: [${token}] } }]
+    purge: { allow: [] }
+    rewrite: { methodOverride: {} }
+    extensions: { mark: true }
+    transforms: [beforeSending, beforeStoring]
+    response:
+      security: {}
+      rules: [{ when: { cache: hit }, set: { x-a: b }, ownErrors: true }]
+      errorPages: [{ status: [404], file: ./page.html, onlyOwn: false }]
+      compression: { enabled: true }
+  - { name: hits, upstream: main, match: { path: /hits }, rateLimit: { hits: 0 }, response: { compression: { enabled: true }, location: { paths: true } } }
+server: { tls: { certificates: [{ cert: ./own.pem, key: ./own.key }], clientCertificates: { ca: ./ca.pem } } }
+`
+  })
+
+  const text = await describeRoutes(await loadConfig({ file: join(folder, 'holdfast.yaml'), env: {} }))
+
+  const [, all = [], hits = []] = text.split('\n\n').map(group => group.trim().split('\n').slice(1).map(line => line.trim().replace(`${folder}/`, '').split(/ {2,}/)))
+  t.same(all.map(([phase, filter]) => `${phase} ${filter}`), [
+    'onRequest message-checks', 'onRequest request-context', 'onRequest method-override', 'onRequest access', 'onRequest cors', 'onRequest mark', 'onRequest rate-limit',
+    'onRequest auth', 'onRequest auth client-certificate', 'onRequest auth api-key', 'onRequest auth bearer', 'onRequest rate-limit-identity',
+    'preHandler mark', 'preHandler purge', 'preHandler rewrite', 'preHandler transforms', 'preHandler cache', 'handler forward',
+    'beforeStoring response-fields', 'beforeStoring mark', 'beforeStoring transforms',
+    'beforeSending transforms', 'beforeSending compression', 'beforeSending error-pages', 'beforeSending response-rules', 'beforeSending mark',
+    'ownErrors error-pages', 'ownErrors response-rules', 'onEnd mark', 'onEnd metrics'
+  ])
+  t.same(hits.map(([phase, filter]) => `${phase} ${filter}`), [
+    'onRequest message-checks', 'onRequest request-context', 'onRequest access', 'onRequest rate-limit',
+    'preHandler rewrite', 'preHandler transforms', 'preHandler cache', 'preHandler rate-limit-forwarded', 'handler forward',
+    'beforeStoring response-fields', 'beforeStoring compression', 'onEnd metrics'
+  ])
+  for (const [, , file = ''] of [...all, ...hits]) t.ok(existsSync(join(root, file)) || existsSync(join(folder, file)), file)
 })
 
 t.test('as processes: each worker loads the extensions, the admin listener shows the chain, a changed list needs a restart', async t => {
