@@ -53,6 +53,6 @@ t.test('the example says what the route table then shows', async (t) => {
   const config = await loadConfig({ file: new URL('config/example.yaml', root).pathname, env: { SAMPLE_ORIGIN_PORT: '4000' } })
 
   t.match(config.upstreams.site?.targets, ['http://127.0.0.1:4000'])
-  t.match(config.routes.find(route => route.name === 'api'), { rewrite: { stripPrefix: '/api' }, rateLimit: { max: 300 }, upstream: 'api' })
+  t.match(config.routes.find(route => route.name === 'api'), { rewrite: { stripPrefix: '/api' }, rateLimit: [{ max: 300 }, { key: 'identity' }], upstream: 'api' })
   t.equal(config.routes.find(route => route.name === 'events')?.betweenBytes, 0)
 })
