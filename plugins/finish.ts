@@ -40,7 +40,8 @@ function withChanges (response: OutgoingResponse, changes: FieldChanges, reply: 
   for (const [name, { replaces, values }] of changes) {
     if (replaces) {
       replaced.add(name)
-      reply.removeHeader(name)
+      // What a filter's answer depends on (CORS: `Origin`) is true whatever is said of the response (RFC 9110 12.5.5).
+      if (name !== 'vary') reply.removeHeader(name)
     }
     for (const value of values) added.push(name, value)
   }

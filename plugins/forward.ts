@@ -3,7 +3,7 @@ import replyFrom from '@fastify/reply-from'
 import fp from 'fastify-plugin'
 import type { FastifyReply, FastifyRequest, RouteHandlerMethod } from 'fastify'
 import type { ServerResponse } from 'node:http'
-import { credentialFields } from '../src/auth/identity-fields.ts'
+import { credentialFields, isIdentityField } from '../src/auth/identity-fields.ts'
 import { createFlights, type Flight, type Landing } from '../src/cache/collapse.ts'
 import type { CacheForward, HttpCache } from '../src/cache/http-cache.ts'
 import { relatedTargets } from '../src/cache/invalidation.ts'
@@ -260,7 +260,7 @@ export default fp<ForwardOptions>(async function forward (app, options) {
       lookup,
       maxStoredBytes: route.maxStoredBytes,
       responseFields ({ statusCode, lines }, receivedAt, asked) {
-        const received = responseFields({
+        return responseFields({
           lines,
           statusCode,
           rules: route.responseRules,
@@ -271,9 +271,8 @@ export default fp<ForwardOptions>(async function forward (app, options) {
           isSecure: target.scheme === 'https',
           updates: etag => updatedBy(asked, statusCode, etag)
         })
-        route.filters.own?.beforeStoring(statusCode, received.fields, forwarding, method)
-        return received
       },
+      filterFields (statusCode, fields) { route.filters.own?.beforeStoring(statusCode, fields, forwarding, method) },
       locatesTarget: received => locatesTarget(forwarding, received),
       invalidate: received => { invalidate(forwarding, received) },
       transforms: transforms === null ? null : fetchTransforms(transforms, forwarding),
@@ -419,12 +418,14 @@ function answerHere (request: FastifyRequest, reply: FastifyReply): void {
     reply.code(204).header('allow', 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS').send()
     return
   }
-  // TRACE would send back what the client wrote, credentials included (RFC 9110 9.3.8 lets them be left out).
-  const secret = new Set(['authorization', 'cookie', 'proxy-authorization', 'x-api-key', ...credentialFields(request.forwarding?.route.config.auth)])
+  // TRACE would send back what the client wrote, or a proxy before us, credentials included (RFC 9110 9.3.8 lets them be left out).
+  const route = request.forwarding?.route
+  const secret = new Set(['authorization', 'cookie', 'proxy-authorization', 'x-api-key', ...credentialFields(route?.config.auth)])
+  const isSecret = (name: string): boolean => secret.has(name.toLowerCase()) || (route !== undefined && isIdentityField(name, route.identityFields))
   let text = `TRACE ${request.url} HTTP/${request.raw.httpVersion}\r\n`
   for (let i = 0; i + 1 < request.raw.rawHeaders.length; i += 2) {
     const name = request.raw.rawHeaders[i] as string
-    if (!secret.has(name.toLowerCase())) text += `${name}: ${request.raw.rawHeaders[i + 1]}\r\n`
+    if (!isSecret(name)) text += `${name}: ${request.raw.rawHeaders[i + 1]}\r\n`
   }
   reply.code(200).header('content-type', 'message/http').send(`${text}\r\n`)
 }

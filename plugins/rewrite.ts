@@ -48,7 +48,10 @@ export default fp(async function rewrite (app) {
       forwarding.query = urlRules.query(url, null)
     }
     forwarding.path = path
-    forwarding.fields = requestRules.apply(request.headers, input)
+    const fields = requestRules.apply(request.headers, input)
+    // The upstream is told by authentication who asks, whatever own filters and rules have made of these fields: so must the cache be.
+    if (forwarding.identityFields !== null) Object.assign(fields, forwarding.identityFields)
+    forwarding.fields = fields
     done()
   })
 

@@ -28,7 +28,12 @@ export function identityFieldNames (auth: AuthConfig | undefined): readonly stri
  * @param names as `identityFieldNames` gives them
  */
 export function dropForged (fields: MutableFieldMap, names: ReadonlySet<string>): void {
-  for (const name of Object.keys(fields)) if (names.has(likeOthers(name))) delete fields[name]
+  for (const name of Object.keys(fields)) if (isIdentityField(name, names)) delete fields[name]
+}
+
+/** @param names as `identityFieldNames` gives them */
+export function isIdentityField (name: string, names: ReadonlySet<string>): boolean {
+  return names.has(likeOthers(name))
 }
 
 function likeOthers (name: string): string {

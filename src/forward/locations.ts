@@ -45,9 +45,14 @@ export function createLocationRules ({ origins, rules, rewrite }: LocationInput)
     }
     const refresh = fields['refresh']
     if (typeof refresh !== 'string') return
-    const [, before, quote = '', url] = /^(\s*\d[\d.]*\s*[;,]\s*url\s*=\s*)(["']?)([^"']*)\2\s*$/i.exec(refresh) ?? []
-    const made = url === undefined ? null : mapped(url.trim(), mount)
-    if (before !== undefined && made !== null) fields['refresh'] = `${before}${quote}${made}${quote}`
+    // No two repetitions beside each other take the same octets, so that one look at each of them is enough.
+    const [before, quote = ''] = /^\d[\d.]*\s*[;,]\s*url\s*=\s*(["']?)/i.exec(refresh) ?? []
+    if (before === undefined) return
+    const rest = refresh.slice(before.length).trimEnd()
+    if (quote !== '' && !rest.endsWith(quote)) return
+    const url = rest.slice(0, rest.length - quote.length)
+    const made = /["']/.test(url) ? null : mapped(url.trim(), mount)
+    if (made !== null) fields['refresh'] = `${before}${made}${quote}`
   }
 }
 

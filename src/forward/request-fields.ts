@@ -15,8 +15,8 @@ export interface RequestFieldsInput {
   readonly pseudonym: string
   readonly requestId: string
   readonly hasContent: boolean
-  /** Set, or removed (null), by own filters. `fields` has them already, but a client must not take them away by `Connection`. */
-  readonly ownFields: ReadonlyMap<string, string | null> | null
+  /** Names of fields that own filters set or removed. `fields` has them as they are to be sent: a client must not take them away by `Connection`. */
+  readonly ownFields: ReadonlySet<string> | null
   /** What tells the upstream who asks. */
   readonly identity: FieldMap | null
   /** Replaces the client's preconditions when the cache validates. */
@@ -45,9 +45,10 @@ export function buildRequestFields (input: RequestFieldsInput): MutableFieldMap 
   setForwardedFields(built, { peer: input.peer, trusted: input.peerTrusted, authority: input.target.authority, scheme: input.target.scheme })
   appendVia(built, input.httpVersion, input.pseudonym)
   built['x-request-id'] = input.requestId
-  for (const [name, value] of input.ownFields ?? []) {
-    if (value === null) delete built[name]
-    else built[name] = value
+  for (const name of input.ownFields ?? []) {
+    const value = fields[name]
+    if (value === undefined) delete built[name]
+    else built[name] = value as string | string[]
   }
   // Said by us: neither can a client take it away by naming it in `Connection`, nor does a filter speak for somebody.
   if (input.identity !== null) Object.assign(built, input.identity)

@@ -23,7 +23,7 @@ export interface ResponseFieldsInput extends Omit<AboutResponse, 'updates'> {
 export interface ResponseFields {
   /** As clients get them and as they are stored. */
   readonly fields: MutableFieldMap
-  /** What tells of other URIs and groups, before the route's rules changed it, with URLs as clients see them. */
+  /** What tells of other URIs and groups, before the route's rules and filters changed it, with URLs as clients see them. */
   readonly said: FieldMap
 }
 
@@ -38,10 +38,9 @@ export function responseFields ({ lines, rules, reserved, pseudonym, receivedAt,
   appendVia(fields, '1.1', pseudonym)
   for (const name of reserved) delete fields[name]
   rules.locate(fields, mount)
-  if (rules.apply === null) return { fields, said: fields }
   const said: MutableFieldMap = Object.create(null)
   for (const name of related) said[name] = fields[name]
-  rules.apply(fields, { ...about, updates: updates(fieldValue(fields, 'etag')) })
+  rules.apply?.(fields, { ...about, updates: updates(fieldValue(fields, 'etag')) })
   return { fields, said }
 }
 

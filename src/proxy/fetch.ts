@@ -15,7 +15,7 @@ import type { CacheOutcome } from '../cache/status.ts'
 import type { StoredResponse } from '../cache/stored-response.ts'
 import { confirmsClient } from '../cache/validation.ts'
 import { linesOf, type ResponseFields } from '../forward/response-fields.ts'
-import { fieldsFromLines, type FieldMap, type MutableFieldMap } from '../http/fields.ts'
+import type { FieldMap, MutableFieldMap } from '../http/fields.ts'
 import type { TransformCallback } from '../transform/chain.ts'
 import { TransformError } from '../transform/transform.ts'
 import { UpstreamError, type Exchange, type FetchCallback, type UpstreamErrorCode, type UpstreamResponse } from '../upstream/exchange.ts'
@@ -53,8 +53,10 @@ export interface FetchRequest {
   readonly prepare: (conditional: FieldMap | null, whole: boolean) => Exchange
   /** Sends it. */
   readonly dispatch: (exchange: Exchange, callback: FetchCallback) => void
-  /** End-to-end fields of a response to what was asked, as they are stored and passed on; throws when a filter of the route fails. */
+  /** End-to-end fields of a response to what was asked, as they are stored and passed on. */
   readonly responseFields: (response: UpstreamResponse, receivedAt: number, lookup: CacheForward) => ResponseFields
+  /** Own filters of the route change them; throws when one fails. */
+  readonly filterFields: (statusCode: number, fields: MutableFieldMap) => void
   /** `Content-Location` names the target URI. */
   readonly locatesTarget: (fields: FieldMap) => boolean
   /** A response to an unsafe request that changed something (RFC 9111 4.4). */
@@ -135,16 +137,15 @@ export function startFetch ({ cache, flights, now }: FetchDependencies, request:
   function received (lookup: CacheForward, upstream: UpstreamResponse, requestedAt: number): void {
     const { statusCode, body } = upstream
     const receivedAt = now()
-    let received: ResponseFields
+    const { fields, said } = request.responseFields(upstream, receivedAt, lookup)
     try {
-      received = request.responseFields(upstream, receivedAt, lookup)
+      request.filterFields(statusCode, fields)
     } catch (error) {
       discard(body)
       // What the request has changed at the origin server is changed all the same (RFC 9111 4.4).
-      if (!isSafe(method) && statusCode < 400) request.invalidate(fieldsFromLines(upstream.lines))
+      if (!isSafe(method) && statusCode < 400) request.invalidate(said)
       return failed(lookup, new UpstreamError('extension_failed', upstream.target, error))
     }
-    const { fields, said } = received
     // RFC 9110 8.6: a 204 has none, whatever it says; passed on, it would announce content that never comes.
     if (statusCode === 204) delete fields['content-length']
     const response: ReceivedResponse = { statusCode, fields, requestedAt, receivedAt, locatesTarget: request.locatesTarget(said) }

@@ -70,14 +70,14 @@ export class FilterContext {
     this.#early()
     const lower = this.#checked(name, value)
     this.request.headers[lower] = value
-    this.#changes().set(lower, value)
+    this.#changes().add(lower)
   }
 
   removeField (name: string): void {
     this.#early()
     const lower = this.#checked(name, '')
     delete this.request.headers[lower]
-    this.#changes().set(lower, null)
+    this.#changes().add(lower)
   }
 
   /** Tells requests of one URI apart: with another value a response is stored apart. The same name again replaces it. */
@@ -101,8 +101,8 @@ export class FilterContext {
     if (this.#forwarding.lookup !== null) throw new Error('too late: the cache was asked already')
   }
 
-  #changes (): Map<string, string | null> {
-    this.#forwarding.ownFields ??= new Map()
+  #changes (): Set<string> {
+    this.#forwarding.ownFields ??= new Set()
     return this.#forwarding.ownFields
   }
 

@@ -49,8 +49,8 @@ export interface Forwarding {
   readonly queryKeys: Readonly<Record<string, string | null>> | null
   /** The request has content, which goes upstream unread. */
   readonly hasContent: boolean
-  /** Request fields that own filters set, or removed (null), by name in lower case; null without any. */
-  ownFields: Map<string, string | null> | null
+  /** Names in lower case of request fields that own filters set or removed; null without any. */
+  ownFields: Set<string> | null
   /** What own filters added to the key, by name; null for nothing. */
   keyParts: Map<string, string> | null
   /** An own filter wants nothing of this request stored or answered from the store. */
