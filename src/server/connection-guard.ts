@@ -65,7 +65,8 @@ export function guardConnections (server: Server, limits: LimitsConfig, handler:
       // RFC 9112 9.6: what was sent behind the request that ends the connection gets no answer, so it is not acted upon.
       if (isLast(connections.get(request.socket))) return
       connections.set(request.socket, { request, response, waitingFor: 'upstream' })
-      if (closing) response.shouldKeepAlive = false
+      // Node says `Connection: close` in the last response that a connection may have, and leaves the closing to the client (RFC 9112 9.6).
+      if (closing || (response as { maxRequestsOnConnectionReached?: boolean }).maxRequestsOnConnectionReached === true) response.shouldKeepAlive = false
     }
     handler(request, response)
   })
