@@ -7,6 +7,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import { clientOf } from '../src/forward/forwarded.ts'
 import { dropForged } from '../src/auth/identity-fields.ts'
 import { takeQueryKeys, type TakenKeys } from '../src/auth/query-keys.ts'
+import { hostLinesOf } from '../src/http/host-lines.ts'
 import { normaliseTarget, type RequestTarget, type TargetRefusal } from '../src/http/target.ts'
 import type { MutableFieldMap } from '../src/http/fields.ts'
 import type { Forwarding } from '../src/proxy/forwarding.ts'
@@ -119,23 +120,14 @@ function answerServerOptions (reply: FastifyReply): void {
   reply.code(204).header('allow', 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE').send()
 }
 
-/** All `Host` lines as received: Node keeps only the first, and two of them are an attack (RFC 9112 3.2). */
+/** What names the host in a request: its `Host` lines, or `:authority`. */
 function hostLines (request: FastifyRequest): readonly string[] {
   const { raw } = request
   if (raw.httpVersionMajor === 2) {
     const authority = request.headers[':authority'] ?? request.headers.host
     return authority === undefined ? [] : [String(authority)]
   }
-  const lines = raw.rawHeaders
-  let found: string[] | null = null
-  for (let i = 0; i < lines.length; i += 2) {
-    const name = lines[i] as string
-    if (name.length === 4 && (name === 'Host' || name === 'host' || name.toLowerCase() === 'host')) {
-      if (found === null) found = [lines[i + 1] as string]
-      else found.push(lines[i + 1] as string)
-    }
-  }
-  return found ?? []
+  return hostLinesOf(raw.rawHeaders)
 }
 
 function schemeOf (request: FastifyRequest, runtime: Runtime): 'http' | 'https' {

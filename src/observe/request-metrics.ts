@@ -15,6 +15,8 @@ interface Family {
   readonly samples: () => Sample[]
 }
 
+const bounds: ReadonlyArray<number | '+Inf'> = [...durationBounds, '+Inf']
+
 export function registerRequestMetrics (registry: Registry, tallies: RequestTallies): void {
   register({
     name: 'holdfast_http_requests_total',
@@ -28,9 +30,14 @@ export function registerRequestMetrics (registry: Registry, tallies: RequestTall
     help: 'From the request head to the end of the response.',
     type: 'histogram',
     samples: () => [...tallies.all()].filter(({ count }) => count > 0).flatMap(({ labels, buckets, sum, count }) => {
-      const bounds: ReadonlyArray<number | '+Inf'> = [...durationBounds, '+Inf']
+      const cumulated: Sample[] = []
+      let below = 0
+      for (const [i, le] of bounds.entries()) {
+        below += buckets[i] as number
+        cumulated.push({ metricName: `${name}_bucket`, labels: { le, ...labels }, value: below })
+      }
       return [
-        ...bounds.map((le, i) => ({ metricName: `${name}_bucket`, labels: { le, ...labels }, value: buckets.slice(0, i + 1).reduce((below, here) => below + here, 0) })),
+        ...cumulated,
         { metricName: `${name}_sum`, labels, value: sum },
         { metricName: `${name}_count`, labels, value: count }
       ]

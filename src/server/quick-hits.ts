@@ -13,6 +13,7 @@ import type { CacheHit, CacheRequest, HttpCache } from '../cache/http-cache.ts'
 import { PackedEntry } from '../cache/packed-entry.ts'
 import { cacheStatusValue } from '../cache/status.ts'
 import { clientOf } from '../forward/forwarded.ts'
+import { hostLinesOf } from '../http/host-lines.ts'
 import type { AccessLog } from '../observe/access-record.ts'
 import { count, type RequestTallies, type Tally } from '../observe/request-tally.ts'
 import { cutCodeOf } from '../proxy/cut.ts'
@@ -138,18 +139,9 @@ function isPlain (request: IncomingMessage, response: ServerResponse, maxFields:
   if ((method !== 'GET' && method !== 'HEAD') || request.httpVersionMajor !== 1 || request.httpVersionMinor !== 1) return false
   if (headers['transfer-encoding'] !== undefined || headers['content-length'] !== undefined || headers.expect !== undefined) return false
   // Two Host lines are an attack: Node joins no fields of that name, so they are seen by counting.
-  if (headers.host === undefined || request.rawHeaders.length > 2 * maxFields || hostLines(request.rawHeaders) !== 1) return false
+  if (headers.host === undefined || request.rawHeaders.length > 2 * maxFields || hostLinesOf(request.rawHeaders).length !== 1) return false
   // A pipelined response that waits behind another has no socket yet.
   return response.socket !== null && !response.socket.destroyed && canWriteBlock(response)
-}
-
-function hostLines (lines: readonly string[]): number {
-  let found = 0
-  for (let i = 0; i < lines.length; i += 2) {
-    const name = lines[i] as string
-    if (name.length === 4 && (name === 'Host' || name === 'host' || name.toLowerCase() === 'host')) found++
-  }
-  return found
 }
 
 /** Written out: spreading would cost more than the lookup. */
