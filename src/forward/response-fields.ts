@@ -30,7 +30,7 @@ export interface ResponseFields {
 const related = ['location', 'content-location', 'cache-group-invalidation'] as const
 
 /** End-to-end fields; repeated lines stay apart and in order. */
-export function responseFields ({ lines, rules, reserved, pseudonym, receivedAt, mount, updates, ...about }: ResponseFieldsInput): ResponseFields {
+export function responseFields ({ lines, rules, reserved, pseudonym, receivedAt, mount, updates, statusCode, isSecure }: ResponseFieldsInput): ResponseFields {
   const fields = endToEndFields(fieldsFromLines(lines))
   // One id names the request on both sides; the proxy sends its own.
   delete fields['x-request-id']
@@ -40,7 +40,7 @@ export function responseFields ({ lines, rules, reserved, pseudonym, receivedAt,
   rules.locate(fields, mount)
   const said: MutableFieldMap = Object.create(null)
   for (const name of related) said[name] = fields[name]
-  rules.apply?.(fields, { ...about, updates: updates(fieldValue(fields, 'etag')) })
+  rules.apply?.(fields, { statusCode, isSecure, updates: updates(fieldValue(fields, 'etag')) })
   return { fields, said }
 }
 
