@@ -7,6 +7,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { ServerResponse } from 'node:http'
 import type { CacheForward, CacheHit, HttpCache } from '../src/cache/http-cache.ts'
+import type { RouteCacheConfig } from '../src/config/schema.ts'
 import { relatedTargets } from '../src/cache/invalidation.ts'
 import { cacheStatusValue, type CacheOutcome } from '../src/cache/status.ts'
 import type { StoredResponse } from '../src/cache/stored-response.ts'
@@ -14,7 +15,7 @@ import { interimFields, writeInterim } from '../src/forward/interim.ts'
 import { decideMaxForwards } from '../src/forward/max-forwards.ts'
 import { buildRequestFields } from '../src/forward/request-fields.ts'
 import { responseFields, type ResponseFields } from '../src/forward/response-fields.ts'
-import { fieldValue, linesWithout, type FieldMap, type MutableFieldMap } from '../src/http/fields.ts'
+import { fieldValue, type FieldMap, type MutableFieldMap } from '../src/http/fields.ts'
 import { cacheKeyOf } from '../src/proxy/cache-key-of.ts'
 import type { Audience, FetchRequest, FetchTransforms, PassedResponse } from '../src/proxy/fetch.ts'
 import type { Forwarding } from '../src/proxy/forwarding.ts'
@@ -33,6 +34,8 @@ export interface FetchServices {
   readonly identifier: string
   /** Unique name of this instance in `Via`. */
   readonly pseudonym: string
+  /** Names of response fields that clients do not get as they are, under the rules of a route. */
+  readonly hiddenFields: (rules: RouteCacheConfig) => ReadonlySet<string>
   readonly send: (request: FastifyRequest, reply: FastifyReply, response: OutgoingResponse) => void
   readonly failed: (request: FastifyRequest, reply: FastifyReply, error: UpstreamError) => void
   readonly cutShort: (request: FastifyRequest, error: UpstreamError) => void
@@ -61,6 +64,7 @@ abstract class RouteFetch implements FetchRequest {
   protected abstract attendant (): Attendant | null
 
   get method (): string { return this.lookup.request.method }
+  get hiddenFields (): ReadonlySet<string> { return this.services.hiddenFields(this.lookup.request.rules) }
   get maxStoredBytes (): number { return this.forwarding.route.maxStoredBytes }
 
   prepare (conditional: FieldMap | null, whole: boolean): Exchange {
@@ -106,10 +110,10 @@ abstract class RouteFetch implements FetchRequest {
     }
   }
 
-  responseFields ({ statusCode, lines }: UpstreamResponse, receivedAt: number, asked: CacheForward): ResponseFields {
+  responseFields ({ statusCode, fields }: UpstreamResponse, receivedAt: number, asked: CacheForward): ResponseFields {
     const { forwarding: { route, prefix, target }, services } = this
     return responseFields({
-      lines,
+      received: fields,
       statusCode,
       rules: route.responseRules,
       pseudonym: services.pseudonym,
@@ -190,8 +194,8 @@ export class ClientFetch extends RouteFetch implements Audience, Attendant {
     callback(null, response)
   }
 
-  informed (statusCode: number, lines: readonly string[]): void {
-    passInformation(this.request, this.#reply.raw, statusCode, lines)
+  informed (statusCode: number, fields: MutableFieldMap): void {
+    passInformation(this.request, this.#reply.raw, statusCode, fields)
   }
 
   // What the fetch says.
@@ -204,9 +208,9 @@ export class ClientFetch extends RouteFetch implements Audience, Attendant {
   }
 
   passed ({ statusCode, lines, cacheStatus, outcome, body }: PassedResponse): void {
-    const { cache, identifier, send } = this.services
+    const { identifier, send } = this.services
     this.request.cacheOutcome = outcome
-    send(this.request, this.#reply, { statusCode, lines: linesWithout(lines, cache.hiddenFields), ownLines: ['cache-status', cacheStatusValue(cacheStatus, identifier, outcome)], body })
+    send(this.request, this.#reply, { statusCode, lines, ownLines: ['cache-status', cacheStatusValue(cacheStatus, identifier, outcome)], body })
   }
 
   failed (error: UpstreamError): void {
@@ -279,12 +283,12 @@ function reservedFields ({ reservedFields, config }: ProxyRoute, method: string)
 const maxInterimBytes = 64 * 1024
 
 /** Early hints and other interim responses go on when they come (RFC 9110 15.2); HTTP/1.0 knows none. */
-function passInformation (request: FastifyRequest, raw: ServerResponse, statusCode: number, lines: readonly string[]): void {
+function passInformation (request: FastifyRequest, raw: ServerResponse, statusCode: number, fields: MutableFieldMap): void {
   // A client that does not read them does not get more of them: they are not worth memory.
   if (request.raw.httpVersion === '1.0' || isOver(raw) || raw.writableLength > maxInterimBytes) return
   const { route } = request.forwarding as Forwarding
   try {
-    writeInterim(raw, statusCode, interimFields(lines, route.config.response.removeFields))
+    writeInterim(raw, statusCode, interimFields(fields, route.config.response.removeFields))
   } catch (error) {
     // The stream of an HTTP/2 client may have closed this moment; what is lost is a hint.
     request.log.debug({ err: error }, 'interim response not passed on')

@@ -7,6 +7,7 @@ import { createFlights, type Flight, type Landing } from '../src/cache/collapse.
 import type { CacheForward, HttpCache } from '../src/cache/http-cache.ts'
 import { variantFlightKey } from '../src/cache/lookup.ts'
 import { cacheStatusValue } from '../src/cache/status.ts'
+import type { RouteCacheConfig } from '../src/config/schema.ts'
 import { ExtensionFailure } from '../src/extensions/extension.ts'
 import { noteExtensionFailure } from '../src/extensions/note-failure.ts'
 import { decideMaxForwards } from '../src/forward/max-forwards.ts'
@@ -51,8 +52,17 @@ export interface ForwardOptions {
 export default fp<ForwardOptions>(async function forward (app, options) {
   const { cache, identifier, pseudonym, now } = options
   const flights = createFlights()
-  const services: FetchServices = { app, cache, identifier, pseudonym, send, failed, cutShort: noteCutShort }
+  const services: FetchServices = { app, cache, identifier, pseudonym, hiddenFields, send, failed, cutShort: noteCutShort }
   app.decorateRequest('asking', null)
+  const hidden = new WeakMap<RouteCacheConfig, ReadonlySet<string>>()
+
+  /** `Cache-Status`, which goes with our own, targeted fields that end here (RFC 9213 3.1), and tags. */
+  function hiddenFields (rules: RouteCacheConfig): ReadonlySet<string> {
+    let names = hidden.get(rules)
+    if (names === undefined) hidden.set(rules, names = new Set(['cache-status', ...cache.hiddenFields, ...(rules.consumeTargetedFields ? rules.targetedFields.map(name => name.toLowerCase()) : [])]))
+    return names
+  }
+
   await app.register(replyFrom, { undici: createReplyFromDispatcher() as never, disableRequestLogging: true } as never)
 
   app.decorate('forward', function forwardRequest (request: FastifyRequest, reply: FastifyReply): void {

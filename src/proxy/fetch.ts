@@ -17,7 +17,7 @@ import type { StoredResponse } from '../cache/stored-response.ts'
 import { confirmsClient } from '../cache/validation.ts'
 import { linesOf, type ResponseFields } from '../forward/response-fields.ts'
 import { bodyOf, type Body } from '../http/body.ts'
-import type { FieldMap, MutableFieldMap } from '../http/fields.ts'
+import { linesWithout, type FieldMap, type MutableFieldMap } from '../http/fields.ts'
 import type { TransformCallback } from '../transform/chain.ts'
 import { TransformError } from '../transform/transform.ts'
 import { UpstreamError, type Exchange, type FetchCallback, type UpstreamErrorCode, type UpstreamResponse } from '../upstream/exchange.ts'
@@ -26,7 +26,7 @@ import { discard } from './discard.ts'
 /** A response to be passed on while it arrives. */
 export interface PassedResponse {
   readonly statusCode: number
-  /** Lines `[name, value, ...]`, without `Cache-Status`. */
+  /** Lines `[name, value, ...]`, without `Cache-Status` and what else is hidden from clients. */
   readonly lines: readonly string[]
   /** `Cache-Status` of caches nearer to the origin server, or undefined. */
   readonly cacheStatus: FieldMap[string]
@@ -66,6 +66,8 @@ export interface FetchRequest {
   /** What the route does to content before it is stored; null for nothing. */
   readonly transforms: FetchTransforms | null
   readonly maxStoredBytes: number
+  /** Names of response fields that clients do not get as they are. */
+  readonly hiddenFields: ReadonlySet<string>
   /** Nobody waits for it but the store. */
   readonly background: boolean
 }
@@ -238,7 +240,7 @@ class RunningFetch implements Fetch {
   }
 
   #deliver (lookup: CacheForward, upstream: UpstreamResponse, response: ReceivedResponse, composed: Composition | null, body: Body): void {
-    const { method, audience, maxStoredBytes } = this.#request
+    const { method, audience, maxStoredBytes, hiddenFields } = this.#request
     const { fields, statusCode, receivedAt } = response
     this.#headHasCome = true
     if (method === 'HEAD') this.#cache.updateFromHead(lookup, response)
@@ -258,7 +260,7 @@ class RunningFetch implements Fetch {
     if (content === null && shared === null) discard(body)
     audience.passed({
       statusCode: composed?.statusCode ?? statusCode,
-      lines: linesForClient(composed?.lines ?? linesOf(fields), lookup),
+      lines: composed === null ? linesOf(fields, hiddenFields) : linesWithout(composed.lines, hiddenFields),
       cacheStatus: fields['cache-status'],
       outcome,
       body: composed === null || content === null ? content : around(composed, content)
@@ -319,13 +321,6 @@ function codeOf (error: Error | null): UpstreamErrorCode {
 /** Whether those who asked later may have it without asking themselves. */
 function isFresh (response: StoredResponse, now: number): boolean {
   return response.freshnessLifetime > currentAge(response, now) && (response.control.noCache !== true || response.override === 'override-origin-ignored')
-}
-
-/** Without `Cache-Status`, which goes with our own, and without targeted fields that end here (RFC 9213 3.1). */
-function linesForClient (lines: readonly string[], { request: { rules } }: CacheForward): readonly string[] {
-  const hidden = new Set(['cache-status'])
-  if (rules.consumeTargetedFields) for (const name of rules.targetedFields) hidden.add(name.toLowerCase())
-  return lines.some((name, i) => i % 2 === 0 && hidden.has(name)) ? lines.filter((_, i) => !hidden.has(lines[i - i % 2] as string)) : lines
 }
 
 /** The stored parts on both sides of what arrives, which has to be as long as it should: the client was told. */

@@ -2,6 +2,7 @@
 import type { Dispatcher } from 'undici'
 import type { UpstreamConfig } from '../config/schema.ts'
 import { Body, type BodySource } from '../http/body.ts'
+import { addLine, noFields, type MutableFieldMap } from '../http/fields.ts'
 import { classify } from './classify.ts'
 import type { Connection } from './connection.ts'
 import { UpstreamError, type Exchange, type UpstreamErrorCode, type UpstreamResponse } from './exchange.ts'
@@ -143,20 +144,20 @@ class RunningAttempt implements Attempt, BodySource, Dispatcher.DispatchHandler 
 
   onHeaders (statusCode: number, rawLines: Buffer[], resumeSocket: () => void): boolean {
     const { exchange, connection, target, onResponse } = this.#input
-    const lines = decodeLines(rawLines)
+    const fields = decodeFields(rawLines)
     if (statusCode < 200) {
-      if (lines !== null && statusCode !== 101) exchange.attendant?.informed(statusCode, lines)
+      if (fields !== null && statusCode !== 101) exchange.attendant?.informed(statusCode, fields)
       connection.awaitingHead = true
       return true
     }
-    if (statusCode > 599 || lines === null) {
+    if (statusCode > 599 || fields === null) {
       this.abort('upstream_bad_response')
       return true
     }
     this.#resumeSocket = resumeSocket
     const body = this.#body = new Body(this)
     this.#watchSilence()
-    onResponse({ statusCode, lines, body, target: target.origin, reused: this.#reused })
+    onResponse({ statusCode, fields, body, target: target.origin, reused: this.#reused })
     return !this.#paused
   }
 
@@ -177,24 +178,31 @@ class RunningAttempt implements Attempt, BodySource, Dispatcher.DispatchHandler 
 
 function failOnTime (attempt: RunningAttempt): void { attempt.onTimeout() }
 
-function fieldsFor (exchange: Exchange, config: UpstreamConfig, target: Target): Record<string, string | string[]> {
+/** `[name, value, ...]`: undici writes them as they stand here. */
+function fieldsFor (exchange: Exchange, config: UpstreamConfig, target: Target): string[] {
   const rule = exchange.host ?? config.host
   const host = rule === 'upstream' ? target.authority : rule === 'client' ? exchange.clientAuthority || target.authority : rule
-  // Without a prototype: a field may be called anything.
-  return Object.assign(Object.create(null), { host }, exchange.fields)
+  const lines = ['host', host]
+  const { fields } = exchange
+  for (const name in fields) {
+    const value = fields[name]
+    if (typeof value === 'string') lines.push(name, value)
+    else if (value !== undefined) for (const one of value) lines.push(name, one)
+  }
+  return lines
 }
 
 /** One character per octet; null when a line cannot be passed on. */
-function decodeLines (raw: readonly (Buffer | string)[] | null): string[] | null {
-  if (raw === null) return []
-  const lines: string[] = []
+function decodeFields (raw: readonly (Buffer | string)[] | null): MutableFieldMap | null {
+  const fields = noFields()
+  if (raw === null) return fields
   for (let i = 0; i + 1 < raw.length; i += 2) {
     const name = text(raw[i] as Buffer | string)
     const value = text(raw[i + 1] as Buffer | string)
     if (!fieldName.test(name) || !fieldContent.test(value)) return null
-    lines.push(name, value)
+    addLine(fields, name, value)
   }
-  return lines
+  return fields
 }
 
 /** White space behind a value is no part of it (RFC 9110 5.5); undici's parser takes away only what is in front. */

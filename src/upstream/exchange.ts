@@ -1,7 +1,7 @@
 /** What the proxy asks of an upstream, and what comes back. */
 import type { Readable } from 'node:stream'
 import type { Body } from '../http/body.ts'
-import type { FieldMap } from '../http/fields.ts'
+import type { FieldMap, MutableFieldMap } from '../http/fields.ts'
 
 /** Carries the `Exchange` on the headers object that goes through reply-from, which copies own symbols. */
 export const exchangeKey: unique symbol = Symbol('holdfast.exchange')
@@ -31,7 +31,7 @@ export interface Exchange {
 /** A client's side of an exchange. */
 export interface Attendant {
   /** An interim response of the origin server, never 100 or 101. */
-  informed (statusCode: number, lines: readonly string[]): void
+  informed (statusCode: number, fields: MutableFieldMap): void
   /** The client has left: then `answered` gets the answer past reply-from, which would drop it while others still wait for it. */
   isGone (): boolean
   readonly answered: FetchCallback
@@ -40,8 +40,8 @@ export interface Attendant {
 export interface UpstreamResponse {
   /** 200 to 599. */
   readonly statusCode: number
-  /** Raw field lines `[name, value, ...]`, one character per octet, as received. */
-  readonly lines: readonly string[]
+  /** As received, one character per octet; they belong to who gets them. */
+  readonly fields: MutableFieldMap
   /** With back-pressure to the socket. Fails with an `UpstreamError` when cut short; destroying it ends the exchange. */
   readonly body: Body
   /** Origin of the target, for the log. */
