@@ -18,7 +18,7 @@ import { passBody } from '../src/proxy/pass-body.ts'
 import type { StoredBlock } from '../src/proxy/stored-block.ts'
 import { sendError } from './errors.ts'
 import { finish } from './finish.ts'
-import { canWriteBlock, presetText, writeBlock, writeTextHead } from './wire.ts'
+import { canWriteBlock, endWith, presetText, writeBlock, writeTextHead } from './wire.ts'
 
 /** What a response consists of; `lines` is `[name, value, ...]` and is not changed. */
 export interface OutgoingResponse {
@@ -103,9 +103,9 @@ function write (request: FastifyRequest, reply: FastifyReply, response: Outgoing
     raw.end()
   } else if (body instanceof Body) {
     resetWhenCutShort(request, body)
-    passBody(body, raw)
+    passBody(body, raw, endWith)
   } else {
-    raw.end(body, 'latin1')
+    endWith(raw, body)
   }
 }
 

@@ -12,6 +12,10 @@ import type { StoredBlock } from '../src/proxy/stored-block.ts'
 /** What of Node's response is used here; all of it has been there since Node 0.6 or 8. */
 interface Internals {
   _header: string | null
+  _headerSent: boolean
+  readonly outputData: readonly unknown[]
+  /** Of a connection: the response whose turn it is. */
+  readonly _httpMessage: unknown
   _hasBody: boolean
   _last: boolean
   _removedConnection: boolean
@@ -29,7 +33,7 @@ interface Internals {
 const prototype = OutgoingMessage.prototype as unknown as Record<string, unknown>
 
 /** Whether this Node keeps responses in the way that is relied on. */
-const knowsInternals = typeof prototype['_send'] === 'function' && Object.hasOwn(new OutgoingMessage(), '_header')
+const knowsInternals = typeof prototype['_send'] === 'function' && ['_header', '_headerSent', 'outputData', '_hasBody'].every(name => Object.hasOwn(new OutgoingMessage(), name))
 const { writeHead, end } = ServerResponse.prototype
 
 /** Whether a block may be written: not to what only looks like a response (`app.inject`), nor past somebody's own `writeHead`. */
@@ -51,14 +55,37 @@ export function writeBlock (raw: ServerResponse, own: string, { statusCode, stor
   if (message._expect_continue && !message._sent100) raw.shouldKeepAlive = false
   const head = `HTTP/1.1 ${statusCode} ${raw.statusMessage}\r\n${own}${connectionLines(raw, message)}`
 
-  if (withContent && message._hasBody) {
-    message._header = head
-    raw.end(stored, 'latin1')
+  const whole = withContent && message._hasBody
+  message._header = whole ? head + stored : withContent ? head + stored.slice(0, headLength + 2) : `${head}${stored}\r\n`
+  endWith(raw, message._hasBody ? bytes : null)
+}
+
+/**
+ * Ends a response whose head stands ready, with content behind it: written to the connection directly, and the rest left
+ * to Node, which asks nothing but whether the head has been sent. `end` with content takes a way of corks and queues
+ * that costs as much as all the rest of a hit.
+ * @param content text of one character per octet, or bytes; null where it is in the head already, or there is none
+ */
+export function endWith (raw: ServerResponse, content: string | Buffer | null): void {
+  const message = raw as unknown as Internals
+  const { socket } = raw
+  if (!knowsInternals || socket === null || message._headerSent || message.outputData.length > 0 || message._header === null || message.chunkedEncoding || (socket as unknown as Internals)._httpMessage !== raw) {
+    if (content === null) raw.end()
+    else raw.end(content, 'latin1')
     return
   }
-  message._header = withContent ? `${head}${stored.slice(0, headLength + 2)}` : `${head}${stored}\r\n`
-  if (bytes === null || !message._hasBody) raw.end()
-  else raw.end(bytes)
+  message._headerSent = true
+  if (content === null || !message._hasBody) {
+    socket.write(message._header, 'latin1')
+  } else if (typeof content === 'string') {
+    socket.write(message._header + content, 'latin1')
+  } else {
+    socket.cork()
+    socket.write(message._header, 'latin1')
+    socket.write(content)
+    socket.uncork()
+  }
+  raw.end()
 }
 
 /** Fields that decide on framing or the connection are Node's to write. */

@@ -11,9 +11,12 @@ import type { Body, BodyReader } from '../http/body.ts'
 /** Content up to here is copied to text to leave in one write with the head: Node puts text, and not bytes, behind the head. */
 const maxTextBytes = 16 * 1024
 
+/** Ends a response with the last of its content, or with none. */
+export type EndWith = (raw: ServerResponse, content: string | Buffer | null) => void
+
 /** The head of the response has been written, and has not left yet. */
-export function passBody (body: Body, raw: ServerResponse): void {
-  const passing = new Passing(body, raw)
+export function passBody (body: Body, raw: ServerResponse, endWith: EndWith): void {
+  const passing = new Passing(body, raw, endWith)
   atEndOfTurn(passing)
   body.read(passing)
 }
@@ -21,15 +24,17 @@ export function passBody (body: Body, raw: ServerResponse): void {
 class Passing implements BodyReader {
   readonly #body: Body
   readonly #raw: ServerResponse
+  readonly #endWith: EndWith
   /** The first piece, until the turn ends. */
   #first: Buffer | null = null
   #hasLeft = false
   #waits = false
   #over = false
 
-  constructor (body: Body, raw: ServerResponse) {
+  constructor (body: Body, raw: ServerResponse, endWith: EndWith) {
     this.#body = body
     this.#raw = raw
+    this.#endWith = endWith
   }
 
   data (chunk: Buffer): boolean {
@@ -47,9 +52,7 @@ class Passing implements BodyReader {
     const first = this.#first
     this.#over = true
     this.#first = null
-    if (first === null) this.#raw.end()
-    else if (first.length > maxTextBytes) this.#raw.end(first)
-    else this.#raw.end(first.toString('latin1'), 'latin1')
+    this.#endWith(this.#raw, first === null || first.length > maxTextBytes ? first : first.toString('latin1'))
   }
 
   /** What has come so far is the client's to see, and that there should have been more. */
