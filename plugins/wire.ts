@@ -69,7 +69,7 @@ export function writeBlock (raw: ServerResponse, own: string, { statusCode, stor
 export function endWith (raw: ServerResponse, content: string | Buffer | null): void {
   const message = raw as unknown as Internals
   const { socket } = raw
-  if (!knowsInternals || socket === null || message._headerSent || message.outputData.length > 0 || message._header === null || message.chunkedEncoding || (socket as unknown as Internals)._httpMessage !== raw) {
+  if (!canWriteBlock(raw) || socket === null || message._headerSent || message.outputData.length > 0 || message._header === null || message.chunkedEncoding || (socket as unknown as Internals)._httpMessage !== raw) {
     if (content === null) raw.end()
     else raw.end(content, 'latin1')
     return
