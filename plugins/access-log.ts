@@ -10,6 +10,8 @@ export default fp(async function accessLog (app) {
     const { forwarding, cacheOutcome } = request
     const { raw } = reply
     const code = cutCodeOf(raw) ?? (aborted && request.errorCode === '' ? 'cancelled' : request.errorCode)
+    const wasForwarded = forwarding !== null && forwarding.upstreamStartedAt > 0
+    // All members in one literal: what is undefined is not written.
     write({
       reqId: request.id,
       method: request.method,
@@ -21,15 +23,13 @@ export default fp(async function accessLog (app) {
       http: request.raw.httpVersion,
       durationMs: rounded(reply.elapsedTime),
       bytes: bytesSent(raw),
-      ...forwarding?.identity != null && { subject: forwarding.identity.subject },
-      ...cacheOutcome?.detail != null && { reason: cacheOutcome.detail },
-      ...forwarding !== null && forwarding.upstreamStartedAt > 0 && {
-        upstream: forwarding.upstreamName,
-        target: forwarding.upstreamTarget,
-        upstreamMs: rounded((forwarding.upstreamEndedAt || performance.now()) - forwarding.upstreamStartedAt)
-      },
-      ...code !== '' && { code },
-      ...aborted && { aborted }
+      subject: forwarding?.identity?.subject,
+      reason: cacheOutcome?.detail ?? undefined,
+      upstream: wasForwarded ? forwarding.upstreamName : undefined,
+      target: wasForwarded ? forwarding.upstreamTarget : undefined,
+      upstreamMs: wasForwarded ? rounded((forwarding.upstreamEndedAt || performance.now()) - forwarding.upstreamStartedAt) : undefined,
+      code: code === '' ? undefined : code,
+      aborted: aborted ? true : undefined
     })
   })
 }, { name: 'access-log', fastify: '5.x', dependencies: ['request-end', 'request-context', 'cache'] })

@@ -12,6 +12,7 @@ import { linesWithout } from '../src/http/fields.ts'
 import { requestKey } from '../src/proxy/cache-key-of.ts'
 import type { Forwarding } from '../src/proxy/forwarding.ts'
 import { blockOf } from '../src/proxy/stored-block.ts'
+import { requestOf } from '../src/server/known-targets.ts'
 import type { RouteTransforms } from '../src/transform/route-transforms.ts'
 import { sendError } from './errors.ts'
 import { respond } from './respond.ts'
@@ -75,9 +76,10 @@ export default fp<CachePluginOptions>(async function cache (app, options) {
   app.decorate('answerFromCache', (request: FastifyRequest, reply: FastifyReply, done: () => void): void => {
     const forwarding = request.forwarding as Forwarding
     const device = deviceClass === undefined ? '' : classOf(request, deviceClass)
-    const asked = cacheRequest(request, forwarding, device ?? '')
+    const { known } = forwarding
+    const asked = known === null ? cacheRequest(request, forwarding, device ?? '') : requestOf(known, forwarding.fields ?? request.headers)
     const missing = device === null ? 'device-class' : forwarding.bypassCache ? 'own-filter' : isAnonymous(forwarding) ? 'no-identity' : null
-    const lookup = missing === null ? cache.lookup(asked, now()) : withDetail(cache.lookup({ ...asked, enabled: false }, now()), missing)
+    const lookup = missing === null ? cache.lookup(asked, now(), known?.key) : withDetail(cache.lookup({ ...asked, enabled: false }, now()), missing)
     forwarding.lookup = lookup
     request.cacheOutcome = lookup.outcome
     if (lookup.action === 'unsatisfiable') return sendError(request, reply, 504, 'not_in_cache')

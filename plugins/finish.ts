@@ -3,9 +3,9 @@
  * rules that act before it is sent. A stored block stays whole where it has none of the fields that change.
  */
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { Readable } from 'node:stream'
 import { messageOf } from '../src/errors/error-body.ts'
 import { mediaTypeOf, wholeOf, type FieldChanges } from '../src/forward/response-rules.ts'
+import { Body } from '../src/http/body.ts'
 import { fieldValue, linesWithout } from '../src/http/fields.ts'
 import { discard } from '../src/proxy/discard.ts'
 import type { Forwarding } from '../src/proxy/forwarding.ts'
@@ -75,7 +75,7 @@ function withPage (request: FastifyRequest, { route }: Forwarding, response: Out
   const page = route.errorPages.find(statusCode, false, request.headers.accept)
   if (page === null) return response
   const { body } = response
-  if (body instanceof Readable) discard(body)
+  if (body instanceof Body) discard(body)
   const code = `status_${statusCode}`
   const content = page.render({ status: statusCode, code, message: messageOf({ statusCode, code }), requestId: request.id })
   return {

@@ -2,37 +2,27 @@
 import replyFrom from '@fastify/reply-from'
 import fp from 'fastify-plugin'
 import type { FastifyReply, FastifyRequest, RouteHandlerMethod } from 'fastify'
-import type { ServerResponse } from 'node:http'
 import { credentialFields, isIdentityField } from '../src/auth/identity-fields.ts'
 import { createFlights, type Flight, type Landing } from '../src/cache/collapse.ts'
 import type { CacheForward, HttpCache } from '../src/cache/http-cache.ts'
-import { relatedTargets } from '../src/cache/invalidation.ts'
 import { variantFlightKey } from '../src/cache/lookup.ts'
 import { cacheStatusValue } from '../src/cache/status.ts'
-import type { StoredResponse } from '../src/cache/stored-response.ts'
-import { interimFields, writeInterim } from '../src/forward/interim.ts'
-import { decideMaxForwards } from '../src/forward/max-forwards.ts'
+import type { RouteCacheConfig } from '../src/config/schema.ts'
 import { ExtensionFailure } from '../src/extensions/extension.ts'
 import { noteExtensionFailure } from '../src/extensions/note-failure.ts'
-import { buildRequestFields } from '../src/forward/request-fields.ts'
-import { responseFields } from '../src/forward/response-fields.ts'
+import { decideMaxForwards } from '../src/forward/max-forwards.ts'
 import { hasPassed } from '../src/forward/via.ts'
-import { fieldValue, linesWithout, type FieldMap } from '../src/http/fields.ts'
-import { limitContent, ContentTooLarge } from '../src/proxy/limit-content.ts'
-import type { Forwarding } from '../src/proxy/forwarding.ts'
-import type { ProxyRoute } from '../src/proxy/proxy-route.ts'
-import { cacheKeyOf } from '../src/proxy/cache-key-of.ts'
-import { startFetch, type Audience, type FetchRequest, type FetchTransforms } from '../src/proxy/fetch.ts'
 import { discard } from '../src/proxy/discard.ts'
-import { templateInput } from '../src/proxy/template-input.ts'
-import type { RouteTransforms, TransformChoice } from '../src/transform/route-transforms.ts'
+import { startFetch } from '../src/proxy/fetch.ts'
+import type { Forwarding } from '../src/proxy/forwarding.ts'
+import { limitContent, ContentTooLarge } from '../src/proxy/limit-content.ts'
 import { TransformError } from '../src/transform/transform.ts'
+import { UpstreamError } from '../src/upstream/exchange.ts'
 import { createReplyFromDispatcher } from '../src/upstream/reply-from-dispatcher.ts'
-import { exchangeKey, UpstreamError, type Exchange, type FetchCallback } from '../src/upstream/exchange.ts'
 import { ageLine } from './cache.ts'
+import { BackgroundFetch, ClientFetch, type FetchServices } from './client-fetch.ts'
 import { sendError } from './errors.ts'
 import { isOver, respond, type OutgoingResponse } from './respond.ts'
-import { targetOf } from './transforms.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -40,6 +30,10 @@ declare module 'fastify' {
     forward: RouteHandlerMethod
     /** Validates a stored response that was used although it is stale (RFC 5861 3). */
     validateInBackground: ValidateInBackground
+  }
+  interface FastifyRequest {
+    /** The exchange with the upstream on behalf of this request; `null` before, and without one. */
+    asking: ClientFetch | null
   }
 }
 
@@ -55,12 +49,20 @@ export interface ForwardOptions {
   readonly now: () => number
 }
 
-/** reply-from wants a base to resolve against; the real target is on the exchange. */
-const base = 'http://upstream.invalid'
-
 export default fp<ForwardOptions>(async function forward (app, options) {
   const { cache, identifier, pseudonym, now } = options
   const flights = createFlights()
+  const services: FetchServices = { app, cache, identifier, pseudonym, hiddenFields, send, failed, cutShort: noteCutShort }
+  app.decorateRequest('asking', null)
+  const hidden = new WeakMap<RouteCacheConfig, ReadonlySet<string>>()
+
+  /** `Cache-Status`, which goes with our own, targeted fields that end here (RFC 9213 3.1), and tags. */
+  function hiddenFields (rules: RouteCacheConfig): ReadonlySet<string> {
+    let names = hidden.get(rules)
+    if (names === undefined) hidden.set(rules, names = new Set(['cache-status', ...cache.hiddenFields, ...(rules.consumeTargetedFields ? rules.targetedFields.map(name => name.toLowerCase()) : [])]))
+    return names
+  }
+
   await app.register(replyFrom, { undici: createReplyFromDispatcher() as never, disableRequestLogging: true } as never)
 
   app.decorate('forward', function forwardRequest (request: FastifyRequest, reply: FastifyReply): void {
@@ -165,58 +167,9 @@ export default fp<ForwardOptions>(async function forward (app, options) {
     }
     const forwarding = request.forwarding as Forwarding
     if (forwarding.hasContent) forwarding.content ??= limitContent(request.raw, reply.raw, forwarding.route.maxBodyBytes)
-    const onGone = (): void => { fetch.leave() }
-    const ended = (): void => { forwarding.upstreamEndedAt = performance.now() }
-    const audience: Audience = {
-      stored (hit) {
-        ended()
-        app.sendStored(request, reply, hit)
-      },
-      passed ({ statusCode, lines, cacheStatus, outcome, body }) {
-        request.cacheOutcome = outcome
-        send(request, reply, { statusCode, lines: linesWithout(lines, cache.hiddenFields), ownLines: ['cache-status', cacheStatusValue(cacheStatus, identifier, outcome)], body })
-      },
-      failed (error) {
-        ended()
-        failed(request, reply, error)
-      },
-      recorded (outcome) { request.cacheOutcome = outcome },
-      cutShort (error) { noteCutShort(request, error) },
-      isGone: () => isOver(reply.raw)
-    }
-    const fetch = startFetch({ cache, flights, now }, {
-      ...fetchOf(request, forwarding, lookup),
-      audience,
-      background: false,
-      dispatch (exchange, callback) {
-        forwarding.upstreamStartedAt = performance.now()
-        const answered: FetchCallback = (error, response) => {
-          if (response === undefined) return callback(error)
-          forwarding.upstreamTarget = response.target
-          response.body.once('close', ended)
-          callback(null, response)
-        }
-        const attended: Exchange = {
-          ...exchange,
-          onInformation: (statusCode, lines) => { passInformation(request, reply.raw, statusCode, lines) },
-          onUnattended: { applies: () => isOver(reply.raw), callback: answered }
-        }
-        exchange.cancel = () => { attended.cancel?.() }
-        reply.from('/', {
-          getUpstream: () => base,
-          queryString: () => '',
-          // Not reply-from's retries: they ignore what a proxy must know (see docs/forwarding.md).
-          retryDelay: () => null,
-          rewriteRequestHeaders: () => ({ [exchangeKey]: attended }) as never,
-          onResponse: () => { answered(null, attended.response) },
-          onError: (_reply, { error }) => {
-            const cause = error instanceof UpstreamError ? error : error.cause
-            answered(cause instanceof UpstreamError ? cause : new UpstreamError('upstream_reset', undefined, error))
-          }
-        } as Parameters<FastifyReply['from']>[1])
-      },
-    })
-    reply.raw.once('close', onGone)
+    const asking = request.asking = new ClientFetch(services, request, reply, forwarding, lookup)
+    const fetch = startFetch({ cache, flights, now }, asking)
+    reply.raw.once('close', () => { fetch.leave() })
   }
 
   app.decorate('validateInBackground', (request: FastifyRequest, lookup: CacheForward): void => {
@@ -227,91 +180,21 @@ export default fp<ForwardOptions>(async function forward (app, options) {
       if (cause instanceof TransformError) app.noteTransformError(request, cause)
       request.log.warn({ reqId: request.id, upstream: forwarding.upstreamName, code, cause: describe(cause) }, 'background validation failed')
     }
-    startFetch({ cache, flights, now }, {
-      ...fetchOf(request, { ...forwarding, hasContent: false, content: null }, lookup),
-      audience: {
-        stored () {},
-        passed ({ statusCode, body }) {
-          if (body !== null) discard(body)
-          if (statusCode >= 500) log(`status_${statusCode}`)
-        },
-        failed (error) {
-          if (error.cause instanceof ExtensionFailure) noteExtensionFailure(request, error.cause)
-          else log(error.code, error.cause)
-        },
-        recorded () {},
-        cutShort (error) { log(error.code, error.cause) },
-        isGone: () => true
+    startFetch({ cache, flights, now }, new BackgroundFetch(services, request, { ...forwarding, hasContent: false, content: null }, lookup, {
+      stored () {},
+      passed ({ statusCode, body }) {
+        if (body !== null) discard(body)
+        if (statusCode >= 500) log(`status_${statusCode}`)
       },
-      background: true,
-      dispatch: (exchange, callback) => { exchange.upstream.fetch(exchange, callback) }
-    })
+      failed (error) {
+        if (error.cause instanceof ExtensionFailure) noteExtensionFailure(request, error.cause)
+        else log(error.code, error.cause)
+      },
+      recorded () {},
+      cutShort (error) { log(error.code, error.cause) },
+      isGone: () => true
+    }))
   })
-
-  /** What is the same with and without a client. */
-  function fetchOf (request: FastifyRequest, forwarding: Forwarding, lookup: CacheForward): Omit<FetchRequest, 'audience' | 'dispatch' | 'background'> {
-    const { route, target } = forwarding
-    const { transforms } = route.filters
-    const { method, fields } = lookup.request
-    const acceptEncoding = transforms?.acceptEncoding ?? null
-    const peer = request.raw.socket.remoteAddress ?? ''
-    return {
-      method,
-      lookup,
-      maxStoredBytes: route.maxStoredBytes,
-      responseFields ({ statusCode, lines }, receivedAt, asked) {
-        return responseFields({
-          lines,
-          statusCode,
-          rules: route.responseRules,
-          pseudonym,
-          receivedAt,
-          reserved: reservedFields(route, method),
-          mount: forwarding.prefix,
-          isSecure: target.scheme === 'https',
-          updates: etag => updatedBy(asked, statusCode, etag)
-        })
-      },
-      filterFields (statusCode, fields) { route.filters.own?.beforeStoring(statusCode, fields, forwarding, method) },
-      locatesTarget: received => locatesTarget(forwarding, received),
-      invalidate: received => { invalidate(forwarding, received) },
-      transforms: transforms === null ? null : fetchTransforms(transforms, forwarding),
-      prepare (conditional, whole) {
-        const built = buildRequestFields({
-          fields: acceptEncoding === null ? fields : { ...fields, 'accept-encoding': acceptEncoding },
-          target,
-          httpVersion: request.raw.httpVersion,
-          peer,
-          peerTrusted: forwarding.runtime.trust.isTrusted(peer),
-          pseudonym,
-          requestId: request.id,
-          hasContent: forwarding.hasContent,
-          ownFields: forwarding.ownFields,
-          identity: forwarding.identityFields,
-          conditional
-        })
-        route.requestRules.finish(built, () => templateInput(request, forwarding))
-        transforms?.askOrigin(built)
-        if (whole) {
-          delete built['range']
-          delete built['if-range']
-        }
-        const forwards = decideMaxForwards(method, fields)
-        if (typeof forwards === 'object') built['max-forwards'] = String(forwards.next)
-        return { upstream: route.upstream, method, path: forwarding.path + forwarding.query, fields: built, clientAuthority: target.authority, body: forwarding.content, ...hostRule(route.config.rewrite.host), ...betweenBytes(route.config.betweenBytes) }
-      }
-    }
-  }
-
-  function fetchTransforms (transforms: RouteTransforms, forwarding: Forwarding): FetchTransforms {
-    const { storing } = forwarding.transforming as TransformChoice
-    const target = targetOf(forwarding)
-    return {
-      confirm: (fields, { validating, stored, request }) => { transforms.confirm(fields, { validating, stored, clientTags: fieldValue(request.fields, 'if-none-match') }) },
-      mustBeWhole: (statusCode, fields) => transforms.mustBeWhole({ statusCode, fields, target, forwarding }),
-      apply: (statusCode, fields, body, done) => { transforms.apply(storing, { statusCode, fields, target, forwarding: null }, body, done) }
-    }
-  }
 
   /** There is no response from the upstream. */
   function failed (request: FastifyRequest, reply: FastifyReply, cause: UpstreamError): void {
@@ -338,16 +221,6 @@ export default fp<ForwardOptions>(async function forward (app, options) {
     if (error.cause instanceof TransformError) return app.noteTransformError(request, error.cause)
     request.log.warn({ reqId: request.id, upstream: forwarding.upstreamName, target: error.target, code: error.code, cause: describe(error.cause) }, 'upstream response cut short')
   }
-
-  /** RFC 9111 4.4: the target, and what `Location` and `Content-Location` name on the same origin. */
-  function invalidate (forwarding: Forwarding, fields: FieldMap): void {
-    const { target, runtime } = forwarding
-    const related = relatedTargets(fields, target.scheme, target.authority, target.path + target.query)
-    const own = cacheKeyOf(runtime, target, target.path + target.query, forwarding)
-    cache.invalidate([own, ...related.map(uri => cacheKeyOf(runtime, target, uri, forwarding))].filter(key => key !== null))
-    // Groups belong to the origin, also where no route takes a GET for this target.
-    cache.invalidateGroups(own ?? target, fields)
-  }
 }, { name: 'forward', fastify: '5.x', dependencies: ['request-context', 'cache', 'errors'] })
 
 function cancelled (request: FastifyRequest, reply: FastifyReply): void {
@@ -363,53 +236,6 @@ function sendUpstreamError (request: FastifyRequest, reply: FastifyReply, error:
   // RFC 9111 5.2.2.2: a cache that cannot reach the origin server says so where the stored response may not stand in.
   const isDisconnected = error.code === 'upstream_unreachable' && lookup?.action === 'forward' && lookup.stored?.response.control.mustRevalidate === true
   sendError(request, reply, isDisconnected ? 504 : error.statusCode, error.code)
-}
-
-/** What a 304 or a part says something of, as far as its entity tag tells before it is looked at closely. */
-function updatedBy ({ stored, validating }: CacheForward, statusCode: number, etag: string | undefined): StoredResponse | null {
-  if (statusCode === 206) return stored?.response ?? null
-  if (statusCode !== 304) return null
-  const named = etag === undefined ? undefined : validating.find(({ response }) => fieldValue(response.fields, 'etag') === etag)
-  return (named ?? stored ?? validating[0])?.response ?? null
-}
-
-/** RFC 9110 9.3.3: what a POST was answered with is a representation of the URI that it names here. */
-function locatesTarget ({ target }: Forwarding, fields: FieldMap): boolean {
-  const value = fields['content-location']
-  if (typeof value !== 'string') return false
-  const own = `${target.scheme}://${target.authority === '' ? 'localhost' : target.authority}${target.path}${target.query}`
-  return URL.canParse(value, own) && new URL(value, own).href === new URL(own).href
-}
-
-function hostRule (host: string | undefined): { host?: string } {
-  return host === undefined ? {} : { host }
-}
-
-const none: ReadonlySet<string> = new Set()
-
-/** Where preflights are forwarded, what the origin server says to an OPTIONS is passed on as it is. */
-function reservedFields ({ reservedFields, config }: ProxyRoute, method: string): ReadonlySet<string> {
-  return method === 'OPTIONS' && config.cors?.preflight === 'forward' ? none : reservedFields
-}
-
-function betweenBytes (limit: number | undefined): { betweenBytesMs?: number } {
-  return limit === undefined ? {} : { betweenBytesMs: limit }
-}
-
-/** Interim responses held for a client that does not read. */
-const maxInterimBytes = 64 * 1024
-
-/** Early hints and other interim responses go on when they come (RFC 9110 15.2); HTTP/1.0 knows none. */
-function passInformation (request: FastifyRequest, raw: ServerResponse, statusCode: number, lines: readonly string[]): void {
-  // A client that does not read them does not get more of them: they are not worth memory.
-  if (request.raw.httpVersion === '1.0' || isOver(raw) || raw.writableLength > maxInterimBytes) return
-  const { route } = request.forwarding as Forwarding
-  try {
-    writeInterim(raw, statusCode, interimFields(lines, route.config.response.removeFields))
-  } catch (error) {
-    // The stream of an HTTP/2 client may have closed this moment; what is lost is a hint.
-    request.log.debug({ err: error }, 'interim response not passed on')
-  }
 }
 
 /** TRACE or OPTIONS that must not be forwarded (RFC 9110 7.6.2). */

@@ -107,9 +107,11 @@ export default fp<RateLimitPluginOptions>(async function rateLimit (app, options
   }
 
   function chargingHits (limits: readonly ReadyLimit[]): QuickLimit {
+    const areExempting = limits.some(({ exempt }) => exempt !== null)
     return function chargeHit (clientAddress, fields) {
-      const counted = limits.filter(({ exempt }) => exempt === null || !exempt.isTrusted(clientAddress))
-      const charges = counted.map(({ limit, key }) => ({ limit, key: clientNamed(key, clientAddress, fields), units: limit.hitUnits }))
+      const counted = areExempting ? limits.filter(({ exempt }) => exempt === null || !exempt.isTrusted(clientAddress)) : limits
+      const charges: Charge[] = []
+      for (const { limit, key } of counted) charges.push({ limit, key: clientNamed(key, clientAddress, fields), units: limit.hitUnits })
       let lines: string | null = null
       try {
         store.take(charges, (error, verdict) => {

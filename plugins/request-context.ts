@@ -13,6 +13,7 @@ import type { MutableFieldMap } from '../src/http/fields.ts'
 import type { Forwarding } from '../src/proxy/forwarding.ts'
 import type { ProxyRoute } from '../src/proxy/proxy-route.ts'
 import type { Runtime } from '../src/proxy/runtime.ts'
+import { knownTarget, type KnownTarget, type LookedAt } from '../src/server/known-targets.ts'
 import { sendError } from './errors.ts'
 
 declare module 'fastify' {
@@ -37,6 +38,12 @@ export default fp<RequestContextOptions>(async function requestContext (app, opt
     const runtime = options.runtime()
     const raw = request.raw
     reply.header('x-request-id', request.id)
+    const { [knownTarget]: known } = raw as LookedAt
+    if (known?.runtime === runtime) {
+      raw.url = known.target.path + known.target.query
+      request.forwarding = createForwarding(request, known.route, known.target, known.target.path, known)
+      return done()
+    }
     const decision = normaliseTarget({
       method: request.method,
       // Set by Fastify where `rewriteUrl` is in use, as in the standalone server.
@@ -68,24 +75,32 @@ export default fp<RequestContextOptions>(async function requestContext (app, opt
     }
     if (route.identityFields.size > 0) dropForged(raw.headers as MutableFieldMap, route.identityFields)
 
-    request.forwarding = {
+    request.forwarding = createForwarding(request, route, target, path, null)
+    if (taken !== null) request.forwarding.queryKeys = taken.keys
+    done()
+  })
+
+  function createForwarding (request: FastifyRequest, route: ProxyRoute, target: RequestTarget, path: string, known: KnownTarget | null): Forwarding {
+    const runtime = options.runtime()
+    return {
       runtime,
       route,
       routeName: route.name,
       upstreamName: route.upstream.name,
       prefix,
       target,
+      known,
       path,
       query: target.query,
       keyed: null,
       fields: null,
-      clientAddress: clientOf(raw.socket.remoteAddress ?? '', request.headers, runtime.trust).address,
+      clientAddress: clientOf(request.raw.socket.remoteAddress ?? '', request.headers, runtime.trust).address,
       identity: null,
       rateTicket: null,
       identityFields: null,
       judgedAuthorization: false,
-      queryKeys: taken === null ? null : taken.keys,
-      hasContent: hasContent(request),
+      queryKeys: null,
+      hasContent: known === null && hasContent(request),
       ownFields: null,
       keyParts: null,
       bypassCache: false,
@@ -97,8 +112,7 @@ export default fp<RequestContextOptions>(async function requestContext (app, opt
       upstreamTarget: '',
       errorCode: ''
     }
-    done()
-  })
+  }
 }, { name: 'request-context', fastify: '5.x' })
 
 /** A PURGE is about what a GET is answered with: its route says who may. Null for everything else. */

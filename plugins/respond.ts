@@ -12,12 +12,13 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { StoredResponse } from '../src/cache/stored-response.ts'
 import type { ExtensionFailure } from '../src/extensions/extension.ts'
 import { noteExtensionFailure } from '../src/extensions/note-failure.ts'
+import { Body } from '../src/http/body.ts'
 import { discard } from '../src/proxy/discard.ts'
 import { passBody } from '../src/proxy/pass-body.ts'
 import type { StoredBlock } from '../src/proxy/stored-block.ts'
 import { sendError } from './errors.ts'
 import { finish } from './finish.ts'
-import { canWriteBlock, writeBlock } from './wire.ts'
+import { canWriteBlock, endWith, presetText, writeBlock, writeTextHead } from './wire.ts'
 
 /** What a response consists of; `lines` is `[name, value, ...]` and is not changed. */
 export interface OutgoingResponse {
@@ -30,8 +31,8 @@ export interface OutgoingResponse {
   readonly ownLines: readonly string[]
   /** The stored response it is made from; of a 304 or 206 it says what the whole is. */
   readonly from?: StoredResponse
-  /** One-byte text, bytes, a stream, or null for none. */
-  readonly body: string | Buffer | Readable | null
+  /** One-byte text, bytes, what arrives, or null for none. */
+  readonly body: string | Buffer | Body | null
 }
 
 const sendHooks = Symbol('holdfast.sendHooks')
@@ -56,7 +57,7 @@ function hooksSymbolOf (app: FastifyInstance): symbol | undefined {
 export function respond (request: FastifyRequest, reply: FastifyReply, given: OutgoingResponse): void {
   // A limit on clients may have answered, or the client have left, while the upstream was asked.
   if (isOver(reply.raw)) {
-    if (given.body instanceof Readable) given.body.on('error', () => {}).destroy()
+    if (given.body instanceof Body) given.body.destroy()
     reply.hijack()
     return
   }
@@ -67,7 +68,7 @@ export function respond (request: FastifyRequest, reply: FastifyReply, given: Ou
   try {
     lines = own.beforeSending(request, reply, response.statusCode, () => response.lines.concat(response.ownLines))
   } catch (error) {
-    if (response.body instanceof Readable) response.body.on('error', () => {}).destroy()
+    if (response.body instanceof Body) response.body.destroy()
     noteExtensionFailure(request, error as ExtensionFailure)
     // It said what happens to a response that nobody gets.
     request.cacheOutcome = null
@@ -92,47 +93,38 @@ function write (request: FastifyRequest, reply: FastifyReply, response: Outgoing
     }
   }
 
-  const { body } = response
-  const head = response.lines.concat(response.ownLines)
-  for (const name in preset) {
-    const value = preset[name]
-    if (value === undefined) continue
-    if (Array.isArray(value)) for (const one of value) head.push(name, one)
-    else head.push(name, String(value))
-  }
-
-  const { raw } = reply
   reply.hijack()
-  raw.writeHead(statusCode, head)
-  if (body === null || request.method === 'HEAD') {
-    if (body instanceof Readable) discard(body)
+  const { raw } = reply
+  const { body } = response
+  const isEmpty = body === null || request.method === 'HEAD'
+  if (!canWriteBlock(raw) || !writeTextHead(raw, statusCode, [response.lines, response.ownLines], preset)) raw.writeHead(statusCode, withPreset(response.lines.concat(response.ownLines), preset))
+  if (isEmpty) {
+    if (body instanceof Body) discard(body)
     raw.end()
-  } else if (body instanceof Readable) {
+  } else if (body instanceof Body) {
     resetWhenCutShort(request, body)
-    sendHeadAlone(reply.raw, body)
-    passBody(body, raw)
+    passBody(body, raw, endWith)
   } else {
-    raw.end(body, 'latin1')
+    endWith(raw, body)
   }
 }
 
-/** Fields that decide on framing or the connection are Node's to write. */
-const framing: ReadonlySet<string> = new Set(['connection', 'keep-alive', 'transfer-encoding', 'content-length', 'date', 'trailer'])
-const fieldName = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
-const fieldValue = /^[\t\x20-\x7e\x80-\xff]*$/
+function withPreset (head: string[], preset: Record<string, unknown>): string[] {
+  for (const name in preset) {
+    const value = preset[name]
+    if (value === undefined) continue
+    if (Array.isArray(value)) for (const one of value) head.push(name, String(one))
+    else head.push(name, String(value))
+  }
+  return head
+}
 
 /** Lines of this response as text; null when one of them has to go through Node's own checks. */
 function ownBlock (ownLines: readonly string[], preset: Record<string, unknown>): string | null {
   let text = ''
   for (let i = 0; i + 1 < ownLines.length; i += 2) text += `${ownLines[i]}: ${ownLines[i + 1]}\r\n`
-  for (const name in preset) {
-    const value = preset[name]
-    if (value === undefined) continue
-    const line = typeof value === 'number' ? String(value) : value
-    if (typeof line !== 'string' || framing.has(name) || !fieldName.test(name) || !fieldValue.test(line)) return null
-    text += `${name}: ${line}\r\n`
-  }
-  return text
+  const more = presetText(preset)
+  return more === null ? null : text + more
 }
 
 /** No response can be written any more. */
@@ -147,7 +139,7 @@ function respondThroughFastify (request: FastifyRequest, reply: FastifyReply, re
   // Together: `Cache-Status` may be on both, and a second call would take the place of the first.
   addLines(reply, response.lines.concat(response.ownLines))
   if (body === null || request.method === 'HEAD') {
-    if (body instanceof Readable) discard(body)
+    if (body instanceof Body) discard(body)
     reply.send()
   } else if (typeof body === 'string') {
     sendBytes(reply, Buffer.from(body, 'latin1'))
@@ -156,7 +148,7 @@ function respondThroughFastify (request: FastifyRequest, reply: FastifyReply, re
   } else {
     resetWhenCutShort(request, body)
     reply.raw.once('pipe', () => { sendHeadAlone(reply.raw, body) })
-    reply.send(body)
+    reply.send(body.stream())
   }
 }
 
@@ -164,10 +156,11 @@ function respondThroughFastify (request: FastifyRequest, reply: FastifyReply, re
  * An HTTP/1.0 client takes the end of the connection for the end of the content, so that a body cut short would look whole:
  * it gets a reset instead (RFC 9112 section 8). In TLS the missing closure alert says the same.
  */
-function resetWhenCutShort (request: FastifyRequest, body: Readable): void {
+function resetWhenCutShort (request: FastifyRequest, body: Body): void {
   if (request.raw.httpVersionMajor !== 1 || request.raw.httpVersionMinor !== 0) return
   const { socket } = request.raw
-  body.once('error', () => {
+  body.onClose((error, complete) => {
+    if (complete || error === null) return
     if ((socket as { encrypted?: boolean }).encrypted === true) socket.destroy()
     else socket.resetAndDestroy()
   })
@@ -177,8 +170,8 @@ function resetWhenCutShort (request: FastifyRequest, body: Readable): void {
  * Node keeps a head back until there is content to go with it, which saves a packet; a client of a stream that is silent at
  * first would wait for ever. Content that came with the head has come by the end of this turn of the event loop.
  */
-function sendHeadAlone (raw: ServerResponse, body: Readable): void {
-  setImmediate(() => { if (!body.readableDidRead && !raw.writableEnded && !raw.destroyed) raw.flushHeaders() })
+function sendHeadAlone (raw: ServerResponse, body: Body): void {
+  setImmediate(() => { if (!body.begun && !raw.writableEnded && !raw.destroyed) raw.flushHeaders() })
 }
 
 /**

@@ -7,6 +7,7 @@ import fp from 'fastify-plugin'
 import type { FastifyReply, FastifyRequest, preHandlerHookHandler } from 'fastify'
 import type { RouteConfig } from '../src/config/schema.ts'
 import { linesOf } from '../src/forward/response-fields.ts'
+import { Body, bodyOf } from '../src/http/body.ts'
 import { fieldsFromLines, type FieldMap, type MutableFieldMap } from '../src/http/fields.ts'
 import type { Forwarding } from '../src/proxy/forwarding.ts'
 import { ContentTooLarge, limitContent } from '../src/proxy/limit-content.ts'
@@ -135,13 +136,13 @@ export default fp<TransformsOptions>(async function transforms (app, options) {
       return respond(request, reply, { statusCode, lines: linesOf(fields), ownLines, body: null })
     }
     const { body } = response
-    const content = body === null || request.method === 'HEAD' ? null : body instanceof Readable ? body : Readable.from([typeof body === 'string' ? Buffer.from(body, 'latin1') : body], { objectMode: false })
-    if (content === null && body instanceof Readable) body.on('error', () => {}).destroy()
+    const content = body === null || request.method === 'HEAD' ? null : body instanceof Body ? body.stream() : Readable.from([typeof body === 'string' ? Buffer.from(body, 'latin1') : body], { objectMode: false })
+    if (content === null && body instanceof Body) body.destroy()
     const head: ResponseHead = { statusCode, fields, target: targetOf(forwarding), forwarding }
     transforms.apply(choice.sending, head, content, (error, transformed) => {
       if (transformed !== undefined) {
         transformed.body?.once('error', error => { noteCutShort(request, error) })
-        return respond(request, reply, { statusCode, lines: linesOf(transformed.fields), ownLines, body: transformed.body })
+        return respond(request, reply, { statusCode, lines: linesOf(transformed.fields), ownLines, body: transformed.body === null ? null : bodyOf(transformed.body) })
       }
       if (isOver(reply.raw)) {
         reply.hijack()

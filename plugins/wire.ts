@@ -12,6 +12,10 @@ import type { StoredBlock } from '../src/proxy/stored-block.ts'
 /** What of Node's response is used here; all of it has been there since Node 0.6 or 8. */
 interface Internals {
   _header: string | null
+  _headerSent: boolean
+  readonly outputData: readonly unknown[]
+  /** Of a connection: the response whose turn it is. */
+  readonly _httpMessage: unknown
   _hasBody: boolean
   _last: boolean
   _removedConnection: boolean
@@ -21,13 +25,15 @@ interface Internals {
   _expect_continue: boolean
   _sent100: boolean
   _contentLength: number | null
+  chunkedEncoding: boolean
+  useChunkedEncodingByDefault: boolean
   maxRequestsOnConnectionReached: boolean
 }
 
 const prototype = OutgoingMessage.prototype as unknown as Record<string, unknown>
 
 /** Whether this Node keeps responses in the way that is relied on. */
-const knowsInternals = typeof prototype['_send'] === 'function' && Object.hasOwn(new OutgoingMessage(), '_header')
+const knowsInternals = typeof prototype['_send'] === 'function' && ['_header', '_headerSent', 'outputData', '_hasBody'].every(name => Object.hasOwn(new OutgoingMessage(), name))
 const { writeHead, end } = ServerResponse.prototype
 
 /** Whether a block may be written: not to what only looks like a response (`app.inject`), nor past somebody's own `writeHead`. */
@@ -49,15 +55,106 @@ export function writeBlock (raw: ServerResponse, own: string, { statusCode, stor
   if (message._expect_continue && !message._sent100) raw.shouldKeepAlive = false
   const head = `HTTP/1.1 ${statusCode} ${raw.statusMessage}\r\n${own}${connectionLines(raw, message)}`
 
-  if (withContent && message._hasBody) {
-    message._header = head
-    raw.end(stored, 'latin1')
+  const whole = withContent && message._hasBody
+  message._header = whole ? head + stored : withContent ? head + stored.slice(0, headLength + 2) : `${head}${stored}\r\n`
+  endWith(raw, message._hasBody ? bytes : null)
+}
+
+/**
+ * Ends a response whose head stands ready, with content behind it: written to the connection directly, and the rest left
+ * to Node, which asks nothing but whether the head has been sent. `end` with content takes a way of corks and queues
+ * that costs as much as all the rest of a hit.
+ * @param content text of one character per octet, or bytes; null where it is in the head already, or there is none
+ */
+export function endWith (raw: ServerResponse, content: string | Buffer | null): void {
+  const message = raw as unknown as Internals
+  const { socket } = raw
+  if (!canWriteBlock(raw) || socket === null || message._headerSent || message.outputData.length > 0 || message._header === null || message.chunkedEncoding || (socket as unknown as Internals)._httpMessage !== raw) {
+    if (content === null) raw.end()
+    else raw.end(content, 'latin1')
     return
   }
-  message._header = withContent ? `${head}${stored.slice(0, headLength + 2)}` : `${head}${stored}\r\n`
-  if (bytes === null || !message._hasBody) raw.end()
-  else raw.end(bytes)
+  message._headerSent = true
+  if (content === null || !message._hasBody) {
+    socket.write(message._header, 'latin1')
+  } else if (typeof content === 'string') {
+    socket.write(message._header + content, 'latin1')
+  } else {
+    socket.cork()
+    socket.write(message._header, 'latin1')
+    socket.write(content)
+    socket.uncork()
+  }
+  raw.end()
 }
+
+/** Fields that decide on framing or the connection are Node's to write. */
+const framing: ReadonlySet<string> = new Set(['connection', 'keep-alive', 'transfer-encoding', 'content-length', 'date', 'trailer'])
+const fieldName = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
+const fieldValue = /^[\t\x20-\x7e\x80-\xff]*$/
+
+/** Fields put on the reply as text; null when one of them has to go through Node's own checks. */
+export function presetText (preset: Record<string, unknown>): string | null {
+  let text = ''
+  for (const name in preset) {
+    const value = preset[name]
+    if (value === undefined) continue
+    const line = typeof value === 'number' ? String(value) : value
+    if (typeof line !== 'string' || framing.has(name) || !fieldName.test(name) || !fieldValue.test(line)) return null
+    text += `${name}: ${line}\r\n`
+  }
+  return text
+}
+
+/**
+ * Writes the head of a response whose content is to follow, as Node's `writeHead` would. Returns false, and has done
+ * nothing, where Node has to look closer: at an invalid line, one about the connection, or a client of HTTP/1.0.
+ * @param lists lines `[name, value, ...]`, names in lower case
+ */
+export function writeTextHead (raw: ServerResponse, statusCode: number, lists: readonly (readonly string[])[], preset: Record<string, unknown>): boolean {
+  const message = raw as unknown as Internals
+  if (!message.useChunkedEncodingByDefault || message._removedConnection || raw.statusMessage !== undefined) return false
+  let text = presetText(preset)
+  if (text === null) return false
+  let length = -1
+  let isDated = false
+  for (const lines of lists) {
+    for (let i = 0; i + 1 < lines.length; i += 2) {
+      const name = lines[i] as string
+      const value = lines[i + 1] as string
+      if (!fieldName.test(name) || !fieldValue.test(value)) return false
+      if (framing.has(name)) {
+        if (name === 'date') {
+          isDated = true
+        } else if (name === 'content-length' && length === -1 && decimal.test(value)) {
+          length = Number(value)
+        } else {
+          return false
+        }
+      }
+      text += `${name}: ${value}\r\n`
+    }
+  }
+  if (!isDated) return false
+
+  raw.statusCode = statusCode
+  raw.statusMessage = STATUS_CODES[statusCode] ?? 'unknown'
+  if (statusCode === 204 || statusCode === 304) message._hasBody = false
+  if (message._expect_continue && !message._sent100) raw.shouldKeepAlive = false
+  if (length >= 0) {
+    message._contentLength = length
+    message.chunkedEncoding = false
+  } else if (message._hasBody) {
+    message.chunkedEncoding = true
+    text += 'Transfer-Encoding: chunked\r\n'
+  } else {
+    message.chunkedEncoding = false
+  }
+  message._header = `HTTP/1.1 ${statusCode} ${raw.statusMessage}\r\n${text}${connectionLines(raw, message)}\r\n`
+  return true
+}
+
+const decimal = /^\d{1,15}$/
 
 /** As Node does: whether the connection goes on, and for how long. */
 function connectionLines (raw: ServerResponse, message: Internals): string {

@@ -1,4 +1,4 @@
-#!/usr/bin/env -S node --max-semi-space-size=16
+#!/usr/bin/env -S node --max-semi-space-size=16 --no-allocation-site-pretenuring
 /**
  * The command line: `holdfast [start|check|routes|hash-password|help|version] [flags]`.
  *

@@ -68,7 +68,8 @@ export interface SharedAnswer {
 }
 
 export interface HttpCache {
-  lookup (request: CacheRequest, now: number): CacheLookup
+  /** @param key the primary key of the request, where it is known */
+  lookup (request: CacheRequest, now: number, key?: string): CacheLookup
   /** A hit that one fresh stored response makes, without leaving a trace; null for all else. Once it is used, `noteHit` has to hear of it. */
   findHit (key: string, request: CacheRequest, now: number): CacheHit | null
   noteHit (hit: CacheHit): void
@@ -116,7 +117,10 @@ export function createHttpCache (options: HttpCacheOptions): HttpCache {
   const context = createContext(store, options.onFailure, options.tagRules, options.onRemoval)
   const { removals, invalidations, searches, counts, safely } = context
 
-  const tagged = (response: ReceivedResponse): ReceivedResponse => ({ ...response, ...takeTags(response.fields, context.tagRules) })
+  function tagged (response: ReceivedResponse): ReceivedResponse {
+    const { tags, fields } = takeTags(response.fields, context.tagRules)
+    return tags === null ? response : { ...response, tags, fields }
+  }
 
   function noteGroup (group: string): void {
     invalidations.note(group)
@@ -125,7 +129,7 @@ export function createHttpCache (options: HttpCacheOptions): HttpCache {
   }
 
   return {
-    lookup: (request, now) => lookUp(context, request, now),
+    lookup: (request, now, key) => lookUp(context, request, now, key),
     findHit: (key, request, now) => findHit(context, key, request, now),
     noteHit: hit => { noteHit(context, hit) },
     record: (lookup, response, maxBytes) => record(context, lookup, tagged(response), maxBytes),

@@ -107,7 +107,7 @@ function reused (request: CacheRequest, key: string, entry: StoredEntry, { ttl, 
   return { ...hitWith(request, entry, now, range), outcome: { ...nothingForwarded, ...keyOf(request, entry.key), hit: true, ttl, detail: detail ?? foreign } }
 }
 
-export function lookUp (context: CacheContext, request: CacheRequest, now: number): CacheLookup {
+export function lookUp (context: CacheContext, request: CacheRequest, now: number, knownKey?: string): CacheLookup {
   const { method, fields, rules } = request
   if (!request.enabled) return pass('bypass', 'cache-off')
   const control = rules.requestDirectives === 'ignore' ? null : requestControl(fields)
@@ -117,7 +117,7 @@ export function lookUp (context: CacheContext, request: CacheRequest, now: numbe
   const onlyIfCached = control?.onlyIfCached === true
   if (request.hasContent) return onlyIfCached ? unsatisfiable(request) : pass('bypass', 'request-content')
 
-  const key = primaryKey(request)
+  const key = knownKey ?? primaryKey(request)
   if (request.extra !== '') context.severalKeys = true
   // 5.2.1.7 before what these preconditions want: there is no stored response that they could be answered with.
   if (mustReachOrigin(fields)) return onlyIfCached ? unsatisfiable(request) : forward('bypass', 'precondition')

@@ -67,7 +67,24 @@ export function record (context: CacheContext, lookup: CacheForward, response: R
 
   const { control, source } = responseControl(fields, request.rules.targetedFields)
   const targeted = source !== 'cache-control'
-  const decision = decideStoring({ ...request, ...response, requestFields: request.fields, requestControl: lookup.control ?? absentControl, ranged: request.fields['range'] !== undefined || lookup.completion !== null, control, targeted })
+  // Written out: there is one for each response.
+  const decision = decideStoring({
+    method: request.method,
+    requestFields: request.fields,
+    requestControl: lookup.control ?? absentControl,
+    authenticated: request.authenticated,
+    common: request.common,
+    personal: request.personal,
+    hasContent: request.hasContent,
+    ranged: request.fields['range'] !== undefined || lookup.completion !== null,
+    statusCode,
+    fields,
+    control,
+    targeted,
+    locatesTarget: response.locatesTarget,
+    rules: request.rules,
+    receivedAt: response.receivedAt
+  })
   if (!decision.store) {
     if (statusCode < 500 && !aboutRequestAlone.has(decision.reason)) forget(context, lookup)
     // That a POST is not stored is no news.

@@ -5,7 +5,7 @@
  * origin server is read at the pace of the fastest reader: a slow one holds up nobody. Once the recording has ended
  * (the response is too large to be stored) only a window is held, and a reader that falls out of it is cut off visibly.
  */
-import { Readable } from 'node:stream'
+import { Body, type BodyReader } from '../http/body.ts'
 import type { Recording, RecordingFailure } from './recording.ts'
 
 /** Held for slow readers when the response is not recorded any more. */
@@ -15,14 +15,14 @@ const windowBytes = 1024 * 1024
 const finishBytes = 256 * 1024
 
 export interface SharedBody {
-  /** Another reader, from the first byte; null when that is not held any more. */
-  reader (): Readable | null
+  /** For another reader, from the first byte; null when that is not held any more. */
+  reader (): Body | null
   /** Lets it flow, or end where nobody wants it. */
   start (): void
 }
 
 export interface SharedBodyOptions {
-  readonly source: Readable
+  readonly source: Body
   readonly recording: Recording
   /** The source came to its end: null when the response was stored, else why not. */
   readonly onEnd: (failure: RecordingFailure | null) => void
@@ -35,10 +35,10 @@ export interface SharedBodyOptions {
 }
 
 interface Reader {
-  readonly stream: Readable
+  readonly body: Body
   /** Number of the piece to read next. */
   next: number
-  /** The stream takes more. */
+  /** It takes more. */
   wants: boolean
 }
 
@@ -49,19 +49,30 @@ export function shareBody ({ source, recording, onEnd, onCutShort, onUnreadable,
   let dropped = 0
   let held = 0
   let received = 0
+  let started = false
+  let begun = false
   let ended = false
   let failure: Error | null = null
 
   function pump (reader: Reader): void {
     while (reader.wants && reader.next < dropped + pieces.length) {
-      if (reader.next < dropped) {
-        reader.stream.destroy(new Error('too slow for a response that is too large to be stored'))
-        return
-      }
-      reader.wants = reader.stream.push(pieces[reader.next - dropped])
+      if (reader.next < dropped) return cutOff(reader)
+      const piece = pieces[reader.next - dropped] as Buffer
       reader.next++
+      reader.wants = reader.body.push(piece)
     }
-    if (ended && reader.next >= dropped + pieces.length) reader.stream.push(null)
+    if (ended && reader.next >= dropped + pieces.length) reader.body.finish()
+  }
+
+  function cutOff (reader: Reader): void {
+    reader.body.fail(new Error('too slow for a response that is too large to be stored'))
+  }
+
+  function left (reader: Reader): void {
+    if (!readers.delete(reader)) return
+    trim()
+    endUnlessWanted()
+    pace()
   }
 
   /** Nobody is left, and what is left to come is much, or nobody knows how much: not worth the origin server's work. */
@@ -92,67 +103,73 @@ export function shareBody ({ source, recording, onEnd, onCutShort, onUnreadable,
     for (const [i, { length }] of pieces.entries()) pieces[i] = stored.subarray(at, at += length)
   }
 
-  function pace (): void {
-    if (ended || failure !== null) return
-    let wanted = readers.size === 0
-    for (const { wants } of readers) if (wants) wanted = true
-    if (wanted) source.resume()
-    else source.pause()
+  function isWanted (): boolean {
+    if (readers.size === 0) return true
+    for (const { wants } of readers) if (wants) return true
+    return false
   }
 
-  source.on('data', (chunk: Buffer) => {
-    const piece = recording.write(chunk)
-    pieces.push(piece)
-    held += piece.length
-    received += piece.length
-    for (const reader of readers) pump(reader)
-    trim()
-    pace()
-  })
-  source.once('end', () => {
-    ended = true
-    // Stored before anybody sees the end: who asks again then, finds it.
-    onEnd(recording.complete())
-    holdOnce()
-    for (const reader of readers) pump(reader)
-  })
-  const fail = (error: Error): void => {
-    if (ended || failure !== null) return
-    failure = error
+  function pace (): void {
+    if (!started || ended || failure !== null || !isWanted()) return
+    if (begun) return source.resume()
+    begun = true
+    source.read(sourceReader)
+  }
+
+  const sourceReader: BodyReader = {
+    data (chunk) {
+      const piece = recording.write(chunk)
+      pieces.push(piece)
+      held += piece.length
+      received += piece.length
+      for (const reader of readers) pump(reader)
+      trim()
+      return isWanted()
+    },
+    end () {
+      ended = true
+      // Stored before anybody sees the end: who asks again then, finds it.
+      onEnd(recording.complete())
+      if (readers.size === 0) return
+      holdOnce()
+      for (const reader of readers) pump(reader)
+    },
+    fail () {}
+  }
+
+  // However it ends, and whether it has begun.
+  source.onClose((error, complete) => {
+    if (complete || failure !== null) return
+    failure = error ?? new Error('the upstream response was cut short')
     recording.abandon()
     onCutShort()
-    for (const { stream } of readers) stream.destroy(error)
-  }
-  source.once('error', fail)
-  source.once('close', () => { fail(new Error('the upstream response was cut short')) })
+    for (const { body } of readers) body.fail(failure)
+  })
 
   return {
     reader () {
-      if (dropped > 0 || failure !== null || (source.destroyed && !ended)) return null
+      if (dropped > 0 || failure !== null) return null
       const reader: Reader = {
         next: 0,
         wants: false,
-        stream: new Readable({
-          read () {
+        body: new Body({
+          resume () {
             reader.wants = true
             pump(reader)
             // One that wants more is enough, whatever the others do.
-            if (reader.wants && !ended && failure === null) source.resume()
+            if (reader.wants) pace()
           },
-          destroy (error, done) {
-            readers.delete(reader)
-            trim()
-            endUnlessWanted()
-            pace()
-            done(error)
-          }
+          // `onClose` says so, too.
+          cancel () {}
         })
       }
+      reader.body.onClose(() => { left(reader) })
       readers.add(reader)
-      return reader.stream
+      return reader.body
     },
 
     start () {
+      started = true
       endUnlessWanted()
       pace()
     }

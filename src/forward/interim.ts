@@ -1,13 +1,13 @@
 /** Interim responses: a proxy MUST forward those it did not ask for, as they come (RFC 9110 15.2). */
 import { STATUS_CODES, type ServerResponse } from 'node:http'
 import type { Http2ServerResponse } from 'node:http2'
-import { fieldsFromLines, type FieldMap } from '../http/fields.ts'
+import type { FieldMap, MutableFieldMap } from '../http/fields.ts'
 import { endToEndFields } from './hop-by-hop.ts'
 import { linesOf } from './response-fields.ts'
 
-/** What of an interim response goes on to the client. @param lines `[name, value, ...]` as received, one character per octet */
-export function interimFields (lines: readonly string[], removed: readonly string[]): FieldMap {
-  const fields = endToEndFields(fieldsFromLines(lines))
+/** What of an interim response goes on to the client. @param received one character per octet; they are changed */
+export function interimFields (received: MutableFieldMap, removed: readonly string[]): FieldMap {
+  const fields = endToEndFields(received)
   // It has no content (RFC 9110 8.6).
   delete fields['content-length']
   for (const name of removed) delete fields[name.toLowerCase()]

@@ -1,13 +1,13 @@
 /** The fields of a response as they go to the client, and into the cache. */
-import { fieldsFromLines, fieldValue, type FieldMap, type MutableFieldMap } from '../http/fields.ts'
+import { fieldValue, type FieldMap, type MutableFieldMap } from '../http/fields.ts'
 import { formatHttpDate } from '../http/date.ts'
 import { endToEndFields } from './hop-by-hop.ts'
 import type { AboutResponse, ResponseRules } from './response-rules.ts'
 import { appendVia } from './via.ts'
 
 export interface ResponseFieldsInput extends Omit<AboutResponse, 'updates'> {
-  /** Raw lines `[name, value, ...]`, one character per octet. */
-  readonly lines: readonly string[]
+  /** As received, one character per octet; they are changed. */
+  readonly received: MutableFieldMap
   readonly rules: ResponseRules
   /** Fields that are the proxy's own to set, in lower case: those of the origin server are taken away. */
   readonly reserved: ReadonlySet<string>
@@ -27,11 +27,13 @@ export interface ResponseFields {
   readonly said: FieldMap
 }
 
+const none: ReadonlySet<string> = new Set()
+
 const related = ['location', 'content-location', 'cache-group-invalidation'] as const
 
 /** End-to-end fields; repeated lines stay apart and in order. */
-export function responseFields ({ lines, rules, reserved, pseudonym, receivedAt, mount, updates, ...about }: ResponseFieldsInput): ResponseFields {
-  const fields = endToEndFields(fieldsFromLines(lines))
+export function responseFields ({ received, rules, reserved, pseudonym, receivedAt, mount, updates, statusCode, isSecure }: ResponseFieldsInput): ResponseFields {
+  const fields = endToEndFields(received)
   // One id names the request on both sides; the proxy sends its own.
   delete fields['x-request-id']
   fields['date'] ??= formatHttpDate(receivedAt)
@@ -40,15 +42,16 @@ export function responseFields ({ lines, rules, reserved, pseudonym, receivedAt,
   rules.locate(fields, mount)
   const said: MutableFieldMap = Object.create(null)
   for (const name of related) said[name] = fields[name]
-  rules.apply?.(fields, { ...about, updates: updates(fieldValue(fields, 'etag')) })
+  rules.apply?.(fields, { statusCode, isSecure, updates: updates(fieldValue(fields, 'etag')) })
   return { fields, said }
 }
 
-/** Fields as lines `[name, value, ...]`. */
-export function linesOf (fields: FieldMap): string[] {
+/** Fields as lines `[name, value, ...]`. @param without names in lower case that are left out */
+export function linesOf (fields: FieldMap, without: ReadonlySet<string> = none): string[] {
   const lines: string[] = []
   for (const name of Object.keys(fields)) {
     const value = fields[name]
+    if (without.has(name)) continue
     if (typeof value === 'string') lines.push(name, value)
     else if (value !== undefined) for (const one of value) lines.push(name, one)
   }

@@ -20,16 +20,23 @@ export function fieldValue (fields: FieldMap, name: string): string | undefined 
  * `__proto__` or `constructor` is a field and nothing else.
  */
 export function fieldsFromLines (lines: readonly string[]): MutableFieldMap {
-  const fields: MutableFieldMap = Object.create(null)
-  for (let i = 0; i + 1 < lines.length; i += 2) {
-    const name = (lines[i] as string).toLowerCase()
-    const value = lines[i + 1] as string
-    const present = fields[name]
-    if (present === undefined) fields[name] = value
-    else if (typeof present === 'string') fields[name] = [present, value]
-    else present.push(value)
-  }
+  const fields = noFields()
+  for (let i = 0; i + 1 < lines.length; i += 2) addLine(fields, lines[i] as string, lines[i + 1] as string)
   return fields
+}
+
+/** An empty map without prototype. */
+export function noFields (): MutableFieldMap {
+  return Object.create(null) as MutableFieldMap
+}
+
+/** Adds a line as received, behind those of the same name. */
+export function addLine (fields: MutableFieldMap, receivedName: string, value: string): void {
+  const name = receivedName.toLowerCase()
+  const present = fields[name]
+  if (present === undefined) fields[name] = value
+  else if (typeof present === 'string') fields[name] = [present, value]
+  else present.push(value)
 }
 
 /** Lines `[name, value, ...]` without those of some fields, named in lower case as they are in the lines. */

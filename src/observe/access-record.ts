@@ -19,13 +19,15 @@ export interface AccessRecord {
   readonly durationMs: number
   /** Of content, as announced; 0 where the response announced none. */
   readonly bytes: number
+  /** Who authentication found to ask. */
+  readonly subject?: string | undefined
   /** Why the cache did what it did. */
-  readonly reason?: string
-  readonly upstream?: string
-  readonly target?: string
-  readonly upstreamMs?: number
-  readonly code?: string
-  readonly aborted?: boolean
+  readonly reason?: string | undefined
+  readonly upstream?: string | undefined
+  readonly target?: string | undefined
+  readonly upstreamMs?: number | undefined
+  readonly code?: string | undefined
+  readonly aborted?: boolean | undefined
 }
 
 export type AccessLog = (record: AccessRecord) => void
@@ -63,12 +65,21 @@ function lineWriter (logger: object): ((members: string) => void) | null {
 
 function formatRecord (record: AccessRecord): string {
   let line = `"reqId":${text(record.reqId)},"method":${text(record.method)},"path":${text(record.path)},"route":${text(record.route)},"status":${record.status}` +
-    `,"cache":"${record.cache}","client":${text(record.client)},"http":${text(record.http)},"durationMs":${record.durationMs},"bytes":${record.bytes}`
+    `,"cache":"${record.cache}","client":${text(record.client)},"http":${text(record.http)},"durationMs":${milliseconds(record.durationMs)},"bytes":${record.bytes}`
+  if (record.subject !== undefined) line += `,"subject":${text(record.subject)}`
   if (record.reason !== undefined) line += `,"reason":${text(record.reason)}`
-  if (record.upstream !== undefined) line += `,"upstream":${text(record.upstream)},"target":${text(record.target ?? '')},"upstreamMs":${record.upstreamMs ?? 0}`
+  if (record.upstream !== undefined) line += `,"upstream":${text(record.upstream)},"target":${text(record.target ?? '')},"upstreamMs":${milliseconds(record.upstreamMs ?? 0)}`
   if (record.code !== undefined) line += `,"code":${text(record.code)}`
   if (record.aborted === true) line += ',"aborted":true'
   return line
+}
+
+const thousandths = Array.from({ length: 1000 }, (_, part) => part === 0 ? '' : `.${String(part).padStart(3, '0').replace(/0+$/, '')}`)
+
+/** As `JSON.stringify` writes a number of three decimals, without the general way of finding the shortest form. */
+function milliseconds (value: number): string {
+  const all = Math.round(value * 1000)
+  return all >= 0 && all < 2 ** 40 ? `${Math.floor(all / 1000)}${thousandths[all % 1000]}` : String(value)
 }
 
 const plain = /^[\x20\x21\x23-\x5b\x5d-\x7e]*$/

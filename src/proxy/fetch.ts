@@ -5,17 +5,19 @@
  * has nobody. So the one that asked may leave while others still want the response.
  */
 import { Readable } from 'node:stream'
-import type { Flights, Landing } from '../cache/collapse.ts'
+import type { Flights, Landing, LeadFlight } from '../cache/collapse.ts'
 import { currentAge } from '../cache/freshness.ts'
 import type { CacheForward, CacheHit, HttpCache, ReceivedResponse, Recording } from '../cache/http-cache.ts'
 import { isSafe } from '../cache/invalidation.ts'
+import type { ReasonWord } from '../cache/reasons.ts'
 import { composeCompletion, type Composition } from '../cache/completion.ts'
 import { shareBody, type SharedBody } from '../cache/shared-body.ts'
 import type { CacheOutcome } from '../cache/status.ts'
 import type { StoredResponse } from '../cache/stored-response.ts'
 import { confirmsClient } from '../cache/validation.ts'
 import { linesOf, type ResponseFields } from '../forward/response-fields.ts'
-import type { FieldMap, MutableFieldMap } from '../http/fields.ts'
+import { bodyOf, type Body } from '../http/body.ts'
+import { linesWithout, type FieldMap, type MutableFieldMap } from '../http/fields.ts'
 import type { TransformCallback } from '../transform/chain.ts'
 import { TransformError } from '../transform/transform.ts'
 import { UpstreamError, type Exchange, type FetchCallback, type UpstreamErrorCode, type UpstreamResponse } from '../upstream/exchange.ts'
@@ -24,12 +26,12 @@ import { discard } from './discard.ts'
 /** A response to be passed on while it arrives. */
 export interface PassedResponse {
   readonly statusCode: number
-  /** Lines `[name, value, ...]`, without `Cache-Status`. */
+  /** Lines `[name, value, ...]`, without `Cache-Status` and what else is hidden from clients. */
   readonly lines: readonly string[]
   /** `Cache-Status` of caches nearer to the origin server, or undefined. */
   readonly cacheStatus: FieldMap[string]
   readonly outcome: CacheOutcome
-  readonly body: Readable | null
+  readonly body: Body | null
 }
 
 /** Who asked. Exactly one of the first three is called, once. */
@@ -64,6 +66,8 @@ export interface FetchRequest {
   /** What the route does to content before it is stored; null for nothing. */
   readonly transforms: FetchTransforms | null
   readonly maxStoredBytes: number
+  /** Names of response fields that clients do not get as they are. */
+  readonly hiddenFields: ReadonlySet<string>
   /** Nobody waits for it but the store. */
   readonly background: boolean
 }
@@ -94,108 +98,135 @@ const standsInFor: ReadonlySet<number> = new Set([500, 502, 503, 504])
 
 const unconditional: FieldMap = Object.freeze(Object.create(null) as MutableFieldMap)
 
-export function startFetch ({ cache, flights, now }: FetchDependencies, request: FetchRequest): Fetch {
-  const { method, audience, transforms } = request
-  const { flightKey, mayLead } = request.lookup
-  let shareable: Recording | null = null
-  const isCurrent = (): boolean => shareable === null ? cache.isCurrent(request.lookup) : shareable.isCurrent()
-  const flight = flightKey !== null && mayLead && flights.find(flightKey) === null ? flights.lead(flightKey, isCurrent) : null
-  let exchange: Exchange | null = null
-  let headHasCome = false
-  let isShared = false
-  let asksWhole = false
-  if (flight !== null) flight.onLeft = cancelUnlessWanted
+export function startFetch (dependencies: FetchDependencies, request: FetchRequest): Fetch {
+  const fetch = new RunningFetch(dependencies, request)
+  fetch.ask(request.lookup)
+  return fetch
+}
 
-  ask(request.lookup)
-  return { leave: cancelUnlessWanted }
+/** A class, because there is one for each request that is forwarded: its methods are made once. */
+class RunningFetch implements Fetch {
+  readonly #cache: HttpCache
+  readonly #flights: Flights
+  readonly #now: () => number
+  readonly #request: FetchRequest
+  readonly #flight: LeadFlight | null
+  #shareable: Recording | null = null
+  #exchange: Exchange | null = null
+  #headHasCome = false
+  #isShared = false
+  #asksWhole = false
 
-  function cancelUnlessWanted (): void {
-    // The store wants it, whoever has stopped waiting.
-    if (request.background) return
-    // What is shared knows its readers.
-    if (headHasCome && !isShared && audience.isGone()) exchange?.cancel?.()
-    if (headHasCome || !audience.isGone() || (flight !== null && flight.waiting > 0)) return
-    flight?.end()
-    exchange?.cancel?.()
+  constructor ({ cache, flights, now }: FetchDependencies, request: FetchRequest) {
+    this.#cache = cache
+    this.#flights = flights
+    this.#now = now
+    this.#request = request
+    const { flightKey, mayLead } = request.lookup
+    if (flightKey === null || !mayLead || flights.find(flightKey) !== null) {
+      this.#flight = null
+    } else {
+      this.#flight = flights.lead(flightKey, () => this.#isCurrent())
+      this.#flight.onLeft = () => { this.leave() }
+    }
   }
 
-  function ask (lookup: CacheForward): void {
-    const requestedAt = now()
-    const asked = exchange = request.prepare(lookup.conditional, asksWhole)
-    request.dispatch(asked, (error, response) => {
-      if (error !== null || response === undefined) failed(lookup, error ?? new UpstreamError('upstream_reset'))
-      else received(lookup, response, requestedAt)
+  #isCurrent (): boolean {
+    return this.#shareable === null ? this.#cache.isCurrent(this.#request.lookup) : this.#shareable.isCurrent()
+  }
+
+  leave (): void {
+    const { background, audience } = this.#request
+    // The store wants it, whoever has stopped waiting.
+    if (background) return
+    // What is shared knows its readers.
+    if (this.#headHasCome && !this.#isShared && audience.isGone()) this.#exchange?.cancel?.()
+    if (this.#headHasCome || !audience.isGone() || (this.#flight !== null && this.#flight.waiting > 0)) return
+    this.#flight?.end()
+    this.#exchange?.cancel?.()
+  }
+
+  ask (lookup: CacheForward): void {
+    const requestedAt = this.#now()
+    const asked = this.#exchange = this.#request.prepare(lookup.conditional, this.#asksWhole)
+    this.#request.dispatch(asked, (error, response) => {
+      if (error !== null || response === undefined) this.#failed(lookup, error ?? new UpstreamError('upstream_reset'))
+      else this.#received(lookup, response, requestedAt)
     })
   }
 
   /** Once more, without what the cache asked on its own account; what comes now is not about anything stored. */
-  function askAgain (lookup: CacheForward, body: Readable): void {
+  #askAgain (lookup: CacheForward, body: Body): void {
     discard(body)
-    ask({ ...lookup, validating: [], completion: null, conditional: unconditional })
+    this.ask({ ...lookup, validating: [], completion: null, conditional: unconditional })
   }
 
-  function received (lookup: CacheForward, upstream: UpstreamResponse, requestedAt: number): void {
+  #received (lookup: CacheForward, upstream: UpstreamResponse, requestedAt: number): void {
+    const { method, audience, transforms } = this.#request
     const { statusCode, body } = upstream
-    const receivedAt = now()
-    const { fields, said } = request.responseFields(upstream, receivedAt, lookup)
+    const receivedAt = this.#now()
+    const { fields, said } = this.#request.responseFields(upstream, receivedAt, lookup)
     try {
-      request.filterFields(statusCode, fields)
+      this.#request.filterFields(statusCode, fields)
     } catch (error) {
       discard(body)
       // What the request has changed at the origin server is changed all the same (RFC 9111 4.4).
-      if (!isSafe(method) && statusCode < 400) request.invalidate(said)
-      return failed(lookup, new UpstreamError('extension_failed', upstream.target, error))
+      if (!isSafe(method) && statusCode < 400) this.#request.invalidate(said)
+      return this.#failed(lookup, new UpstreamError('extension_failed', upstream.target, error))
     }
     // RFC 9110 8.6: a 204 has none, whatever it says; passed on, it would announce content that never comes.
     if (statusCode === 204) delete fields['content-length']
-    const response: ReceivedResponse = { statusCode, fields, requestedAt, receivedAt, locatesTarget: request.locatesTarget(said) }
+    const response: ReceivedResponse = { statusCode, fields, requestedAt, receivedAt, locatesTarget: this.#request.locatesTarget(said) }
 
     if (statusCode === 304) transforms?.confirm(fields, lookup)
-    const freshened = statusCode === 304 ? cache.freshen(lookup, response) : null
+    const freshened = statusCode === 304 ? this.#cache.freshen(lookup, response) : null
     // Else it answers conditions of the client, who gets it as it is.
     if (statusCode === 304 && lookup.conditional !== null && !(freshened === null && confirmsClient(lookup.conditional, lookup.request.fields, fields))) {
       if (freshened === null) {
         // It confirms something we do not have. An origin server that insists on it answers nonsense.
-        return lookup.conditional === unconditional ? unusable(lookup, upstream) : askAgain(lookup, body)
+        return lookup.conditional === unconditional ? this.#unusable(lookup, upstream) : this.#askAgain(lookup, body)
       }
       discard(body)
-      headHasCome = true
+      this.#headHasCome = true
       audience.stored(freshened)
-      land(lookup, isFresh(freshened.entry.response, receivedAt) ? { kind: 'validated' } : null, statusCode)
+      this.#land(lookup, isFresh(freshened.entry.response, receivedAt) ? { kind: 'validated' } : null, statusCode)
       return
     }
     if (standsInFor.has(statusCode)) {
-      const stale = cache.onUpstreamFailure(lookup, receivedAt, statusCode)
+      const stale = this.#cache.onUpstreamFailure(lookup, receivedAt, statusCode)
       if (stale !== null) {
         discard(body)
-        headHasCome = true
+        this.#headHasCome = true
         audience.stored(stale)
-        flight?.land({ kind: 'failed', error: new UpstreamError('upstream_failed', upstream.target) })
+        this.#flight?.land({ kind: 'failed', error: new UpstreamError('upstream_failed', upstream.target) })
         return
       }
     }
     const composed = lookup.completion === null ? null : composeCompletion(lookup.completion, statusCode, fields)
     // A part that does not fit what is stored; any other answer is for the client as it is.
-    if (lookup.completion !== null && composed === null && (statusCode === 206 || statusCode === 416)) return askAgain(lookup, body)
+    if (lookup.completion !== null && composed === null && (statusCode === 206 || statusCode === 416)) return this.#askAgain(lookup, body)
 
-    if (!isSafe(method) && statusCode < 400) request.invalidate(said)
-    if (transforms === null || composed !== null) return deliver(lookup, upstream, response, composed, body)
-    if (statusCode === 206 && isPartOfTransformed(fields)) {
+    if (!isSafe(method) && statusCode < 400) this.#request.invalidate(said)
+    if (transforms === null || composed !== null) return this.#deliver(lookup, upstream, response, composed, body)
+    if (statusCode === 206 && this.#isPartOfTransformed(transforms, fields)) {
       // An origin server that sends parts nobody asked for.
-      if (asksWhole) return unusable(lookup, upstream)
-      asksWhole = true
-      return askAgain(lookup, body)
+      if (this.#asksWhole) return this.#unusable(lookup, upstream)
+      this.#asksWhole = true
+      return this.#askAgain(lookup, body)
     }
-    transforms.apply(statusCode, fields, mayHaveContent(method, statusCode) ? body : null, (error, transformed) => {
-      if (transformed !== undefined) return deliver(lookup, upstream, { ...response, fields: transformed.fields }, null, transformed.body ?? body)
-      body.on('error', () => {}).destroy()
-      failed(lookup, error instanceof UpstreamError ? error : new UpstreamError(codeOf(error), upstream.target, error))
+    const content = mayHaveContent(method, statusCode) ? body.stream() : null
+    transforms.apply(statusCode, fields, content, (error, transformed) => {
+      if (transformed !== undefined) {
+        return this.#deliver(lookup, upstream, { ...response, fields: transformed.fields }, null, transformed.body === null ? body : bodyOf(transformed.body))
+      }
+      body.destroy()
+      this.#failed(lookup, error instanceof UpstreamError ? error : new UpstreamError(codeOf(error), upstream.target, error))
     })
   }
 
-  function isPartOfTransformed (fields: FieldMap): boolean {
+  #isPartOfTransformed (transforms: FetchTransforms, fields: FieldMap): boolean {
     try {
-      return transforms?.mustBeWhole(206, fields) === true
+      return transforms.mustBeWhole(206, fields)
     } catch {
       // Asked again it fails with a word on why.
       return true
@@ -203,32 +234,33 @@ export function startFetch ({ cache, flights, now }: FetchDependencies, request:
   }
 
   /** The answer is of no use to anybody. */
-  function unusable (lookup: CacheForward, { body, target }: UpstreamResponse): void {
+  #unusable (lookup: CacheForward, { body, target }: UpstreamResponse): void {
     discard(body)
-    failed(lookup, new UpstreamError('upstream_bad_response', target))
+    this.#failed(lookup, new UpstreamError('upstream_bad_response', target))
   }
 
-  function deliver (lookup: CacheForward, upstream: UpstreamResponse, response: ReceivedResponse, composed: Composition | null, body: Readable): void {
+  #deliver (lookup: CacheForward, upstream: UpstreamResponse, response: ReceivedResponse, composed: Composition | null, body: Body): void {
+    const { method, audience, maxStoredBytes, hiddenFields } = this.#request
     const { fields, statusCode, receivedAt } = response
-    headHasCome = true
-    if (method === 'HEAD') cache.updateFromHead(lookup, response)
-    const { recording, outcome } = cache.record(lookup, response, request.maxStoredBytes)
-    body.once('error', (error: Error) => {
+    this.#headHasCome = true
+    if (method === 'HEAD') this.#cache.updateFromHead(lookup, response)
+    const { recording, outcome } = this.#cache.record(lookup, response, maxStoredBytes)
+    body.onClose(error => {
       const cause = error instanceof TransformError ? new UpstreamError('transform_failed', upstream.target, error) : error
       if (cause instanceof UpstreamError && cause.code !== 'cancelled') audience.cutShort(cause)
     })
 
-    const shared = recording === null ? null : share(body, recording, outcome, statusCode)
-    isShared = shared !== null
-    shareable = recording
+    const shared = recording === null ? null : this.#share(body, recording, outcome, statusCode)
+    this.#isShared = shared !== null
+    this.#shareable = recording
     const head = recording?.head ?? null
     const usable = shared !== null && head !== null && isFresh(head.response, receivedAt)
-    land(lookup, usable ? { kind: 'response', response: { head, body: shared, hasContent: mayHaveContent(method, statusCode) } } : null, statusCode)
+    this.#land(lookup, usable ? { kind: 'response', response: { head, body: shared, hasContent: mayHaveContent(method, statusCode) } } : null, statusCode)
     const content = !mayHaveContent(method, statusCode) ? null : shared === null ? body : audience.isGone() ? null : shared.reader()
     if (content === null && shared === null) discard(body)
     audience.passed({
       statusCode: composed?.statusCode ?? statusCode,
-      lines: linesForClient(composed?.lines ?? linesOf(fields), lookup),
+      lines: composed === null ? linesOf(fields, hiddenFields) : linesWithout(composed.lines, hiddenFields),
       cacheStatus: fields['cache-status'],
       outcome,
       body: composed === null || content === null ? content : around(composed, content)
@@ -236,43 +268,45 @@ export function startFetch ({ cache, flights, now }: FetchDependencies, request:
     shared?.start()
   }
 
-  function share (body: Readable, recording: Recording, outcome: CacheOutcome, statusCode: number): SharedBody {
+  #share (body: Body, recording: Recording, outcome: CacheOutcome, statusCode: number): SharedBody {
+    const { method, audience, background } = this.#request
+    const end = (failure: ReasonWord | null): void => {
+      this.#flight?.end()
+      audience.recorded(failure === null ? outcome : { ...outcome, stored: false, ttl: null, detail: failure })
+    }
     return shareBody({
       source: body,
       recording,
-      finishAlone: request.background || !mayHaveContent(method, statusCode),
-      onEnd: failure => {
-        flight?.end()
-        audience.recorded(failure === null ? outcome : { ...outcome, stored: false, ttl: null, detail: failure })
-      },
-      onUnreadable: () => { flight?.end() },
-      onCutShort: () => {
-        flight?.end()
-        audience.recorded({ ...outcome, stored: false, ttl: null, detail: 'incomplete' })
-      }
+      finishAlone: background || !mayHaveContent(method, statusCode),
+      onEnd: end,
+      onUnreadable: () => { this.#flight?.end() },
+      onCutShort: () => { end('incomplete') }
     })
   }
 
   /** @param landing null when nobody else can use what came */
-  function land ({ flightKey, request: { rules } }: CacheForward, landing: Landing | null, statusCode: number): void {
+  #land ({ flightKey, request: { rules } }: CacheForward, landing: Landing | null, statusCode: number): void {
+    const flights = this.#flights
+    const flight = this.#flight
     if (flightKey !== null && landing !== null) flights.forgetHopeless(flightKey)
     if (flight === null) return
     if (landing !== null) return flight.land(landing)
     // An origin server in trouble will answer differently soon; all at once asking it again would not help it.
     if (standsInFor.has(statusCode) && statusCode !== 500) return flight.land({ kind: 'failed', error: new UpstreamError('upstream_failed') })
     // A 304 was for what one client has.
-    if (statusCode < 500 && statusCode !== 304) flights.rememberHopeless(flightKey as string, now() + rules.collapse.hitForMiss)
+    if (statusCode < 500 && statusCode !== 304) flights.rememberHopeless(flightKey as string, this.#now() + rules.collapse.hitForMiss)
     flight.land({ kind: 'alone' })
   }
 
-  function failed (lookup: CacheForward, error: UpstreamError): void {
-    headHasCome = true
+  #failed (lookup: CacheForward, error: UpstreamError): void {
+    const { audience } = this.#request
+    this.#headHasCome = true
     // Of those who wait each may have a stale response that it accepts.
-    const stale = error.statusCode >= 502 ? cache.onUpstreamFailure(lookup, now(), null) : null
+    const stale = error.statusCode >= 502 ? this.#cache.onUpstreamFailure(lookup, this.#now(), null) : null
     if (stale === null) audience.failed(error)
     else audience.stored(stale)
     // A cancelled leader, or one whose own content failed, says nothing of the upstream.
-    flight?.land(error.statusCode >= 500 ? { kind: 'failed', error } : { kind: 'alone' })
+    this.#flight?.land(error.statusCode >= 500 ? { kind: 'failed', error } : { kind: 'alone' })
   }
 }
 
@@ -289,19 +323,13 @@ function isFresh (response: StoredResponse, now: number): boolean {
   return response.freshnessLifetime > currentAge(response, now) && (response.control.noCache !== true || response.override === 'override-origin-ignored')
 }
 
-/** Without `Cache-Status`, which goes with our own, and without targeted fields that end here (RFC 9213 3.1). */
-function linesForClient (lines: readonly string[], { request: { rules } }: CacheForward): readonly string[] {
-  const hidden = new Set(['cache-status'])
-  if (rules.consumeTargetedFields) for (const name of rules.targetedFields) hidden.add(name.toLowerCase())
-  return lines.some((name, i) => i % 2 === 0 && hidden.has(name)) ? lines.filter((_, i) => !hidden.has(lines[i - i % 2] as string)) : lines
-}
-
 /** The stored parts on both sides of what arrives, which has to be as long as it should: the client was told. */
-function around ({ before, after, gapBytes }: Composition, content: Readable): Readable {
+function around ({ before, after, gapBytes }: Composition, content: Body): Body {
+  const gap = content.stream()
   const whole = Readable.from((async function * () {
     if (before.length > 0) yield before
     let left = gapBytes
-    for await (const chunk of content as AsyncIterable<Buffer>) {
+    for await (const chunk of gap as AsyncIterable<Buffer>) {
       left -= chunk.length
       if (left < 0) break
       yield chunk
@@ -310,5 +338,5 @@ function around ({ before, after, gapBytes }: Composition, content: Readable): R
     if (after.length > 0) yield after
   })(), { objectMode: false })
   // A generator that nobody has begun to read ends without a word to what it would have read.
-  return whole.once('close', () => { content.destroy() })
+  return bodyOf(whole.once('close', () => { gap.destroy() }))
 }

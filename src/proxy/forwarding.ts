@@ -4,6 +4,7 @@ import type { FieldMap } from '../http/fields.ts'
 import type { RequestTarget } from '../http/target.ts'
 import type { CacheLookup } from '../cache/http-cache.ts'
 import type { Identity } from './identity.ts'
+import type { KnownTarget } from '../server/known-targets.ts'
 import type { ProxyRoute } from './proxy-route.ts'
 import type { TransformChoice } from '../transform/route-transforms.ts'
 import type { Runtime } from './runtime.ts'
@@ -27,6 +28,8 @@ export interface Forwarding {
   readonly prefix: string
   /** What the client asked for, normalised, without a key that stood in the query. */
   readonly target: RequestTarget
+  /** What a quick look has found out already; null where there was none, or where it is not all. */
+  readonly known: KnownTarget | null
   /** Path sent upstream and used in the cache key; filters may change it before the lookup. */
   path: string
   /** Query sent upstream and used in the cache key: empty, or `?` and the rest, as received. */
@@ -46,7 +49,7 @@ export interface Forwarding {
   /** Authentication judged what stands in `Authorization`. */
   judgedAuthorization: boolean
   /** Keys that stood in the query, by parameter; null where one was given twice, and null altogether where there were none. */
-  readonly queryKeys: Readonly<Record<string, string | null>> | null
+  queryKeys: Readonly<Record<string, string | null>> | null
   /** The request has content, which goes upstream unread. */
   readonly hasContent: boolean
   /** Names in lower case of request fields that own filters set or removed; null without any. */

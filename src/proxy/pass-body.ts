@@ -2,29 +2,111 @@
  * Passes a body on to a client as it arrives, at the client's pace. What breaks off on one side breaks the other visibly:
  * a body cut short must never look whole, and nobody goes on reading for a client that has left.
  *
- * `stream.pipeline` says the same, and makes an abort signal and an error with its stack for every response that goes well.
+ * What has come when the turn of the event loop ends in which the head was received leaves with the head. A small body
+ * that is whole by then leaves in one write with it.
  */
 import type { ServerResponse } from 'node:http'
-import type { Readable } from 'node:stream'
+import type { Body, BodyReader } from '../http/body.ts'
 
-export function passBody (body: Readable, raw: ServerResponse): void {
-  let ended = false
-  const onDrain = (): void => { body.resume() }
-  // The response has left, or never will.
-  const onClose = (): void => { if (!ended) body.destroy() }
+/** Content up to here is copied to text to leave in one write with the head: Node puts text, and not bytes, behind the head. */
+const maxTextBytes = 16 * 1024
 
-  body.on('data', (chunk: Buffer | string) => { if (!raw.write(chunk)) body.pause() })
-  body.once('end', () => {
-    ended = true
-    raw.end()
-  })
-  // Whoever began the exchange hears of the error, too.
-  body.on('error', () => {})
-  body.once('close', () => {
-    raw.off('drain', onDrain)
-    raw.off('close', onClose)
-    if (!ended) raw.destroy()
-  })
-  raw.on('drain', onDrain)
-  raw.once('close', onClose)
+/** Ends a response with the last of its content, or with none. */
+export type EndWith = (raw: ServerResponse, content: string | Buffer | null) => void
+
+/** The head of the response has been written, and has not left yet. */
+export function passBody (body: Body, raw: ServerResponse, endWith: EndWith): void {
+  const passing = new Passing(body, raw, endWith)
+  atEndOfTurn(passing)
+  body.read(passing)
+}
+
+class Passing implements BodyReader {
+  readonly #body: Body
+  readonly #raw: ServerResponse
+  readonly #endWith: EndWith
+  /** The first piece, until the turn ends. */
+  #first: Buffer | null = null
+  #hasLeft = false
+  #waits = false
+  #over = false
+
+  constructor (body: Body, raw: ServerResponse, endWith: EndWith) {
+    this.#body = body
+    this.#raw = raw
+    this.#endWith = endWith
+  }
+
+  data (chunk: Buffer): boolean {
+    if (!this.#hasLeft) {
+      if (this.#first === null) {
+        this.#first = chunk
+        return true
+      }
+      this.turnEnded()
+    }
+    return this.#write(chunk)
+  }
+
+  end (): void {
+    const first = this.#first
+    this.#over = true
+    this.#first = null
+    this.#endWith(this.#raw, first === null || first.length > maxTextBytes ? first : first.toString('latin1'))
+  }
+
+  /** What has come so far is the client's to see, and that there should have been more. */
+  fail (): void {
+    this.turnEnded()
+    this.#over = true
+    // Node writes at the end of this tick.
+    process.nextTick(() => { this.#raw.destroy() })
+  }
+
+  turnEnded (): void {
+    if (this.#over || this.#hasLeft) return
+    this.#hasLeft = true
+    const raw = this.#raw
+    if (raw.destroyed) return this.#leave()
+    // The response has left, or never will.
+    raw.once('close', () => { this.#leave() })
+    const first = this.#first
+    this.#first = null
+    // A client of a stream that is silent at first would wait for the head for ever.
+    if (first === null) raw.flushHeaders()
+    else this.#write(first)
+  }
+
+  #write (chunk: Buffer): boolean {
+    const raw = this.#raw
+    if (raw.write(chunk)) return true
+    if (!this.#waits) {
+      this.#waits = true
+      raw.once('drain', () => {
+        this.#waits = false
+        this.#body.resume()
+      })
+    }
+    return false
+  }
+
+  #leave (): void {
+    if (this.#over) return
+    this.#over = true
+    this.#body.destroy()
+  }
+}
+
+let begun: Passing[] = []
+
+/** One look for all responses that began in this turn. */
+function atEndOfTurn (passing: Passing): void {
+  if (begun.length === 0) setImmediate(turnEnded)
+  begun.push(passing)
+}
+
+function turnEnded (): void {
+  const all = begun
+  begun = []
+  for (const passing of all) passing.turnEnded()
 }

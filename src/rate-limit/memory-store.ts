@@ -76,10 +76,12 @@ export function createMemoryRateLimitStore ({ now: clock, onFull }: MemoryRateLi
         if (!fits(asked, usage)) waitMs = Math.max(waitMs, waitFor(asked.limit, usage, asked.units, now), 1)
       }
       const passed = waitMs === 0
-      const counters = charges.map((asked, index) => {
+      const counters: Counter[] = []
+      for (let index = 0; index < charges.length; index++) {
+        const asked = charges[index] as Charge
         const before = usages[index] as Usage
-        return counterOf(asked.limit, passed ? charge(asked, before, now) : before, now, !passed && !fits(asked, before))
-      })
+        counters.push(counterOf(asked.limit, passed ? charge(asked, before, now) : before, now, !passed && !fits(asked, before)))
+      }
       done(null, { passed, waitMs, counters } satisfies Verdict)
     },
 

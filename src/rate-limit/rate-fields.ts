@@ -48,8 +48,9 @@ const olderNames: Readonly<Record<'draft-06' | 'legacy', readonly [limit: string
 export function setRateFields (told: readonly ToldLimit[], counters: readonly Counter[], set: (name: string, value: string) => void): void {
   let policies = ''
   let limits = ''
-  const tightest = new Map<'draft-06' | 'legacy', number>()
-  for (const [index, { limit, fields, policy }] of told.entries()) {
+  let tightest: Map<'draft-06' | 'legacy', number> | null = null
+  for (let index = 0; index < told.length; index++) {
+    const { limit, fields, policy } = told[index] as ToldLimit
     const counter = counters[index]
     if (counter === undefined || fields === 'none') continue
     if (fields === 'draft') {
@@ -57,6 +58,7 @@ export function setRateFields (told: readonly ToldLimit[], counters: readonly Co
       limits += `${limits === '' ? '' : ', '}${limitItem(limit, counter)}`
       continue
     }
+    tightest ??= new Map()
     const other = tightest.get(fields)
     if (other === undefined || share(told, counters, index) < share(told, counters, other)) tightest.set(fields, index)
   }
@@ -64,7 +66,7 @@ export function setRateFields (told: readonly ToldLimit[], counters: readonly Co
     set('ratelimit-policy', policies)
     set('ratelimit', limits)
   }
-  for (const [form, index] of tightest) {
+  for (const [form, index] of tightest ?? []) {
     const { limit } = told[index] as ToldLimit
     const { remaining, windowMs } = counters[index] as Counter
     const [limitName, remainingName, resetName] = olderNames[form]

@@ -2,8 +2,9 @@
  * Knows the HTTP/1 connections of a listener: cuts off those that hold resources and do nothing (content that stops
  * arriving, responses that nobody reads, keep-alive without a next request), and ends all in good order at shutdown.
  *
- * The clock is Node's socket timeout: it fires after a silence in both directions and knows when a long write is still
- * being read. What the silence means depends on who is waited for; a limit counts only while it is the client.
+ * It looks at all of them now and then, and at what has moved since: a timer of its own for each connection, as Node has
+ * them, is set twice for every request and moved with every read and write, which costs a hit a tenth. What a silence
+ * means depends on who is waited for; a limit counts only while it is the client.
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Http2SecureServer, Http2ServerRequest } from 'node:http2'
@@ -15,13 +16,18 @@ import { answerTimeout } from './client-errors.ts'
 import { isTls, limitHandshakes } from './handshakes.ts'
 import { guardSessions } from './session-guard.ts'
 
-type WaitingFor = 'content' | 'reader' | 'upstream'
+type WaitingFor = 'request' | 'content' | 'reader' | 'upstream'
 
-interface Exchange {
-  readonly request: IncomingMessage
-  readonly response: ServerResponse
-  /** Who was waited for when the silence was last looked at. */
+/** An HTTP/1 connection, with its last exchange; null before the first. */
+interface Watched {
+  request: IncomingMessage | null
+  response: ServerResponse | null
+  /** Who was waited for when it was last looked at. */
   waitingFor: WaitingFor
+  /** What had moved by then. */
+  moved: number
+  /** `performance.now()` of the look since which it has been silent. */
+  silentSince: number
 }
 
 export type RequestHandler = (request: IncomingMessage, response: ServerResponse) => void
@@ -33,27 +39,28 @@ export interface ConnectionGuard {
   destroyAll (): void
 }
 
-/** Looks at silent connections this often, in milliseconds, at most. */
+/** Connections are looked at this often, in milliseconds; more often where a limit is short. */
+const longestTickMs = 1000
 const shortestTickMs = 10
 
 /** Takes the server's requests, watches them, and hands them to `handler`. */
 export function guardConnections (server: Server, limits: LimitsConfig, handler: RequestHandler): ConnectionGuard {
   const sessions = guardSessions(server as unknown as Http2SecureServer, limits)
   const handshakes = limitHandshakes(server, limits.headerTimeout)
-  /** The last exchange of each HTTP/1 connection; null before the first. */
-  const connections = new Map<Socket, Exchange | null>()
-  const tickMs = Math.max(shortestTickMs, Math.min(limits.bodyTimeout, limits.writeTimeout) / 2)
-  // Nothing but its length tells a keep-alive timeout from a tick.
-  const idleMs = limits.idleTimeout === tickMs ? limits.idleTimeout + 1 : limits.idleTimeout
+  const connections = new Map<Socket, Watched>()
+  const { bodyTimeout, writeTimeout, idleTimeout } = limits
+  const tickMs = Math.min(longestTickMs, Math.max(shortestTickMs, Math.min(bodyTimeout, writeTimeout, idleTimeout) / 4))
+  const limitMs: Readonly<Record<WaitingFor, number>> = { request: idleTimeout, content: bodyTimeout, reader: writeTimeout, upstream: Infinity }
   // Clients are told a little less, so that a request sent at the last moment still finds the connection open.
-  server.keepAliveTimeoutBuffer = Math.min(1000, Math.floor(idleMs / 2))
-  server.keepAliveTimeout = idleMs - server.keepAliveTimeoutBuffer
+  const toldMs = idleTimeout - Math.min(1000, Math.floor(idleTimeout / 2))
+  server.keepAliveTimeout = 0
+  server.setTimeout(0)
   let closing = false
 
   server.on(isTls(server) ? 'secureConnection' : 'connection', (socket: Socket) => {
     // The sockets of HTTP/2 belong to their sessions.
     if ((socket as TLSSocket).alpnProtocol === 'h2') return
-    connections.set(socket, null)
+    connections.set(socket, { request: null, response: null, waitingFor: 'request', moved: 0, silentSince: 0 })
     socket.once('close', () => { connections.delete(socket) })
     if (closing) socket.destroy()
   })
@@ -63,8 +70,14 @@ export function guardConnections (server: Server, limits: LimitsConfig, handler:
       sessions.watch(request as unknown as Http2ServerRequest, response)
     } else {
       // RFC 9112 9.6: what was sent behind the request that ends the connection gets no answer, so it is not acted upon.
-      if (isLast(connections.get(request.socket))) return
-      connections.set(request.socket, { request, response, waitingFor: 'upstream' })
+      const watched = connections.get(request.socket)
+      if (watched !== undefined) {
+        if (isLast(watched)) return
+        watched.request = request
+        watched.response = response
+        watched.waitingFor = 'upstream'
+      }
+      ;(response as unknown as { _keepAliveTimeout: number })._keepAliveTimeout = toldMs
       // Node says `Connection: close` in the last response that a connection may have, and leaves the closing to the client (RFC 9112 9.6).
       if (closing || (response as { maxRequestsOnConnectionReached?: boolean }).maxRequestsOnConnectionReached === true) response.shouldKeepAlive = false
     }
@@ -73,28 +86,31 @@ export function guardConnections (server: Server, limits: LimitsConfig, handler:
   // A client that pipelines past the limit of requests per connection: Node answers 503 and would then wait for ever.
   server.on('dropRequest', (_request: IncomingMessage, socket: Socket) => { endAfterResponse(socket, connections.get(socket)) })
 
-  server.setTimeout(tickMs, (socket: Socket) => {
-    const exchange = connections.get(socket)
-    // Until there is a request the time limit on its head counts.
-    if (exchange === undefined || exchange === null) return
-    if (exchange.response.writableFinished) {
-      if (socket.timeout === idleMs) socket.destroySoon()
-      return
+  const look = setInterval(() => {
+    const now = performance.now()
+    for (const [socket, watched] of connections) {
+      const { request, response } = watched
+      // Until there is a request the time limit on its head counts, which Node keeps.
+      if (request === null || response === null) continue
+      const waitingFor = response.writableFinished ? 'request' : whoIsWaitedFor(socket, request)
+      const moved = movedBytes(socket)
+      if (moved !== watched.moved || waitingFor !== watched.waitingFor) {
+        watched.moved = moved
+        watched.waitingFor = waitingFor
+        watched.silentSince = now
+      } else if (now - watched.silentSince >= limitMs[waitingFor]) {
+        cutOff(socket, response, waitingFor)
+      }
     }
-    const waitingFor = whoIsWaitedFor(socket, exchange.request)
-    const limitMs = waitingFor === 'content' ? limits.bodyTimeout : waitingFor === 'reader' ? limits.writeTimeout : Infinity
-    if (waitingFor === exchange.waitingFor && (socket.timeout as number) >= limitMs) return cutOff(socket, exchange)
-    // Once more, for the whole limit: anything that moves in between starts it again.
-    exchange.waitingFor = waitingFor
-    socket.setTimeout(limitMs === Infinity ? tickMs : limitMs)
-  })
+  }, tickMs).unref()
+  server.once('close', () => { clearInterval(look) })
 
   return {
     closeGracefully () {
       closing = true
       handshakes.destroyAll()
       sessions.closeGracefully()
-      for (const [socket, exchange] of connections) endAfterResponse(socket, exchange)
+      for (const [socket, watched] of connections) endAfterResponse(socket, watched)
     },
     destroyAll () {
       handshakes.destroyAll()
@@ -104,28 +120,39 @@ export function guardConnections (server: Server, limits: LimitsConfig, handler:
   }
 }
 
+/** Changes with whatever moves on the connection, also when the system takes more of what was written before. */
+function movedBytes (socket: Socket): number {
+  const { _handle: handle } = socket as unknown as { _handle?: { writeQueueSize?: number } | null }
+  return socket.bytesRead + socket.bytesWritten - (handle?.writeQueueSize ?? 0)
+}
+
 function whoIsWaitedFor (socket: Socket, request: IncomingMessage): WaitingFor {
   if (socket.writableLength > 0) return 'reader'
   // Content that is here and not taken: the upstream is slow, not the client.
   return request.complete || request.readableLength > 0 || socket.isPaused() ? 'upstream' : 'content'
 }
 
-function cutOff (socket: Socket, { response, waitingFor }: Exchange): void {
+function cutOff (socket: Socket, response: ServerResponse, waitingFor: WaitingFor): void {
+  if (waitingFor === 'request') {
+    socket.destroySoon()
+    return
+  }
   if (waitingFor === 'content' && !response.headersSent) return answerTimeout(response)
   noteCut(response, waitingFor === 'content' ? 'request_timeout' : 'write_timeout')
   socket.destroy()
 }
 
 /** The response says `Connection: close`, or has been told to. */
-function isLast (exchange: Exchange | null | undefined): boolean {
-  return (exchange?.response as { _last?: boolean } | undefined)?._last === true && exchange?.response.headersSent === true
+function isLast ({ response }: Watched): boolean {
+  return (response as { _last?: boolean } | null)?._last === true && response?.headersSent === true
 }
 
-function endAfterResponse (socket: Socket, exchange: Exchange | null | undefined): void {
-  if (exchange === null || exchange === undefined || exchange.response.writableFinished) {
+function endAfterResponse (socket: Socket, watched: Watched | undefined): void {
+  const response = watched?.response ?? null
+  if (response === null || response.writableFinished) {
     socket.destroySoon()
     return
   }
-  exchange.response.shouldKeepAlive = false
-  exchange.response.once('close', () => { socket.destroySoon() })
+  response.shouldKeepAlive = false
+  response.once('close', () => { socket.destroySoon() })
 }

@@ -11,6 +11,8 @@ import type { ProxyRoute } from '../proxy/proxy-route.ts'
 import type { Runtime } from '../proxy/runtime.ts'
 
 export interface KnownTarget {
+  /** In which it is known. */
+  readonly runtime: Runtime
   readonly target: RequestTarget
   readonly route: ProxyRoute
   readonly key: string
@@ -21,6 +23,17 @@ export interface KnownTarget {
 export interface KnownTargets {
   /** Null where the request is not one that can be answered without looking closer. */
   of (method: string, scheme: 'http' | 'https', host: string, url: string): KnownTarget | null
+}
+
+/** Where the long way finds on a request what the quick look has found out of it. */
+export const knownTarget: unique symbol = Symbol('holdfast.knownTarget')
+
+export interface LookedAt { [knownTarget]?: KnownTarget }
+
+/** The request of the lookup with the fields of this one. Written out: spreading would cost more than the lookup. */
+export function requestOf ({ request: known }: KnownTarget, fields: CacheRequest['fields']): CacheRequest {
+  const { scope, scheme, authority, path, query, extra, method, rules, enabled, hasContent, authenticated, common, personal, showKey } = known
+  return { scope, scheme, authority, path, query, extra, method, fields, rules, enabled, hasContent, authenticated, common, personal, showKey }
 }
 
 /** Remembered for each runtime; all are dropped when there are as many. Longer texts are not remembered, so that memory is bounded. */
@@ -49,6 +62,7 @@ export function createKnownTargets (runtime: Runtime, isQuick: (route: ProxyRout
     const query = urlRules.query({ scheme, host: target.host, path: target.path, query: target.query }, null)
     const parts = requestKey({ route, target, path, query, keyed: null, keyParts: null, identity: null, identityFields: null }, {}, '')
     return {
+      runtime,
       target,
       route,
       key: primaryKey(parts),

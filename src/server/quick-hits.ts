@@ -9,7 +9,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { canWriteBlock, writeBlock } from '../../plugins/wire.ts'
 import { changesNothing } from '../cache/key.ts'
-import type { CacheHit, CacheRequest, HttpCache } from '../cache/http-cache.ts'
+import type { CacheHit, HttpCache } from '../cache/http-cache.ts'
 import { PackedEntry } from '../cache/packed-entry.ts'
 import { cacheStatusValue } from '../cache/status.ts'
 import { clientOf } from '../forward/forwarded.ts'
@@ -20,7 +20,7 @@ import { cutCodeOf } from '../proxy/cut.ts'
 import type { ProxyRoute } from '../proxy/proxy-route.ts'
 import type { Runtime } from '../proxy/runtime.ts'
 import { blockOf, type StoredBlock } from '../proxy/stored-block.ts'
-import { createKnownTargets } from './known-targets.ts'
+import { createKnownTargets, knownTarget, requestOf, type LookedAt } from './known-targets.ts'
 
 export interface QuickHitsInput {
   readonly cache: HttpCache
@@ -72,8 +72,11 @@ export function createQuickHits (input: QuickHitsInput): QuickHits {
     const known = targets.of(request.method as string, scheme, headers.host as string, request.url as string)
     if (known === null) return false
     const { route, target } = known
-    const hit = cache.findHit(known.key, withFields(known.request, headers), input.now())
-    if (hit === null) return false
+    const hit = cache.findHit(known.key, requestOf(known, headers), input.now())
+    if (hit === null) {
+      ;(request as LookedAt)[knownTarget] = known
+      return false
+    }
     const block = blockOf(hit)
     if (block === null) return false
 
@@ -142,12 +145,6 @@ function isPlain (request: IncomingMessage, response: ServerResponse, maxFields:
   if (headers.host === undefined || request.rawHeaders.length > 2 * maxFields || hostLinesOf(request.rawHeaders).length !== 1) return false
   // A pipelined response that waits behind another has no socket yet.
   return response.socket !== null && !response.socket.destroyed && canWriteBlock(response)
-}
-
-/** Written out: spreading would cost more than the lookup. */
-function withFields (request: Omit<CacheRequest, 'fields'>, fields: CacheRequest['fields']): CacheRequest {
-  const { scope, scheme, authority, path, query, extra, method, rules, enabled, hasContent, authenticated, common, personal, showKey } = request
-  return { scope, scheme, authority, path, query, extra, method, fields, rules, enabled, hasContent, authenticated, common, personal, showKey }
 }
 
 /** No filter of the route has anything to say before a hit is sent. */

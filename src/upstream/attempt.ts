@@ -1,7 +1,8 @@
 /** One attempt at one target: the handler that undici calls, and the deadlines. */
-import { Readable } from 'node:stream'
 import type { Dispatcher } from 'undici'
 import type { UpstreamConfig } from '../config/schema.ts'
+import { Body, type BodySource } from '../http/body.ts'
+import { addLine, noFields, type MutableFieldMap } from '../http/fields.ts'
 import { classify } from './classify.ts'
 import type { Connection } from './connection.ts'
 import { UpstreamError, type Exchange, type UpstreamErrorCode, type UpstreamResponse } from './exchange.ts'
@@ -30,111 +31,8 @@ const fieldName = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
 const fieldContent = /^[\t\x20-\x7e\x80-\xff]*$/
 
 export function startAttempt (input: AttemptInput): Attempt {
+  const attempt = new RunningAttempt(input)
   const { exchange, config, target, connection } = input
-  const betweenBytesMs = exchange.betweenBytesMs ?? config.timeouts.betweenBytes
-  let abort: ((error?: Error) => void) | null = null
-  let resume: () => void = () => {}
-  let body: Readable | null = null
-  let paused = false
-  let over = false
-  let failure: UpstreamError | null = null
-  let reused = false
-  let timer: NodeJS.Timeout | null = input.firstByteMs > 0 ? setTimeout(() => { fail('upstream_first_byte_timeout') }, input.firstByteMs) : null
-
-  function fail (code: UpstreamErrorCode, cause?: unknown): void {
-    if (over) return
-    failure ??= new UpstreamError(code, target.origin, cause)
-    // undici answers with `onError`; before it has connected the request there is nothing to abort yet.
-    if (abort !== null) abort(failure)
-    else settle(failure)
-  }
-
-  function settle (error: UpstreamError | null): void {
-    if (over) return
-    over = true
-    if (timer !== null) clearTimeout(timer)
-    input.onReleased(error !== null)
-    if (body === null) {
-      input.onFailed(error as UpstreamError, reused)
-    } else if (error === null) {
-      body.push(null)
-    } else {
-      input.onCutShort(error)
-      body.destroy(error)
-    }
-  }
-
-  function watchSilence (): void {
-    if (timer !== null) clearTimeout(timer)
-    timer = betweenBytesMs === 0
-      ? null
-      : setTimeout(() => {
-        // A client that does not read is not the origin server's silence.
-        if (paused) timer?.refresh()
-        else fail('upstream_between_bytes_timeout')
-      }, betweenBytesMs)
-  }
-
-  const handler: Dispatcher.DispatchHandler = {
-    onConnect (abortRequest) {
-      abort = abortRequest
-      connection.awaitingHead = true
-      reused = ++connection.uses > 1
-      if (failure !== null) abortRequest(failure)
-    },
-
-    onBodySent () {
-      // While content goes out the origin server is not expected to answer.
-      if (body === null) timer?.refresh()
-    },
-
-    onHeaders (statusCode, rawLines, resumeSocket) {
-      const lines = decodeLines(rawLines)
-      if (statusCode < 200) {
-        if (lines !== null && statusCode !== 101) exchange.onInformation?.(statusCode, lines)
-        connection.awaitingHead = true
-        return true
-      }
-      if (statusCode > 599 || lines === null) {
-        fail('upstream_bad_response')
-        return true
-      }
-      resume = resumeSocket
-      body = new Readable({
-        highWaterMark: bodyBufferBytes,
-        read () {
-          if (!paused) return
-          paused = false
-          timer?.refresh()
-          resume()
-        },
-        destroy (error, done) {
-          if (!over) {
-            failure ??= error instanceof UpstreamError ? error : new UpstreamError('cancelled', target.origin)
-            abort?.(failure)
-          }
-          done(error)
-        }
-      })
-      watchSilence()
-      input.onResponse({ statusCode, lines, body, target: target.origin, reused })
-      return !paused
-    },
-
-    onData (chunk) {
-      timer?.refresh()
-      if (body !== null && !body.destroyed && !body.push(chunk)) paused = true
-      return !paused
-    },
-
-    onComplete () { settle(null) },
-
-    onError (error) {
-      if (failure === null && exchange.body !== null && exchange.body.errored !== null) failure = new UpstreamError('client_body_failed', target.origin, error)
-      settle(failure ?? classify(error, target.origin))
-    }
-  }
-
   connection.client.dispatch({
     origin: target.origin,
     path: exchange.path,
@@ -145,32 +43,166 @@ export function startAttempt (input: AttemptInput): Attempt {
     // A retry is ours to decide.
     idempotent: false,
     blocking: false
-  } as Dispatcher.DispatchOptions, handler)
-
-  return { abort: fail }
+  } as Dispatcher.DispatchOptions, attempt)
+  return attempt
 }
 
-/** Held between socket and client: with the socket's own buffers well below the bound per slow reader. */
-const bodyBufferBytes = 64 * 1024
+/** A class, because there is one for each request that is forwarded: its methods are made once. */
+class RunningAttempt implements Attempt, BodySource, Dispatcher.DispatchHandler {
+  readonly #input: AttemptInput
+  #abortRequest: ((error?: Error) => void) | null = null
+  #resumeSocket: (() => void) | null = null
+  #body: Body | null = null
+  #paused = false
+  #over = false
+  #failure: UpstreamError | null = null
+  #reused = false
+  #timer: NodeJS.Timeout | null = null
+  #betweenBytesMs = 0
+  /** `performance.now()` of the last octets. */
+  #heardAt = 0
 
-function fieldsFor (exchange: Exchange, config: UpstreamConfig, target: Target): Record<string, string | string[]> {
+  constructor (input: AttemptInput) {
+    this.#input = input
+    if (input.firstByteMs > 0) this.#timer = setTimeout(failOnTime, input.firstByteMs, this)
+  }
+
+  abort (code: UpstreamErrorCode, cause?: unknown): void {
+    if (this.#over) return
+    this.#failure ??= new UpstreamError(code, this.#input.target.origin, cause)
+    // undici answers with `onError`; before it has connected the request there is nothing to abort yet.
+    if (this.#abortRequest !== null) this.#abortRequest(this.#failure)
+    else this.#settle(this.#failure)
+  }
+
+  onTimeout (): void {
+    if (this.#body === null) return this.abort('upstream_first_byte_timeout')
+    const silentMs = performance.now() - this.#heardAt
+    // A client that does not read is not the origin server's silence.
+    const leftMs = this.#paused ? this.#betweenBytesMs : this.#betweenBytesMs - silentMs
+    // Node's timers may be a little early.
+    if (leftMs < 1) this.abort('upstream_between_bytes_timeout')
+    else this.#timer = setTimeout(failOnTime, leftMs, this)
+  }
+
+  /** One timer for both limits, set anew only where it would come too late: for most responses it is never needed. */
+  #watchSilence (): void {
+    const { exchange, config, firstByteMs } = this.#input
+    const betweenBytesMs = this.#betweenBytesMs = exchange.betweenBytesMs ?? config.timeouts.betweenBytes
+    this.#heardAt = performance.now()
+    if (this.#timer !== null && betweenBytesMs >= firstByteMs) return
+    if (this.#timer !== null) clearTimeout(this.#timer)
+    this.#timer = betweenBytesMs === 0 ? null : setTimeout(failOnTime, betweenBytesMs, this)
+  }
+
+  #settle (error: UpstreamError | null): void {
+    if (this.#over) return
+    this.#over = true
+    if (this.#timer !== null) clearTimeout(this.#timer)
+    const { onReleased, onFailed, onCutShort } = this.#input
+    const body = this.#body
+    onReleased(error !== null)
+    if (body === null) {
+      onFailed(error as UpstreamError, this.#reused)
+    } else if (error === null) {
+      body.finish()
+    } else {
+      onCutShort(error)
+      body.fail(error)
+    }
+  }
+
+  // What the reader of the body says.
+
+  resume (): void {
+    if (!this.#paused) return
+    this.#paused = false
+    this.#heardAt = performance.now()
+    this.#resumeSocket?.()
+  }
+
+  cancel (error: Error | null): void {
+    if (this.#over) return
+    this.#failure ??= error instanceof UpstreamError ? error : new UpstreamError('cancelled', this.#input.target.origin)
+    this.#abortRequest?.(this.#failure)
+  }
+
+  // What undici says.
+
+  onConnect (abortRequest: (error?: Error) => void): void {
+    const { connection } = this.#input
+    this.#abortRequest = abortRequest
+    connection.awaitingHead = true
+    this.#reused = ++connection.uses > 1
+    if (this.#failure !== null) abortRequest(this.#failure)
+  }
+
+  onBodySent (): void {
+    // While content goes out the origin server is not expected to answer.
+    if (this.#body === null) this.#timer?.refresh()
+  }
+
+  onHeaders (statusCode: number, rawLines: Buffer[], resumeSocket: () => void): boolean {
+    const { exchange, connection, target, onResponse } = this.#input
+    const fields = decodeFields(rawLines)
+    if (statusCode < 200) {
+      if (fields !== null && statusCode !== 101) exchange.attendant?.informed(statusCode, fields)
+      connection.awaitingHead = true
+      return true
+    }
+    if (statusCode > 599 || fields === null) {
+      this.abort('upstream_bad_response')
+      return true
+    }
+    this.#resumeSocket = resumeSocket
+    const body = this.#body = new Body(this)
+    this.#watchSilence()
+    onResponse({ statusCode, fields, body, target: target.origin, reused: this.#reused })
+    return !this.#paused
+  }
+
+  onData (chunk: Buffer): boolean {
+    this.#heardAt = performance.now()
+    if (!(this.#body as Body).push(chunk)) this.#paused = true
+    return !this.#paused
+  }
+
+  onComplete (): void { this.#settle(null) }
+
+  onError (error: Error): void {
+    const { exchange, target } = this.#input
+    if (this.#failure === null && exchange.body !== null && exchange.body.errored !== null) this.#failure = new UpstreamError('client_body_failed', target.origin, error)
+    this.#settle(this.#failure ?? classify(error, target.origin))
+  }
+}
+
+function failOnTime (attempt: RunningAttempt): void { attempt.onTimeout() }
+
+/** `[name, value, ...]`: undici writes them as they stand here. */
+function fieldsFor (exchange: Exchange, config: UpstreamConfig, target: Target): string[] {
   const rule = exchange.host ?? config.host
   const host = rule === 'upstream' ? target.authority : rule === 'client' ? exchange.clientAuthority || target.authority : rule
-  // Without a prototype: a field may be called anything.
-  return Object.assign(Object.create(null), { host }, exchange.fields)
+  const lines = ['host', host]
+  const { fields } = exchange
+  for (const name in fields) {
+    const value = fields[name]
+    if (typeof value === 'string') lines.push(name, value)
+    else if (value !== undefined) for (const one of value) lines.push(name, one)
+  }
+  return lines
 }
 
 /** One character per octet; null when a line cannot be passed on. */
-function decodeLines (raw: readonly (Buffer | string)[] | null): string[] | null {
-  if (raw === null) return []
-  const lines: string[] = []
+function decodeFields (raw: readonly (Buffer | string)[] | null): MutableFieldMap | null {
+  const fields = noFields()
+  if (raw === null) return fields
   for (let i = 0; i + 1 < raw.length; i += 2) {
     const name = text(raw[i] as Buffer | string)
     const value = text(raw[i + 1] as Buffer | string)
     if (!fieldName.test(name) || !fieldContent.test(value)) return null
-    lines.push(name, value)
+    addLine(fields, name, value)
   }
-  return lines
+  return fields
 }
 
 /** White space behind a value is no part of it (RFC 9110 5.5); undici's parser takes away only what is in front. */

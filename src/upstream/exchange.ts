@@ -1,6 +1,7 @@
 /** What the proxy asks of an upstream, and what comes back. */
 import type { Readable } from 'node:stream'
-import type { FieldMap } from '../http/fields.ts'
+import type { Body } from '../http/body.ts'
+import type { FieldMap, MutableFieldMap } from '../http/fields.ts'
 
 /** Carries the `Exchange` on the headers object that goes through reply-from, which copies own symbols. */
 export const exchangeKey: unique symbol = Symbol('holdfast.exchange')
@@ -15,27 +16,34 @@ export interface Exchange {
   /** Sent as `Host` where that is to be the client's. */
   readonly clientAuthority: string
   /** In place of what the upstream says of `Host`. */
-  readonly host?: string
+  readonly host: string | undefined
   readonly body: Readable | null
   /** Milliseconds; replaces the upstream's own limit between two pieces of the body, 0 for none. */
-  readonly betweenBytesMs?: number
-  /** Interim responses of the origin server, never 100 or 101. */
-  readonly onInformation?: (statusCode: number, lines: readonly string[]) => void
-  /** Takes the answer past reply-from when its client has left while others still wait: reply-from would drop it. */
-  readonly onUnattended?: { readonly applies: () => boolean, readonly callback: FetchCallback }
+  readonly betweenBytesMs: number | undefined
+  /** Who asks; null where no client does. */
+  readonly attendant: Attendant | null
   /** Ends the exchange; set when it has begun. */
-  cancel?: () => void
+  cancel: (() => void) | null
   /** The response, once its head has come. */
-  response?: UpstreamResponse
+  response: UpstreamResponse | null
+}
+
+/** A client's side of an exchange. */
+export interface Attendant {
+  /** An interim response of the origin server, never 100 or 101. */
+  informed (statusCode: number, fields: MutableFieldMap): void
+  /** The client has left: then `answered` gets the answer past reply-from, which would drop it while others still wait for it. */
+  isGone (): boolean
+  readonly answered: FetchCallback
 }
 
 export interface UpstreamResponse {
   /** 200 to 599. */
   readonly statusCode: number
-  /** Raw field lines `[name, value, ...]`, one character per octet, as received. */
-  readonly lines: readonly string[]
+  /** As received, one character per octet; they belong to who gets them. */
+  readonly fields: MutableFieldMap
   /** With back-pressure to the socket. Fails with an `UpstreamError` when cut short; destroying it ends the exchange. */
-  readonly body: Readable
+  readonly body: Body
   /** Origin of the target, for the log. */
   readonly target: string
   /** The connection had been used before. */

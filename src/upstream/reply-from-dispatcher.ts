@@ -1,11 +1,12 @@
 /** The dispatcher handed to `@fastify/reply-from`: it finds the exchange on the headers, and the exchange knows its upstream. */
-import { Readable } from 'node:stream'
+import type { Body } from '../http/body.ts'
 import { exchangeKey, UpstreamError, type Exchange } from './exchange.ts'
 
 interface DispatchedResponse {
   readonly statusCode: number
   readonly headers: Record<string, string>
-  readonly body: Readable
+  /** reply-from destroys it where the client has left, and passes it on to `onResponse` else. */
+  readonly body: Body
 }
 
 export interface ReplyFromDispatcher {
@@ -23,7 +24,7 @@ export function createReplyFromDispatcher (): ReplyFromDispatcher {
       const exchange = options.headers[exchangeKey]
       if (exchange === undefined) return callback(new UpstreamError('upstream_closed'))
       exchange.upstream.fetch(exchange, (error, response) => {
-        if (exchange.onUnattended?.applies() === true) exchange.onUnattended.callback(error, response)
+        if (exchange.attendant?.isGone() === true) exchange.attendant.answered(error, response)
         else if (error !== null || response === undefined) callback(error)
         else callback(null, { statusCode: response.statusCode, headers: none, body: response.body })
       })

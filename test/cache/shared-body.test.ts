@@ -4,11 +4,13 @@ import fc from 'fast-check'
 import t from 'tap'
 import { createBodyRecorder, type RecordingBudget } from '../../src/cache/body-recorder.ts'
 import type { Recording, RecordingFailure } from '../../src/cache/recording.ts'
-import { shareBody, type SharedBody } from '../../src/cache/shared-body.ts'
+import { shareBody } from '../../src/cache/shared-body.ts'
+import { bodyOf } from '../../src/http/body.ts'
 
 interface Sharing {
   readonly source: Readable
-  readonly body: SharedBody
+  /** Read as streams, which is how it goes to HTTP/2 clients and transformations. */
+  readonly body: { reader (): Readable | null, start (): void }
   readonly budget: RecordingBudget
   /** What was said of its end: `stored`, a reason, or `cut`. */
   readonly ends: string[]
@@ -37,8 +39,8 @@ function share ({ limit = 1e6, expected, finishAlone = false, source = new Reada
       return null
     }
   }
-  const body = shareBody({
-    source,
+  const shared = shareBody({
+    source: bodyOf(source),
     recording,
     finishAlone,
     onEnd: (failure: RecordingFailure | null) => { ends.push(failure ?? 'stored') },
@@ -46,6 +48,7 @@ function share ({ limit = 1e6, expected, finishAlone = false, source = new Reada
     onUnreadable: () => { unreadable.times++ }
   })
   source.on('error', () => {})
+  const body = { reader: () => shared.reader()?.stream() ?? null, start: shared.start }
   return { source, body, budget, ends, stored, unreadable }
 }
 

@@ -1,0 +1,296 @@
+/**
+ * What a proxied request asks of the upstream, and what becomes of the answer: the request's side of `src/proxy/fetch.ts`,
+ * with a client (`ClientFetch`) and without (`BackgroundFetch`).
+ *
+ * Classes, because there is one for each request that is forwarded: their methods are made once.
+ */
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { ServerResponse } from 'node:http'
+import type { CacheForward, CacheHit, HttpCache } from '../src/cache/http-cache.ts'
+import type { RouteCacheConfig } from '../src/config/schema.ts'
+import { relatedTargets } from '../src/cache/invalidation.ts'
+import { cacheStatusValue, type CacheOutcome } from '../src/cache/status.ts'
+import type { StoredResponse } from '../src/cache/stored-response.ts'
+import { interimFields, writeInterim } from '../src/forward/interim.ts'
+import { decideMaxForwards } from '../src/forward/max-forwards.ts'
+import { buildRequestFields } from '../src/forward/request-fields.ts'
+import { responseFields, type ResponseFields } from '../src/forward/response-fields.ts'
+import { fieldValue, type FieldMap, type MutableFieldMap } from '../src/http/fields.ts'
+import { cacheKeyOf } from '../src/proxy/cache-key-of.ts'
+import type { Audience, FetchRequest, FetchTransforms, PassedResponse } from '../src/proxy/fetch.ts'
+import type { Forwarding } from '../src/proxy/forwarding.ts'
+import type { ProxyRoute } from '../src/proxy/proxy-route.ts'
+import { templateInput } from '../src/proxy/template-input.ts'
+import type { RouteTransforms, TransformChoice } from '../src/transform/route-transforms.ts'
+import { exchangeKey, UpstreamError, type Attendant, type Exchange, type FetchCallback, type UpstreamResponse } from '../src/upstream/exchange.ts'
+import { isOver, type OutgoingResponse } from './respond.ts'
+import { targetOf } from './transforms.ts'
+
+/** What is the same for all of them. */
+export interface FetchServices {
+  readonly app: FastifyInstance
+  readonly cache: HttpCache
+  /** Name of this cache in `Cache-Status`. */
+  readonly identifier: string
+  /** Unique name of this instance in `Via`. */
+  readonly pseudonym: string
+  /** Names of response fields that clients do not get as they are, under the rules of a route. */
+  readonly hiddenFields: (rules: RouteCacheConfig) => ReadonlySet<string>
+  readonly send: (request: FastifyRequest, reply: FastifyReply, response: OutgoingResponse) => void
+  readonly failed: (request: FastifyRequest, reply: FastifyReply, error: UpstreamError) => void
+  readonly cutShort: (request: FastifyRequest, error: UpstreamError) => void
+}
+
+/** What is the same with and without a client. */
+abstract class RouteFetch implements FetchRequest {
+  abstract readonly audience: Audience
+  abstract readonly background: boolean
+  readonly transforms: FetchTransforms | null
+  protected readonly services: FetchServices
+  protected readonly request: FastifyRequest
+  protected readonly forwarding: Forwarding
+  readonly lookup: CacheForward
+
+  constructor (services: FetchServices, request: FastifyRequest, forwarding: Forwarding, lookup: CacheForward) {
+    this.services = services
+    this.request = request
+    this.forwarding = forwarding
+    this.lookup = lookup
+    const { transforms } = forwarding.route.filters
+    this.transforms = transforms === null ? null : fetchTransforms(transforms, forwarding)
+  }
+
+  abstract dispatch (exchange: Exchange, callback: FetchCallback): void
+  protected abstract attendant (): Attendant | null
+
+  get method (): string { return this.lookup.request.method }
+  get hiddenFields (): ReadonlySet<string> { return this.services.hiddenFields(this.lookup.request.rules) }
+  get maxStoredBytes (): number { return this.forwarding.route.maxStoredBytes }
+
+  prepare (conditional: FieldMap | null, whole: boolean): Exchange {
+    const { request, forwarding, lookup: { request: { method, fields } } } = this
+    const { route, target, runtime } = forwarding
+    const { transforms } = route.filters
+    const acceptEncoding = transforms?.acceptEncoding ?? null
+    const peer = request.raw.socket.remoteAddress ?? ''
+    const built = buildRequestFields({
+      fields: acceptEncoding === null ? fields : { ...fields, 'accept-encoding': acceptEncoding },
+      target,
+      httpVersion: request.raw.httpVersion,
+      peer,
+      peerTrusted: runtime.trust.isTrusted(peer),
+      pseudonym: this.services.pseudonym,
+      requestId: request.id,
+      hasContent: forwarding.hasContent,
+      ownFields: forwarding.ownFields,
+      identity: forwarding.identityFields,
+      conditional
+    })
+    route.requestRules.finish(built, () => templateInput(request, forwarding))
+    transforms?.askOrigin(built)
+    if (whole) {
+      delete built['range']
+      delete built['if-range']
+    }
+    const forwards = decideMaxForwards(method, fields)
+    if (typeof forwards === 'object') built['max-forwards'] = String(forwards.next)
+    const { rewrite, betweenBytes } = route.config
+    return {
+      upstream: route.upstream,
+      method,
+      path: forwarding.path + forwarding.query,
+      fields: built,
+      clientAuthority: target.authority,
+      host: rewrite.host,
+      body: forwarding.content,
+      betweenBytesMs: betweenBytes,
+      attendant: this.attendant(),
+      cancel: null,
+      response: null
+    }
+  }
+
+  responseFields ({ statusCode, fields }: UpstreamResponse, receivedAt: number, asked: CacheForward): ResponseFields {
+    const { forwarding: { route, prefix, target }, services } = this
+    return responseFields({
+      received: fields,
+      statusCode,
+      rules: route.responseRules,
+      pseudonym: services.pseudonym,
+      receivedAt,
+      reserved: reservedFields(route, this.method),
+      mount: prefix,
+      isSecure: target.scheme === 'https',
+      updates: etag => updatedBy(asked, statusCode, etag)
+    })
+  }
+
+  filterFields (statusCode: number, fields: MutableFieldMap): void {
+    this.forwarding.route.filters.own?.beforeStoring(statusCode, fields, this.forwarding, this.method)
+  }
+
+  locatesTarget (received: FieldMap): boolean {
+    return locatesTarget(this.forwarding, received)
+  }
+
+  /** RFC 9111 4.4: the target, and what `Location` and `Content-Location` name on the same origin. */
+  invalidate (received: FieldMap): void {
+    const { forwarding, services: { cache } } = this
+    const { target, runtime } = forwarding
+    const related = relatedTargets(received, target.scheme, target.authority, target.path + target.query)
+    const own = cacheKeyOf(runtime, target, target.path + target.query, forwarding)
+    cache.invalidate([own, ...related.map(uri => cacheKeyOf(runtime, target, uri, forwarding))].filter(key => key !== null))
+    // Groups belong to the origin, also where no route takes a GET for this target.
+    cache.invalidateGroups(own ?? target, received)
+  }
+}
+
+/** For a validation that goes on behind a stale response (RFC 5861 3). */
+export class BackgroundFetch extends RouteFetch {
+  readonly audience: Audience
+  readonly background = true
+
+  constructor (services: FetchServices, request: FastifyRequest, forwarding: Forwarding, lookup: CacheForward, audience: Audience) {
+    super(services, request, forwarding, lookup)
+    this.audience = audience
+  }
+
+  protected attendant (): null { return null }
+
+  dispatch (exchange: Exchange, callback: FetchCallback): void {
+    exchange.upstream.fetch(exchange, callback)
+  }
+}
+
+/** For a client, through reply-from. */
+export class ClientFetch extends RouteFetch implements Audience, Attendant {
+  readonly background = false
+  exchange: Exchange | null = null
+  readonly #reply: FastifyReply
+  #callback: FetchCallback | null = null
+
+  constructor (services: FetchServices, request: FastifyRequest, reply: FastifyReply, forwarding: Forwarding, lookup: CacheForward) {
+    super(services, request, forwarding, lookup)
+    this.#reply = reply
+  }
+
+  get audience (): Audience { return this }
+  protected attendant (): Attendant { return this }
+
+  dispatch (exchange: Exchange, callback: FetchCallback): void {
+    this.exchange = exchange
+    this.#callback = callback
+    this.forwarding.upstreamStartedAt = performance.now()
+    this.#reply.from('/', fromOptions)
+  }
+
+  // What the exchange says.
+
+  answered (error: UpstreamError | null, response?: UpstreamResponse): void {
+    const callback = this.#callback as FetchCallback
+    if (response === undefined) return callback(error)
+    this.forwarding.upstreamTarget = response.target
+    response.body.onClose(() => { this.#ended() })
+    callback(null, response)
+  }
+
+  informed (statusCode: number, fields: MutableFieldMap): void {
+    passInformation(this.request, this.#reply.raw, statusCode, fields)
+  }
+
+  // What the fetch says.
+
+  isGone (): boolean { return isOver(this.#reply.raw) }
+
+  stored (hit: CacheHit): void {
+    this.#ended()
+    this.services.app.sendStored(this.request, this.#reply, hit)
+  }
+
+  passed ({ statusCode, lines, cacheStatus, outcome, body }: PassedResponse): void {
+    const { identifier, send } = this.services
+    this.request.cacheOutcome = outcome
+    send(this.request, this.#reply, { statusCode, lines, ownLines: ['cache-status', cacheStatusValue(cacheStatus, identifier, outcome)], body })
+  }
+
+  failed (error: UpstreamError): void {
+    this.#ended()
+    this.services.failed(this.request, this.#reply, error)
+  }
+
+  recorded (outcome: CacheOutcome): void { this.request.cacheOutcome = outcome }
+
+  cutShort (error: UpstreamError): void { this.services.cutShort(this.request, error) }
+
+  #ended (): void { this.forwarding.upstreamEndedAt = performance.now() }
+}
+
+/** The exchange carries what is sent and what comes back; reply-from wants a base to resolve against. */
+const fromOptions: Parameters<FastifyReply['from']>[1] = {
+  getUpstream: () => 'http://upstream.invalid',
+  queryString: () => '',
+  // Not reply-from's retries: they ignore what a proxy must know (see docs/forwarding.md).
+  retryDelay: () => null as never,
+  rewriteRequestHeaders: request => ({ [exchangeKey]: askingOf(request).exchange }) as never,
+  onResponse (request) {
+    const asking = askingOf(request)
+    asking.answered(null, asking.exchange?.response as UpstreamResponse)
+  },
+  onError (reply, { error }) {
+    const cause = error instanceof UpstreamError ? error : error.cause
+    askingOf(reply.request).answered(cause instanceof UpstreamError ? cause : new UpstreamError('upstream_reset', undefined, error))
+  }
+}
+
+function askingOf (request: unknown): ClientFetch {
+  return (request as FastifyRequest).asking as ClientFetch
+}
+
+function fetchTransforms (transforms: RouteTransforms, forwarding: Forwarding): FetchTransforms {
+  const { storing } = forwarding.transforming as TransformChoice
+  const target = targetOf(forwarding)
+  return {
+    confirm: (fields, { validating, stored, request }) => { transforms.confirm(fields, { validating, stored, clientTags: fieldValue(request.fields, 'if-none-match') }) },
+    mustBeWhole: (statusCode, fields) => transforms.mustBeWhole({ statusCode, fields, target, forwarding }),
+    apply: (statusCode, fields, body, done) => { transforms.apply(storing, { statusCode, fields, target, forwarding: null }, body, done) }
+  }
+}
+
+/** What a 304 or a part says something of, as far as its entity tag tells before it is looked at closely. */
+function updatedBy ({ stored, validating }: CacheForward, statusCode: number, etag: string | undefined): StoredResponse | null {
+  if (statusCode === 206) return stored?.response ?? null
+  if (statusCode !== 304) return null
+  const named = etag === undefined ? undefined : validating.find(({ response }) => fieldValue(response.fields, 'etag') === etag)
+  return (named ?? stored ?? validating[0])?.response ?? null
+}
+
+/** RFC 9110 9.3.3: what a POST was answered with is a representation of the URI that it names here. */
+function locatesTarget ({ target }: Forwarding, fields: FieldMap): boolean {
+  const value = fields['content-location']
+  if (typeof value !== 'string') return false
+  const own = `${target.scheme}://${target.authority === '' ? 'localhost' : target.authority}${target.path}${target.query}`
+  return URL.canParse(value, own) && new URL(value, own).href === new URL(own).href
+}
+
+const none: ReadonlySet<string> = new Set()
+
+/** Where preflights are forwarded, what the origin server says to an OPTIONS is passed on as it is. */
+function reservedFields ({ reservedFields, config }: ProxyRoute, method: string): ReadonlySet<string> {
+  return method === 'OPTIONS' && config.cors?.preflight === 'forward' ? none : reservedFields
+}
+
+/** Interim responses held for a client that does not read. */
+const maxInterimBytes = 64 * 1024
+
+/** Early hints and other interim responses go on when they come (RFC 9110 15.2); HTTP/1.0 knows none. */
+function passInformation (request: FastifyRequest, raw: ServerResponse, statusCode: number, fields: MutableFieldMap): void {
+  // A client that does not read them does not get more of them: they are not worth memory.
+  if (request.raw.httpVersion === '1.0' || isOver(raw) || raw.writableLength > maxInterimBytes) return
+  const { route } = request.forwarding as Forwarding
+  try {
+    writeInterim(raw, statusCode, interimFields(fields, route.config.response.removeFields))
+  } catch (error) {
+    // The stream of an HTTP/2 client may have closed this moment; what is lost is a hint.
+    request.log.debug({ err: error }, 'interim response not passed on')
+  }
+}
