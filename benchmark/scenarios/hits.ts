@@ -1,5 +1,4 @@
-/** Answers from the cache: whole ones by size, not modified, parts. */
-import { entityTag } from '../servers/fields.ts'
+/** Answers from the cache: whole ones by size. */
 import type { Asked, LoadScenario, Row } from '../lib/scenario.ts'
 
 const kibibyte = 1024
@@ -18,21 +17,4 @@ const bySize = sizes.map(([title, name, bytes]): LoadScenario => ({
   alone: bytes <= 10 * kibibyte
 }))
 
-const notModified: Asked = { ...storedHit(kibibyte), fields: { 'If-None-Match': entityTag }, expect: { status: 304, bytes: 0 } }
-const part: Asked = { path: `/stored/${100 * kibibyte}/page`, first: [{}], fields: { Range: `bytes=0-${10 * kibibyte - 1}` }, expect: { status: 206, bytes: 10 * kibibyte }, origin: 'none' }
-
-export const hitScenarios: LoadScenario[] = [
-  ...bySize,
-  {
-    name: '304',
-    title: 'Not modified: If-None-Match answered from the cache, beside a hit of 1 KiB',
-    rows: [{ subject: 'holdfast', title: 'whole hit', asked: storedHit(kibibyte) }, ...rowsFor([...ours, ...peers], { title: '304', asked: notModified })],
-    alone: true
-  },
-  {
-    name: '206',
-    title: 'A part of 10 KiB of a stored response of 100 KiB, beside a hit of 10 KiB',
-    rows: [{ subject: 'holdfast', title: 'whole hit', asked: storedHit(10 * kibibyte) }, ...rowsFor([...ours, ...peers], { title: '206', asked: part })],
-    alone: true
-  }
-]
+export const hitScenarios: readonly LoadScenario[] = bySize
