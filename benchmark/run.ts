@@ -1,70 +1,49 @@
 /**
- * `npm run bench`: hits against a Fastify hello-world, misses against bare reply-from, in one run.
+ * `npm run bench`: Holdfast beside yardsticks in Node and the caches that are installed here, in requests per second and in
+ * processor time of the server for each request, which says the same where others take turns on the core.
  *
- * Servers are on one core and the load generator (autocannon) on another where `taskset` is there to pin them; rounds are
- * interleaved; medians and the ratio to the yardstick are printed. `ROUNDS` (5) and `SECONDS` (4) say how long.
+ * `npm run bench -- hit 304` measures some scenarios, `-- --list` says which there are, `-- --against REF` measures another
+ * revision of this project in the same rounds. The server under test has core 0 to itself; load generator, origin server
+ * and this process have core 1. Rounds are interleaved; tables hold medians, ratios to the first row, and in parentheses
+ * the ratios of the lowest and highest round. `ROUNDS` (3, or 5 where scenarios are named) and `SECONDS` (1) say how long.
  */
-import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
-import { cpus } from 'node:os'
-import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { createBench } from './lib/bench.ts'
+import { compare } from './lib/compare.ts'
+import { describeMachine } from './lib/machine.ts'
+import { pinThisProcess } from './lib/processes.ts'
+import { checkOut, root, type CheckedOut } from './lib/revision.ts'
+import { formatTable } from './lib/table.ts'
+import { scenarios } from './scenarios/index.ts'
 
-const rounds = Number(process.env['ROUNDS'] ?? 5)
-const seconds = Number(process.env['SECONDS'] ?? 4)
-const connections = 64
-const pinned = cpus().length > 1 && spawnSync('taskset', ['-V']).status === 0
-const children: ChildProcess[] = []
+const { values, positionals } = parseArgs({ allowPositionals: true, options: { list: { type: 'boolean' }, against: { type: 'string' } } })
+const say = (text: string): void => { process.stdout.write(`${text}\n`) }
+const unknown = positionals.filter(name => !scenarios.some(scenario => scenario.name === name))
 
-function launch (core: number, args: readonly string[]): ChildProcess {
-  const [command, all] = pinned ? ['taskset', ['-c', String(core), process.execPath, ...args]] as const : [process.execPath, args] as const
-  const child = spawn(command, all, { stdio: ['ignore', 'pipe', 'inherit'] })
-  children.push(child)
-  return child
+if (values.list === true || unknown.length > 0) {
+  if (unknown.length > 0) say(`There is no scenario ${unknown.join(', ')}.\n`)
+  for (const { name, title } of scenarios) say(`${name.padEnd(14)} ${title}`)
+  process.exit(unknown.length > 0 ? 1 : 0)
 }
 
-async function text (child: ChildProcess, enough: (text: string) => boolean): Promise<string> {
-  let seen = ''
-  for await (const chunk of child.stdout as AsyncIterable<Buffer>) {
-    seen += chunk.toString()
-    if (enough(seen)) break
-  }
-  return seen
-}
+const chosen = positionals.length === 0 ? scenarios : scenarios.filter(({ name }) => positionals.includes(name))
+const timing = { rounds: Number(process.env['ROUNDS'] ?? (positionals.length === 0 ? 3 : 5)), seconds: Math.max(1, Math.round(Number(process.env['SECONDS'] ?? 1))) }
 
-async function startServer (name: string, origin = '', core = 0): Promise<string> {
-  const port = await text(launch(core, [join(import.meta.dirname, 'servers.ts'), name, origin]), seen => seen.includes('\n'))
-  return `http://127.0.0.1:${port.trim()}`
-}
-
-async function requestsPerSecond (url: string, forSeconds = seconds): Promise<number> {
-  const cannon = join(import.meta.dirname, '../node_modules/autocannon/autocannon.js')
-  const result = JSON.parse(await text(launch(1, [cannon, '-j', '-c', String(connections), '-d', String(forSeconds), url]), () => false)) as { requests: { average: number }, non2xx: number, errors: number }
-  if (result.non2xx > 0 || result.errors > 0) throw new Error(`${url}: ${result.non2xx} answers were not 2xx, ${result.errors} errors`)
-  return result.requests.average
-}
-
-const median = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] as number
-
-async function compare (title: string, urls: Readonly<Record<string, string>>): Promise<void> {
-  const results = new Map(Object.keys(urls).map(name => [name, [] as number[]]))
-  for (const url of Object.values(urls)) await requestsPerSecond(url, 2)
-  for (let round = 0; round < rounds; round++) {
-    for (const [name, url] of Object.entries(urls)) results.get(name)?.push(await requestsPerSecond(url))
-  }
-  const yardstick = median([...results.values()][0] as number[])
-  process.stdout.write(`\n${title}\n\n| | requests/s | ratio | spread |\n|---|---|---|---|\n`)
-  for (const [name, values] of results) {
-    const spread = `${(Math.min(...values) / yardstick).toFixed(2)}-${(Math.max(...values) / yardstick).toFixed(2)}`
-    process.stdout.write(`| ${name} | ${Math.round(median(values))} | ${(median(values) / yardstick).toFixed(2)} | ${spread} |\n`)
-  }
-}
-
+pinThisProcess()
+const against: CheckedOut | null = values.against === undefined ? null : checkOut(values.against)
 try {
-  process.stdout.write(`Node ${process.version}, ${cpus()[0]?.model} x ${cpus().length}, ${pinned ? 'pinned' : 'not pinned'}, ${connections} connections, ${rounds} rounds of ${seconds} s, 1 KiB\n`)
-  // The origin shares the load generator's core: what is compared is the proxy's own.
-  const origin = await startServer('origin', '', 1)
-  const [hello, forwarder, shipped, bare] = await Promise.all([startServer('hello'), startServer('reply-from', origin), startServer('holdfast', origin), startServer('holdfast-bare', origin)])
-  await compare('Hit', { 'Fastify hello-world, 8 fields': `${hello}/hit`, 'Holdfast, everything on': `${shipped}/hit`, 'Holdfast, no log and rate limit': `${bare}/hit` })
-  await compare('Miss, not stored', { 'bare reply-from': `${forwarder}/miss/1`, 'Holdfast, everything on': `${shipped}/miss/1`, 'Holdfast, no log and rate limit': `${bare}/miss/1` })
+  const bench = await createBench([{ root, label: '' }, ...against === null ? [] : [against]], timing)
+  const stop = (): void => { bench.close().finally(() => { against?.remove(); process.exit(130) }) }
+  process.once('SIGINT', stop).once('SIGTERM', stop)
+  try {
+    say(describeMachine(bench))
+    for (const scenario of chosen) {
+      const table = 'rows' in scenario ? await compare(scenario, bench) : await scenario.run(bench)
+      say(`\n## ${scenario.title} (\`${scenario.name}\`)\n\n${formatTable(table)}`)
+    }
+  } finally {
+    await bench.close()
+  }
 } finally {
-  for (const child of children) child.kill()
+  against?.remove()
 }

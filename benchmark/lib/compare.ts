@@ -1,0 +1,141 @@
+/** Measures the rows of a scenario in turns, so that what else happens on the machine happens to all of them. */
+import type { Subject } from '../subjects/subject.ts'
+import { ask, originCount } from './ask.ts'
+import type { Bench, Server } from './bench.ts'
+import { load } from './load.ts'
+import { processorTime } from './processor-time.ts'
+import { usualConnections, type LoadScenario, type Row } from './scenario.ts'
+import { median } from './statistics.ts'
+import { figure, ratio, type Table } from './table.ts'
+
+interface Measured {
+  readonly row: Row
+  readonly title: string
+  readonly server: Server
+  readonly isNode: boolean
+  readonly perSecond: number[]
+  /** Microseconds of processor time of the server for a request. */
+  readonly costs: number[]
+  readonly p50Us: number[]
+  readonly p99Us: number[]
+  /** Requests, and those of them that the origin server got. */
+  requests: number
+  forwarded: number
+  failed: number
+  aloneUs: number | null
+}
+
+/** What one load asks of a server in a row: URLs of a counter are new in each. */
+let loads = 0
+/** Of requests that may reach the origin server although they should not, or the other way: those at the edges of a round. */
+const tolerance = 0.01
+const patienceMs = 60_000
+/** V8 compiles what is used much, in time: as many measurements before the first that counts. */
+const nodeWarmUp = 2
+
+export async function compare (scenario: LoadScenario, bench: Bench): Promise<Table> {
+  const notes: string[] = []
+  const servers = new Map<string, Server>()
+  const measured: Measured[] = []
+  try {
+    for (const { row, subject } of rowsOf(scenario, bench)) {
+      const title = [subject.title, row.title].filter(part => part !== undefined).join(', ')
+      try {
+        if (subject.missing !== null) continue
+        const key = JSON.stringify([subject.name, row.settings])
+        const server = servers.get(key) ?? await bench.start(subject, row.settings)
+        servers.set(key, server)
+        const problem = await prepare(server, row)
+        if (problem !== null) notes.push(`${title}: ${problem}`)
+        else measured.push({ row, title, server, isNode: subject.version === process.version, perSecond: [], costs: [], p50Us: [], p99Us: [], requests: 0, forwarded: 0, failed: 0, aloneUs: null })
+      } catch (error) {
+        notes.push(`${title}: ${(error as Error).message}`)
+      }
+    }
+    for (const one of measured) await warmUp(one, scenario, bench)
+    for (let round = 0; round < bench.timing.rounds; round++) {
+      for (const one of measured) await measure(one, bench)
+    }
+  } finally {
+    await Promise.all([...servers.values()].map(async ({ spawned }) => { await spawned.stop() }))
+  }
+  return tableOf(measured, notes, scenario.alone === true)
+}
+
+/** Other revisions of this project stand beside it, wherever it stands. */
+function rowsOf ({ rows }: LoadScenario, { subjects, revisions }: Bench): Array<{ readonly row: Row, readonly subject: Subject }> {
+  return rows.flatMap(row => {
+    const names = [row.subject, ...revisions.map(({ label }) => `${row.subject}@${label}`)]
+    return subjects.filter(({ name }) => names.includes(name)).map(subject => ({ row, subject }))
+  })
+}
+
+/** Asks for what has to be stored, and sees that the answer is what is to be measured; what is wrong, or null. */
+async function prepare ({ url }: Server, { asked, settings }: Row): Promise<string | null> {
+  for (const fields of asked.first ?? []) await ask(url + asked.path, fields)
+  await preloaded(url, settings?.preload ?? 0)
+  // The second time it is stored, where it may be.
+  for (let times = 0; times < 2; times++) {
+    const { status, bytes } = await ask(url + asked.path, asked.fields)
+    if (times > 0 && (status !== asked.expect.status || bytes !== asked.expect.bytes)) return `answers ${status} with ${bytes} bytes, not ${asked.expect.status} with ${asked.expect.bytes}`
+  }
+  return null
+}
+
+async function preloaded (url: string, count: number): Promise<void> {
+  if (count === 0) return
+  const until = performance.now() + patienceMs
+  while ((await ask(`${url}/stored/1024/${count - 1}`, { 'cache-control': 'only-if-cached' })).status !== 200) {
+    if (performance.now() > until) throw new Error(`${count} responses were not stored in time`)
+    await new Promise(resolve => { setTimeout(resolve, 100) })
+  }
+}
+
+async function put (one: Measured, seconds: number, connections: number): ReturnType<typeof load> {
+  const { asked } = one.row
+  const paths = asked.paths?.kind === 'counter' ? { ...asked.paths, prefix: `${asked.paths.prefix}${process.pid}-${loads++}-` } : asked.paths
+  return await load({ url: one.server.url + asked.path, connections, seconds, ...asked.fields && { fields: asked.fields }, ...paths && { paths }, ...asked.http2 === true && { http2: true } })
+}
+
+async function warmUp (one: Measured, { alone = false }: LoadScenario, { timing: { seconds } }: Bench): Promise<void> {
+  await put(one, one.isNode ? nodeWarmUp * seconds : seconds, one.row.connections ?? usualConnections)
+  if (alone) one.aloneUs = (await put(one, 1, 1)).p50Us
+}
+
+async function measure (one: Measured, { timing: { seconds }, origin }: Bench): Promise<void> {
+  const { pid } = one.server.spawned
+  const [countBefore, timeBefore] = [await originCount(origin), processorTime(pid)]
+  const { requests, seconds: took, p50Us, p99Us, refused, errors } = await put(one, seconds, one.row.connections ?? usualConnections)
+  const timeAfter = processorTime(pid)
+  one.requests += requests
+  one.forwarded += await originCount(origin) - countBefore
+  one.failed += refused + errors
+  one.perSecond.push(requests / took)
+  one.p50Us.push(p50Us)
+  one.p99Us.push(p99Us)
+  if (timeBefore !== null && timeAfter !== null) one.costs.push((timeAfter - timeBefore) / requests)
+}
+
+function tableOf (measured: readonly Measured[], notes: string[], alone: boolean): Table {
+  const yardstick = measured[0]
+  for (const { title, row, requests, forwarded, failed } of measured) {
+    const share = forwarded / requests
+    if (row.asked.origin === 'none' && share > tolerance) notes.push(`${title}: ${forwarded} of ${requests} requests reached the origin server, and none should`)
+    if (row.asked.origin === 'all' && share < 1 - tolerance) notes.push(`${title}: only ${forwarded} of ${requests} requests reached the origin server`)
+    if (failed > 0) notes.push(`${title}: ${failed} of ${requests} requests failed or were answered with an error`)
+  }
+  return {
+    columns: ['', 'requests/s', 'ratio', 'CPU us/request', 'ratio', 'p50 ms', 'p99 ms', ...alone ? ['alone, p50 us'] : []],
+    rows: measured.map(({ title, perSecond, costs, p50Us, p99Us, aloneUs }) => [
+      title,
+      Math.round(median(perSecond)).toString(),
+      ratio(perSecond, yardstick?.perSecond ?? []),
+      figure(median(costs)),
+      ratio(costs, yardstick?.costs ?? []),
+      figure(median(p50Us) / 1000),
+      figure(median(p99Us) / 1000),
+      ...alone ? [figure(aloneUs ?? NaN)] : []
+    ]),
+    notes
+  }
+}

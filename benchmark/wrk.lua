@@ -1,0 +1,51 @@
+-- For wrk: says at the end what it measured, as JSON. Arguments after `--`:
+--   counter PREFIX          a new URL for each request: PREFIX0, PREFIX1, ...
+--   random PREFIX COUNT     one of COUNT URLs: PREFIX0 to PREFIX(COUNT - 1)
+--   list PATH...            these, one after the other
+-- Without any, the URL of the command line.
+
+-- A request is put together here: wrk.format costs more than a hit does.
+local function tail()
+  local lines = " HTTP/1.1\r\n"
+  if not wrk.headers["Host"] then
+    lines = lines .. "Host: " .. wrk.host .. ":" .. wrk.port .. "\r\n"
+  end
+  for name, value in pairs(wrk.headers) do
+    lines = lines .. name .. ": " .. value .. "\r\n"
+  end
+  return lines .. "\r\n"
+end
+
+function init(args)
+  local mode, prefix = args[1], args[2]
+  if mode == nil then return end
+  local rest = tail()
+  local head = "GET " .. prefix
+  local n = -1
+  if mode == "counter" then
+    request = function()
+      n = n + 1
+      return head .. n .. rest
+    end
+  elseif mode == "random" then
+    local count = tonumber(args[3])
+    math.randomseed(os.time())
+    request = function()
+      return head .. math.random(0, count - 1) .. rest
+    end
+  else
+    local requests = {}
+    for i = 2, #args do requests[i - 1] = "GET " .. args[i] .. rest end
+    request = function()
+      n = (n + 1) % #requests
+      return requests[n + 1]
+    end
+  end
+end
+
+function done(summary, latency)
+  local errors = summary.errors
+  io.write(string.format('{"requests":%d,"seconds":%f,"p50Us":%f,"p99Us":%f,"refused":%d,"errors":%d}\n',
+    summary.requests, summary.duration / 1e6, latency:percentile(50), latency:percentile(99),
+    errors.status, errors.connect + errors.read + errors.write + errors.timeout))
+end
