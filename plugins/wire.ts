@@ -146,11 +146,10 @@ export function writeTextHead (raw: ServerResponse, statusCode: number, lists: r
     message.chunkedEncoding = false
   } else if (message._hasBody) {
     message.chunkedEncoding = true
-    text += 'Transfer-Encoding: chunked\r\n'
   } else {
     message.chunkedEncoding = false
   }
-  message._header = `HTTP/1.1 ${statusCode} ${raw.statusMessage}\r\n${text}${connectionLines(raw, message)}\r\n`
+  message._header = `HTTP/1.1 ${statusCode} ${raw.statusMessage}\r\n${text}${connectionLines(raw, message)}${message.chunkedEncoding ? 'Transfer-Encoding: chunked\r\n' : ''}\r\n`
   return true
 }
 
