@@ -2,7 +2,7 @@
  * `npm run bench`: Holdfast beside yardsticks in Node and the caches that are installed here, in requests per second and in
  * processor time of the server for each request, which says the same where others take turns on the core.
  *
- * `npm run bench -- hit 304` measures some scenarios, `-- --list` says which there are, `-- --against REF` measures another
+ * `npm run bench -- hit miss` measures some scenarios, `-- --list` says which there are, `-- --against REF` measures another
  * revision of this project in the same rounds. The server under test has core 0 to itself; load generator, origin server
  * and this process have core 1. Rounds are interleaved; tables hold medians, ratios to the first row, and in parentheses
  * the ratios of the lowest and highest round. `ROUNDS` (3, or 5 where scenarios are named) and `SECONDS` (1) say how long.

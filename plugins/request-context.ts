@@ -13,7 +13,7 @@ import type { MutableFieldMap } from '../src/http/fields.ts'
 import type { Forwarding } from '../src/proxy/forwarding.ts'
 import type { ProxyRoute } from '../src/proxy/proxy-route.ts'
 import type { Runtime } from '../src/proxy/runtime.ts'
-import { knownTarget, type KnownTarget, type LookedAt } from '../src/server/known-targets.ts'
+import { knownTarget, type KnownTarget, type LookedAt } from '../src/proxy/known-targets.ts'
 import { sendError } from './errors.ts'
 
 declare module 'fastify' {
@@ -41,7 +41,7 @@ export default fp<RequestContextOptions>(async function requestContext (app, opt
     const { [knownTarget]: known } = raw as LookedAt
     if (known?.runtime === runtime) {
       raw.url = known.target.path + known.target.query
-      request.forwarding = createForwarding(request, known.route, known.target, known.target.path, known)
+      request.forwarding = createForwarding(request, runtime, known.route, known.target, known.target.path, known)
       return done()
     }
     const decision = normaliseTarget({
@@ -75,13 +75,12 @@ export default fp<RequestContextOptions>(async function requestContext (app, opt
     }
     if (route.identityFields.size > 0) dropForged(raw.headers as MutableFieldMap, route.identityFields)
 
-    request.forwarding = createForwarding(request, route, target, path, null)
+    request.forwarding = createForwarding(request, runtime, route, target, path, null)
     if (taken !== null) request.forwarding.queryKeys = taken.keys
     done()
   })
 
-  function createForwarding (request: FastifyRequest, route: ProxyRoute, target: RequestTarget, path: string, known: KnownTarget | null): Forwarding {
-    const runtime = options.runtime()
+  function createForwarding (request: FastifyRequest, runtime: Runtime, route: ProxyRoute, target: RequestTarget, path: string, known: KnownTarget | null): Forwarding {
     return {
       runtime,
       route,

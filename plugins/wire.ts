@@ -47,17 +47,22 @@ export function canWriteBlock (raw: ServerResponse): boolean {
  */
 export function writeBlock (raw: ServerResponse, own: string, { statusCode, stored, headLength, withContent, bytes, contentBytes }: StoredBlock): void {
   const message = raw as unknown as Internals
-  raw.statusCode = statusCode
-  raw.statusMessage = STATUS_CODES[statusCode] ?? 'unknown'
-  if (statusCode === 204 || statusCode === 304) message._hasBody = false
   message._contentLength = contentBytes
-  // The client may still send the content it was not told to send.
-  if (message._expect_continue && !message._sent100) raw.shouldKeepAlive = false
-  const head = `HTTP/1.1 ${statusCode} ${raw.statusMessage}\r\n${own}${connectionLines(raw, message)}`
-
+  const head = `${statusLine(raw, statusCode)}${own}${connectionLines(raw, message)}`
   const whole = withContent && message._hasBody
   message._header = whole ? head + stored : withContent ? head + stored.slice(0, headLength + 2) : `${head}${stored}\r\n`
   endWith(raw, message._hasBody ? bytes : null)
+}
+
+/** Begins a response as Node would. */
+function statusLine (raw: ServerResponse, statusCode: number): string {
+  const message = raw as unknown as Internals
+  raw.statusCode = statusCode
+  raw.statusMessage = STATUS_CODES[statusCode] ?? 'unknown'
+  if (statusCode === 204 || statusCode === 304) message._hasBody = false
+  // The client may still send the content it was not told to send.
+  if (message._expect_continue && !message._sent100) raw.shouldKeepAlive = false
+  return `HTTP/1.1 ${statusCode} ${raw.statusMessage}\r\n`
 }
 
 /**
@@ -69,7 +74,7 @@ export function writeBlock (raw: ServerResponse, own: string, { statusCode, stor
 export function endWith (raw: ServerResponse, content: string | Buffer | null): void {
   const message = raw as unknown as Internals
   const { socket } = raw
-  if (!canWriteBlock(raw) || socket === null || message._headerSent || message.outputData.length > 0 || message._header === null || message.chunkedEncoding || (socket as unknown as Internals)._httpMessage !== raw) {
+  if (!canWriteBlock(raw) || socket === null || socket.destroyed || message._headerSent || message.outputData.length > 0 || message._header === null || message.chunkedEncoding || (socket as unknown as Internals)._httpMessage !== raw) {
     if (content === null) raw.end()
     else raw.end(content, 'latin1')
     return
@@ -137,19 +142,10 @@ export function writeTextHead (raw: ServerResponse, statusCode: number, lists: r
   }
   if (!isDated) return false
 
-  raw.statusCode = statusCode
-  raw.statusMessage = STATUS_CODES[statusCode] ?? 'unknown'
-  if (statusCode === 204 || statusCode === 304) message._hasBody = false
-  if (message._expect_continue && !message._sent100) raw.shouldKeepAlive = false
-  if (length >= 0) {
-    message._contentLength = length
-    message.chunkedEncoding = false
-  } else if (message._hasBody) {
-    message.chunkedEncoding = true
-  } else {
-    message.chunkedEncoding = false
-  }
-  message._header = `HTTP/1.1 ${statusCode} ${raw.statusMessage}\r\n${text}${connectionLines(raw, message)}${message.chunkedEncoding ? 'Transfer-Encoding: chunked\r\n' : ''}\r\n`
+  const begin = statusLine(raw, statusCode)
+  if (length >= 0) message._contentLength = length
+  message.chunkedEncoding = length < 0 && message._hasBody
+  message._header = `${begin}${text}${connectionLines(raw, message)}${message.chunkedEncoding ? 'Transfer-Encoding: chunked\r\n' : ''}\r\n`
   return true
 }
 

@@ -38,6 +38,7 @@ export class Body {
   #waitingBytes = 0
   #paused = true
   #flowing = false
+  #complete = false
   /** Some of it has come to the reader. */
   begun = false
   /** Nothing more comes; what waits may still be read. */
@@ -111,7 +112,7 @@ export class Body {
   /** Called once when all is over, before the reader hears of it; at once when it is over already. */
   onClose (listener: CloseListener): void {
     const before = this.#onClose
-    if (this.closed) listener(this.failure, this.finished)
+    if (this.closed) listener(this.failure, this.#complete)
     else if (before === null) this.#onClose = listener
     else {
       this.#onClose = (error, complete) => {
@@ -166,6 +167,7 @@ export class Body {
 
   #close (error: Error | null, complete: boolean): void {
     this.closed = true
+    this.#complete = complete
     this.#waiting = null
     this.#onClose?.(error, complete)
   }

@@ -86,7 +86,7 @@ export function guardConnections (server: Server, limits: LimitsConfig, handler:
   // A client that pipelines past the limit of requests per connection: Node answers 503 and would then wait for ever.
   server.on('dropRequest', (_request: IncomingMessage, socket: Socket) => { endAfterResponse(socket, connections.get(socket)) })
 
-  const look = setInterval(() => {
+  const look = (): void => {
     const now = performance.now()
     for (const [socket, watched] of connections) {
       const { request, response } = watched
@@ -102,8 +102,12 @@ export function guardConnections (server: Server, limits: LimitsConfig, handler:
         cutOff(socket, response, waitingFor)
       }
     }
-  }, tickMs).unref()
-  server.once('close', () => { clearInterval(look) })
+  }
+  // A server that never listens has no connections, and never closes.
+  server.once('listening', () => {
+    const timer = setInterval(look, tickMs).unref()
+    server.once('close', () => { clearInterval(timer) })
+  })
 
   return {
     closeGracefully () {

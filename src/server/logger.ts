@@ -13,9 +13,8 @@ export interface ProcessLog {
   flush (): void
 }
 
-/** @param fd where lines go: standard output */
-export function createProcessLog (level: string, fd = 1): ProcessLog {
-  const destination = pino.destination({ fd, sync: false, minLength: bufferBytes, maxLength: maxHeldBytes })
+export function createProcessLog (level: string): ProcessLog {
+  const destination = pino.destination({ fd: 1, sync: false, minLength: bufferBytes, maxLength: maxHeldBytes })
   // The destination looks at all that it holds for each write, so it gets the lines of one turn of the event loop together.
   let lines = ''
   const handOver = (): void => {
@@ -40,13 +39,14 @@ export function createProcessLog (level: string, fd = 1): ProcessLog {
   }
   let dropped = 0
   destination.on('drop', (text: string) => { for (const char of text) if (char === '\n') dropped++ })
-  const timer = setInterval(() => {
-    destination.flush()
+  // Told where it goes on: before, there is no room to tell it.
+  destination.on('drain', () => {
     if (dropped === 0) return
     const lost = dropped
     dropped = 0
     logger.warn({ code: 'log_lines_dropped', lines: lost }, 'nobody read the log: lines were dropped')
-  }, flushMs)
+  })
+  const timer = setInterval(() => { destination.flush() }, flushMs)
   timer.unref()
   destination.on('error', () => {})
   return { logger, flush }

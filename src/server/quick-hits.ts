@@ -20,7 +20,7 @@ import { cutCodeOf } from '../proxy/cut.ts'
 import type { ProxyRoute } from '../proxy/proxy-route.ts'
 import type { Runtime } from '../proxy/runtime.ts'
 import { blockOf, type StoredBlock } from '../proxy/stored-block.ts'
-import { createKnownTargets, knownTarget, requestOf, type LookedAt } from './known-targets.ts'
+import { createKnownTargets, knownTarget, requestOf, type LookedAt } from '../proxy/known-targets.ts'
 
 export interface QuickHitsInput {
   readonly cache: HttpCache
@@ -118,9 +118,9 @@ export function createQuickHits (input: QuickHitsInput): QuickHits {
       http: '1.1',
       durationMs: Math.round(durationMs * 1000) / 1000,
       bytes: block.contentBytes,
-      ...hit.outcome.detail !== null && { reason: hit.outcome.detail },
-      ...code !== null && { code },
-      ...aborted && { aborted }
+      reason: hit.outcome.detail ?? undefined,
+      code: code ?? undefined,
+      aborted: aborted ? true : undefined
     })
   }
 

@@ -50,6 +50,17 @@ t.test('a reader that leaves ends the source and hears nothing any more', async 
   t.same(said, ['resume', 'cancel ', 'closed unwanted'])
 })
 
+t.test('who asks late how it ended learns the truth: all of it was there and not read is not complete', t => {
+  const { body } = opened()
+  body.push(Buffer.from('a'))
+  body.finish()
+  body.destroy()
+  const late: unknown[] = []
+  body.onClose((error, complete) => { late.push(error, complete) })
+  t.same(late, [null, false])
+  t.end()
+})
+
 t.test('from a stream and back to one nothing is lost', async t => {
   const pieces = Array.from({ length: 50 }, (_, i) => Buffer.alloc(10_000, i))
   const collected: Buffer[] = []

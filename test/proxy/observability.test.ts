@@ -3,6 +3,7 @@ import pino from 'pino'
 import t, { type Test } from 'tap'
 import { resolveConfig } from '../../src/config/load.ts'
 import { createProxyListener } from '../../src/server/listener.ts'
+import { digest } from '../fixtures/auth.ts'
 import { get, openSocket, startProxy, talk, until } from '../fixtures/proxy.ts'
 import { response, startRawOrigin } from '../fixtures/raw-origin.ts'
 import type { AddressInfo } from 'node:net'
@@ -42,10 +43,10 @@ t.test('outcomes and upstream errors are counted', async t => {
   ]) t.ok(text.split('\n').includes(line), line)
 })
 
-async function logged (t: Test, origin: string) {
+async function logged (t: Test, origin: string, route: object = {}) {
   const lines: Array<Record<string, unknown>> = []
   const logger = pino({}, new Writable({ write (chunk: Buffer, _encoding, done) { lines.push(JSON.parse(chunk.toString()) as Record<string, unknown>); done() } }))
-  const config = resolveConfig({ admin: { enabled: false }, upstreams: { default: { targets: [origin] } }, routes: [{ name: 'all', upstream: 'default' }] })
+  const config = resolveConfig({ admin: { enabled: false }, upstreams: { default: { targets: [origin] } }, routes: [{ name: 'all', upstream: 'default', ...route }] })
   const listener = await createProxyListener({ config, logger: logger as never, tls: null })
   await listener.app.listen({ host: '127.0.0.1', port: 0 })
   t.teardown(() => listener.app.close())
@@ -67,6 +68,19 @@ t.test('one line per request, without anything that may be secret', async t => {
   t.match(answer, 'x-request-id: my-id')
   t.match(origin.requests[0], 'x-request-id: my-id')
   t.match(origin.requests[0], 'traceparent: 00-1-2-03')
+})
+
+t.test('the line names who asked, where authentication found out', async t => {
+  const origin = await startRawOrigin(t, () => response('body'))
+  const { port, requests } = await logged(t, origin.url, { auth: { apiKeys: { keys: [{ name: 'shop', hash: digest('one') }] } } })
+
+  await talk(port, get('/', ['X-Api-Key: one']))
+  await talk(port, get('/', ['X-Api-Key: two']))
+  await until(() => requests().length === 2)
+
+  t.match(requests()[0], { status: 200, subject: 'shop' })
+  t.equal(requests()[1]?.['status'], 401)
+  t.notOk('subject' in (requests()[1] as object))
 })
 
 t.test('what the cache holds and drops, and what the upstream costs, is counted', async t => {

@@ -6,9 +6,9 @@
 import { primaryKey } from '../cache/key.ts'
 import type { CacheRequest } from '../cache/http-cache.ts'
 import { normaliseTarget, type RequestTarget } from '../http/target.ts'
-import { requestKey } from '../proxy/cache-key-of.ts'
-import type { ProxyRoute } from '../proxy/proxy-route.ts'
-import type { Runtime } from '../proxy/runtime.ts'
+import { requestKey } from './cache-key-of.ts'
+import type { ProxyRoute } from './proxy-route.ts'
+import type { Runtime } from './runtime.ts'
 
 export interface KnownTarget {
   /** In which it is known. */
