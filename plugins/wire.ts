@@ -119,8 +119,9 @@ export function presetText (preset: Record<string, unknown>): string | null {
 export function writeTextHead (raw: ServerResponse, statusCode: number, lists: readonly (readonly string[])[], preset: Record<string, unknown>): boolean {
   const message = raw as unknown as Internals
   if (!message.useChunkedEncodingByDefault || message._removedConnection || raw.statusMessage !== undefined) return false
-  let text = presetText(preset)
-  if (text === null) return false
+  const more = presetText(preset)
+  if (more === null) return false
+  let text = ''
   let length = -1
   let isDated = false
   for (const lines of lists) {
@@ -145,7 +146,7 @@ export function writeTextHead (raw: ServerResponse, statusCode: number, lists: r
   const begin = statusLine(raw, statusCode)
   if (length >= 0) message._contentLength = length
   message.chunkedEncoding = length < 0 && message._hasBody
-  message._header = `${begin}${text}${connectionLines(raw, message)}${message.chunkedEncoding ? 'Transfer-Encoding: chunked\r\n' : ''}\r\n`
+  message._header = `${begin}${text}${more}${connectionLines(raw, message)}${message.chunkedEncoding ? 'Transfer-Encoding: chunked\r\n' : ''}\r\n`
   return true
 }
 

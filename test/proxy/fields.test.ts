@@ -128,3 +128,14 @@ t.test('31: what one client claims is never stored for another', async t => {
   t.equal(bodyOf(second), bodyOf(first))
   t.match(other, /fwd=uri-miss[^]*other\.test\|http/, 'another host is another key')
 })
+
+t.test('lines of the origin server come first and in their order, then what the cache says, then what names the request', async t => {
+  const origin = await startRawOrigin(t, () => response('x', ['Cache-Control: max-age=60', 'X-B: 1', 'X-A: 1', 'X-A: 2']))
+  const proxy = await startProxy(t, origin.url)
+
+  const miss = await talk(proxy.port, get('/'))
+
+  const names = miss.slice(0, miss.indexOf('\r\n\r\n')).split('\r\n').slice(1).map(line => line.slice(0, line.indexOf(':')).toLowerCase())
+  const wanted = ['cache-control', 'x-b', 'x-a', 'x-a', 'cache-status', 'x-request-id', 'connection']
+  t.same(names.filter(name => wanted.includes(name)), wanted)
+})
