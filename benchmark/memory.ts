@@ -64,17 +64,33 @@ async function measureObjects (name: SubjectName, contentBytes: number, count: n
   return { count, own: ownBytes(contentBytes), used: (after.used - before.used) / count, rss: (after.rss - before.rss) / count, counted: (subject.counted() ?? 0) / count }
 }
 
-async function measureBound (name: SubjectName, contentBytes: number, maxBytes: number, stored: number): Promise<Result> {
+/** @param lookups for each stored response, of those of late: what was found is left to the garbage collector when it goes */
+async function measureBound (name: SubjectName, contentBytes: number, maxBytes: number, stored: number, lookups: number): Promise<Result> {
   await warmUp(name, contentBytes)
   const before = await collected()
   const subject = createSubject(name, contentBytes, maxBytes)
   const peak = { rss: 0 }
-  await storeFrom(subject, 0, stored, peak)
+  await storeFrom(lookups === 0 ? subject : alsoRead(subject, lookups), 0, stored, peak)
   const counted = subject.counted() ?? 0
   const entries = subject.entries()
   const now = memory()
   const after = await collected()
   return { stored, entries, maxBytes, counted, now: now.rss - before.rss, peak: peak.rss - before.rss, after: after.rss - before.rss, used: after.used - before.used }
+}
+
+function alsoRead (subject: Subject, lookups: number): Subject {
+  let random = 1
+  let due = 0
+  return {
+    ...subject,
+    store (number) {
+      subject.store(number)
+      for (due += lookups; due >= 1; due--) {
+        random = Math.imul(random, 1664525) + 1013904223 | 0
+        subject.find(Math.max(0, number - (random >>> 0) % subject.entries()))
+      }
+    }
+  }
 }
 
 /** Lookups and stores with evictions go on, a few to each turn, while the event loop is watched. */
@@ -172,18 +188,20 @@ const sections: Readonly<Record<Section, () => Promise<void>>> = {
 
   async bound () {
     print('\nGrowth of resident memory by `maxBytes`: at the end, at its highest, and after a garbage collection\n')
-    print('| content | stored | kept | maxBytes, MiB | counted | end | highest | collected | heap and buffers, collected |\n|---|---|---|---|---|---|---|---|---|')
-    const rows: ReadonlyArray<readonly [number, number, number]> = [
-      [kibibyte, 192 * 2 ** 20, 100_000],
-      [kibibyte, 192 * 2 ** 20, 1_000_000],
-      [kibibyte, 2 ** 30, 2_000_000],
-      [100 * kibibyte, 2 ** 30, 10_000],
-      [100 * kibibyte, 2 ** 30, 100_000],
-      [100 * kibibyte, 2 ** 30, 1_000_000]
+    print('| content | stored | lookups for each | kept | maxBytes, MiB | counted | end | highest | collected | heap and buffers, collected |\n|---|---|---|---|---|---|---|---|---|---|')
+    const rows: ReadonlyArray<readonly [number, number, number, number]> = [
+      [kibibyte, 192 * 2 ** 20, 100_000, 0],
+      [kibibyte, 192 * 2 ** 20, 1_000_000, 0],
+      [kibibyte, 2 ** 30, 2_000_000, 0],
+      [100 * kibibyte, 192 * 2 ** 20, 100_000, 0],
+      [100 * kibibyte, 192 * 2 ** 20, 100_000, 1],
+      [100 * kibibyte, 2 ** 30, 100_000, 0],
+      [100 * kibibyte, 2 ** 30, 100_000, 1],
+      [100 * kibibyte, 2 ** 30, 1_000_000, 0]
     ]
-    for (const [contentBytes, maxBytes, stored] of rows) {
-      const result = await inChild('bound', 'holdfast', contentBytes, maxBytes, stored)
-      print(`| ${contentBytes} | ${stored} | ${result['entries']} | ${mebibytes(maxBytes)} | ${ratio(result['counted'], maxBytes)} | ${ratio(result['now'], maxBytes)} | ${ratio(result['peak'], maxBytes)} | ${ratio(result['after'], maxBytes)} | ${ratio(result['used'], maxBytes)} |`)
+    for (const [contentBytes, maxBytes, stored, lookups] of rows) {
+      const result = await inChild('bound', 'holdfast', contentBytes, maxBytes, stored, lookups)
+      print(`| ${contentBytes} | ${stored} | ${lookups} | ${result['entries']} | ${mebibytes(maxBytes)} | ${ratio(result['counted'], maxBytes)} | ${ratio(result['now'], maxBytes)} | ${ratio(result['peak'], maxBytes)} | ${ratio(result['after'], maxBytes)} | ${ratio(result['used'], maxBytes)} |`)
     }
   },
 

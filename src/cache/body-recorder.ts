@@ -1,6 +1,9 @@
 /**
  * Copies content on its way to the client, up to a limit and a budget shared by all recordings. Going over
  * either ends the recording and never the response.
+ *
+ * Where the length is known the copy is one piece of memory from early on, so that nothing has to be put together at the end,
+ * which for large content would be a long turn of the event loop.
  */
 import { concatExact } from './parts.ts'
 
@@ -25,9 +28,18 @@ export interface BodyRecorder {
   abandon (): void
 }
 
+/** Up to this length memory for all of it is taken with the first piece. */
+const wholeAtOnceBytes = 1024 * 1024
+/** Of longer content this share has to have come first: who announces much and sends little gets little. */
+const shareFirst = 1 / 8
+
 /** @param expectedBytes content length as announced, or undefined: then it grows as it comes. */
 export function createBodyRecorder (limitBytes: number, budget: RecordingBudget, expectedBytes: number | undefined): BodyRecorder {
   let pieces: Buffer[] = []
+  /** All of the content, what has come of it in front; null as long as it is in `pieces`. */
+  let whole: Buffer | null = null
+  let receivedBytes = 0
+  /** What counts in the budget. */
   let heldBytes = 0
   let ended: RecordingEnd | null = null
 
@@ -39,6 +51,26 @@ export function createBodyRecorder (limitBytes: number, budget: RecordingBudget,
     budget.usedBytes -= heldBytes
     heldBytes = 0
     pieces = []
+    whole = null
+  }
+
+  /** Takes memory for `bytes` in all from the budget, if there is room. */
+  function hold (bytes: number): boolean {
+    const more = bytes - heldBytes
+    if (budget.usedBytes + more > budget.maxBytes) return false
+    budget.usedBytes += more
+    heldBytes = bytes
+    return true
+  }
+
+  function takeWhole (soonBytes: number): void {
+    if (whole !== null || expectedBytes === undefined || soonBytes > expectedBytes) return
+    if (expectedBytes > wholeAtOnceBytes && soonBytes < expectedBytes * shareFirst) return
+    if (!hold(expectedBytes)) return
+    whole = Buffer.allocUnsafeSlow(expectedBytes)
+    let at = 0
+    for (const piece of pieces) at += piece.copy(whole, at)
+    pieces = []
   }
 
   budget.running++
@@ -47,11 +79,20 @@ export function createBodyRecorder (limitBytes: number, budget: RecordingBudget,
   return {
     write (chunk) {
       if (ended !== null) return chunk
-      if (heldBytes + chunk.length > limitBytes) end('too-large')
-      else if (budget.usedBytes + chunk.length > budget.maxBytes) end('no-room')
+      const soonBytes = receivedBytes + chunk.length
+      if (soonBytes > limitBytes) end('too-large')
+      else if (expectedBytes !== undefined && soonBytes > expectedBytes) end('incomplete')
+      else {
+        takeWhole(soonBytes)
+        if (soonBytes > heldBytes && !hold(soonBytes)) end('no-room')
+      }
       if (ended !== null) return chunk
-      budget.usedBytes += chunk.length
-      heldBytes += chunk.length
+      const at = receivedBytes
+      receivedBytes = soonBytes
+      if (whole !== null) {
+        chunk.copy(whole, at)
+        return whole.subarray(at, soonBytes)
+      }
       // A copy of exact size: the piece is a view into a socket buffer of up to 64 KiB, which must not stay alive with it.
       const copy = Buffer.allocUnsafeSlow(chunk.length)
       chunk.copy(copy)
@@ -63,11 +104,10 @@ export function createBodyRecorder (limitBytes: number, budget: RecordingBudget,
 
     finish () {
       if (ended !== null) return ended
-      const bytes = heldBytes
-      const whole = pieces.length === 1 ? pieces[0] as Buffer : concatExact(pieces)
+      const content = whole ?? (pieces.length === 1 ? pieces[0] as Buffer : concatExact(pieces))
       end('incomplete')
-      if (expectedBytes !== undefined && bytes !== expectedBytes) return 'incomplete'
-      return whole
+      if (expectedBytes !== undefined && receivedBytes !== expectedBytes) return 'incomplete'
+      return content
     },
 
     abandon () { if (ended === null) end('incomplete') }

@@ -77,9 +77,12 @@ export function createHead (input: HeadInput): EntryHead {
   }
 }
 
-/** An entry of the whole content. */
-export function createEntry (place: EntryPlace, head: EntryHead, content: Buffer | string): PackedEntry {
-  return pack(place, head, content, null)
+/**
+ * An entry of the whole content.
+ * @param isOwn nobody else has the content
+ */
+export function createEntry (place: EntryPlace, head: EntryHead, content: Buffer | string, isOwn = false): PackedEntry {
+  return pack(place, head, content, null, isOwn)
 }
 
 /** An entry of what is here of the content; the same as `createEntry` where that is all of it. */
@@ -116,12 +119,12 @@ export function placeOfEntry ({ key, uri, scope, groups, tags }: StoredEntry, mo
   return { key, uri, scope, groups, tags, moment }
 }
 
-function pack ({ key, uri, scope, groups, tags, moment }: EntryPlace, { response, commonLines, contentLines, hiddenLines }: EntryHead, content: Buffer | string | null, parts: StoredParts | null): PackedEntry {
+function pack ({ key, uri, scope, groups, tags, moment }: EntryPlace, { response, commonLines, contentLines, hiddenLines }: EntryHead, content: Buffer | string | null, parts: StoredParts | null, isOwn = false): PackedEntry {
   const { statusCode, control, selecting, receivedAt, initialAge, freshnessLifetime, override } = response
   // A stored response is complete, so its length is known also where it came chunked; a 204 must not say one (RFC 9110 8.6).
   const described = content === null || statusCode === 204 ? contentLines : [...contentLines, 'content-length', String(content.length)]
   const state = { key, uri, scope, groups, tags, moment, statusCode, control, selecting, receivedAt, initialAge, freshnessLifetime, override, parts }
-  return PackedEntry.pack(state, { commonLines, contentLines: described, hiddenLines }, content)
+  return PackedEntry.pack(state, { commonLines, contentLines: described, hiddenLines }, content, isOwn)
 }
 
 /** Fields as they are stored: without those limited to one user or to the first response, and with a date. */

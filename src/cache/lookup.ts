@@ -258,6 +258,7 @@ const nothingStored = { action: 'forward', key: '', control: null, stored: null,
 function storedVariants (context: CacheContext, request: CacheRequest, key: string, now: number): readonly StoredEntry[] {
   const variants = context.safely<readonly StoredEntry[]>([], () => context.store.variants(key))
   const found = variants.length > 0 || !request.rules.noVarySearch ? variants : equivalentVariants(context, request)
+  for (const entry of found) entry.lend?.()
   const { keep } = request.rules
   const isUsable = (entry: StoredEntry): boolean => !isInvalidated(context, entry) &&
     (keep === undefined || currentAge(entry.response, now) - entry.response.freshnessLifetime <= keep / 1000)

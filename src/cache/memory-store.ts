@@ -9,7 +9,7 @@ import { createEviction } from './eviction/eviction.ts'
 import { hashOfEntry } from './eviction/hash.ts'
 import type { PolicyName } from './eviction/policy.ts'
 import { createKeyIndex, listOf } from './key-index.ts'
-import { policyBytes } from './packed-entry.ts'
+import { PackedEntry, policyBytes } from './packed-entry.ts'
 import { createRouteUsages, routeOfScope } from './route-usage.ts'
 import type { CacheStore, StoredEntry, StoreStatistics } from './store.ts'
 import { createTagIndex } from './tag-index.ts'
@@ -73,6 +73,7 @@ export function createMemoryStore (options: MemoryStoreOptions): MemoryStore {
     if (!index.remove(entry)) return
     tags.remove(entry)
     usages.remove(entry)
+    if (entry instanceof PackedEntry) entry.release()
   }
 
   function remove (entry: StoredEntry): void {

@@ -46,7 +46,13 @@ export interface PackedLines {
 }
 
 /** What small responses without tags and further keys do not have. */
-type Rare = Pick<StoredEntry, 'uri' | 'groups' | 'tags' | 'parts'> & Pick<PackedText, 'hidden' | 'bytes'>
+interface Rare extends Pick<StoredEntry, 'uri' | 'groups' | 'tags' | 'parts'>, Pick<PackedText, 'hidden'> {
+  /** Null also once it was released. */
+  bytes: Buffer | null
+  readonly bytesLength: number
+  /** Nobody else has `bytes`, or ever had it. */
+  isOwn: boolean
+}
 
 /** Up to this size content is kept as one-byte text behind its head and leaves in one write with it; above, a copy per hit would cost more. */
 export const textBytes = 16 * 1024
@@ -60,8 +66,8 @@ export const policyBytes = 60
  */
 const entryOverheadBytes = 128 + 40 + 72 + policyBytes
 
-/** What it costs to have any of what is rare: an object of six fields, and lists. */
-const rareOverheadBytes = 120
+/** What it costs to have any of what is rare: an object of eight fields, and lists. */
+const rareOverheadBytes = 136
 
 /** Beyond the bytes of each content or part of it: a Buffer, its memory's own bookkeeping, and where its pages begin and end. */
 const bufferOverheadBytes = 400
@@ -85,7 +91,8 @@ export class PackedEntry extends Placed implements StoredEntry, StoredResponse {
   private lifetimeSeconds: number
   private milliseconds: number
 
-  private constructor (state: PackedState, packed: PackedText) {
+  /** @param isOwn nobody else has the bytes */
+  private constructor (state: PackedState, packed: PackedText, isOwn: boolean) {
     super()
     const { key, uri, scope, groups, tags, parts, statusCode, control, selecting, override } = state
     const { hidden, bytes } = packed
@@ -97,7 +104,7 @@ export class PackedEntry extends Placed implements StoredEntry, StoredResponse {
     this.kind = sharedKind({ scope, statusCode, control, selecting, override })
     this.rare = uri === key && groups.length === 0 && tags.length === 0 && parts === null && hidden === '' && bytes === null
       ? null
-      : { uri: uri === key ? key : uri, groups, tags, parts, hidden, bytes }
+      : { uri: uri === key ? key : uri, groups, tags, parts, hidden, bytes, bytesLength: bytes?.length ?? 0, isOwn: isOwn && bytes?.length === bytes?.buffer.byteLength }
     const [received, initial, lifetime] = [Math.round(state.receivedAt), toMilliseconds(state.initialAge), toMilliseconds(state.freshnessLifetime)]
     this.receivedSeconds = wholeSeconds(received)
     this.initialSeconds = wholeSeconds(initial)
@@ -105,8 +112,11 @@ export class PackedEntry extends Placed implements StoredEntry, StoredResponse {
     this.milliseconds = fraction(received) | fraction(initial) << initialBits | fraction(lifetime) << lifetimeBits
   }
 
-  /** @param content in full; null beside `parts` */
-  static pack (state: PackedState, lines: PackedLines, content: Buffer | string | null): PackedEntry {
+  /**
+   * @param content in full; null beside `parts`
+   * @param isOwn nobody else has the content: its memory is freed with the entry (see `release`)
+   */
+  static pack (state: PackedState, lines: PackedLines, content: Buffer | string | null, isOwn: boolean): PackedEntry {
     const common = formatLines(lines.commonLines)
     const head = common + formatLines(lines.contentLines)
     const bytes = typeof content !== 'string' && content !== null && content.length > textBytes ? content : null
@@ -116,12 +126,12 @@ export class PackedEntry extends Placed implements StoredEntry, StoredResponse {
       hidden: formatLines(lines.hiddenLines),
       bytes,
       text: bytes !== null || content === null ? flat(head) : flat(`${head}\r\n`, content)
-    })
+    }, isOwn)
   }
 
   /** Puts an entry together again from what `state`, `text` and the contents were. */
   static restore (saved: PackedState & PackedText): PackedEntry {
-    return new PackedEntry(saved, saved)
+    return new PackedEntry(saved, saved, true)
   }
 
   /** Everything but text and contents, to be saved. */
@@ -169,11 +179,37 @@ export class PackedEntry extends Placed implements StoredEntry, StoredResponse {
   }
 
   get bodyBytes (): number {
-    return this.bytesApart?.length ?? (this.parts === null ? this.text.length - this.headLength - 2 : 0)
+    const { rare } = this
+    if (rare !== null && rare.bytesLength > 0) return rare.bytesLength
+    return this.parts === null ? this.text.length - this.headLength - 2 : 0
   }
 
-  /** The content where it is not in `text`. */
-  get bytesApart (): Buffer | null { return this.rare === null ? null : this.rare.bytes }
+  /** The content where it is not in `text`. Throws when it was released. */
+  get bytesApart (): Buffer | null {
+    const { rare } = this
+    if (rare === null || rare.bytesLength === 0) return null
+    rare.isOwn = false
+    if (rare.bytes === null) throw new Error('The content of a response that has left the store is asked for')
+    return rare.bytes
+  }
+
+  get isReleased (): boolean { return this.rare !== null && this.rare.bytesLength > 0 && this.rare.bytes === null }
+
+  /** Somebody keeps the entry for longer than this turn of the event loop: its content stays for as long. */
+  lend (): void {
+    if (this.rare !== null) this.rare.isOwn = false
+  }
+
+  /**
+   * Frees large content at once, for an entry that leaves the store. V8 collects such memory only when another 64 MB of it have
+   * come up, which is much beside a small store. What was ever handed out is left to it: a socket may still read it.
+   */
+  release (): void {
+    const { rare } = this
+    if (rare === null || !rare.isOwn || rare.bytes === null) return
+    (rare.bytes.buffer as ArrayBuffer).transfer(0)
+    rare.bytes = null
+  }
 
   get lines (): readonly string[] { return parseLines(this.text.slice(0, this.headLength)) }
 
@@ -233,11 +269,11 @@ function fraction (milliseconds: number): number {
   return milliseconds - Math.floor(milliseconds / 1000) * 1000
 }
 
-function rareBytes ({ uri, groups, tags, hidden, bytes, parts }: Rare, key: string): number {
+function rareBytes ({ uri, groups, tags, hidden, bytesLength, parts }: Rare, key: string): number {
   let sum = rareOverheadBytes + hidden.length + (uri === key ? 0 : uri.length)
   for (const group of groups) sum += group.length + tagOverheadBytes
   for (const tag of tags) sum += tag.length + tagOverheadBytes
-  if (bytes !== null) sum += bytes.length + bufferOverheadBytes
+  if (bytesLength > 0) sum += bytesLength + bufferOverheadBytes
   return parts === null ? sum : sum + heldBytes(parts) + parts.segments.length * bufferOverheadBytes
 }
 

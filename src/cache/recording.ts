@@ -10,6 +10,7 @@ import { freshnessLifetime } from './freshness.ts'
 import { groupKey, groupsOf } from './groups.ts'
 import { uriKey } from './key.ts'
 import type { CacheForward, CacheRequest } from './lookup.ts'
+import { PackedEntry } from './packed-entry.ts'
 import type { ReasonWord } from './reasons.ts'
 import { addSegment, heldBytes } from './parts.ts'
 import { responseControl } from './response-control.ts'
@@ -51,9 +52,9 @@ export interface Recording {
   isRunning (): boolean
   /** False once it was invalidated, by its URI or a group, after it was asked for: then it is not stored, and not given to who asks now. */
   isCurrent (): boolean
-  /** Stores the response if its content is whole; null, or why it was not stored. */
+  /** Stores the response if its content is whole; null, or why it was not stored. What `write` gave back must not be used after that. */
   complete (): RecordingFailure | null
-  /** The whole content as the store holds it; null before, and when it was not stored. */
+  /** The whole content, which stays as long as it is used from now on; null before, when it was not stored, and when it has left the store already. */
   stored (): Buffer | null
   abandon (): void
 }
@@ -122,7 +123,7 @@ export function record (context: CacheContext, lookup: CacheForward, response: R
   })
   const recorder = createBodyRecorder(maxBytes, context.budget, expectedBytes)
   const isCurrent = (): boolean => !isSuperseded(context, place)
-  let stored: Buffer | null = null
+  let stored: { readonly entry: PackedEntry, readonly body: Buffer } | null = null
   return {
     recording: {
       head: range === null && request.method === 'GET' ? { ...head, place } : null,
@@ -131,7 +132,7 @@ export function record (context: CacheContext, lookup: CacheForward, response: R
       isRunning: recorder.isRunning,
       isCurrent,
       abandon: recorder.abandon,
-      stored: () => stored,
+      stored: () => stored === null || stored.entry.isReleased ? null : stored.entry.bytesApart ?? stored.body,
       complete () {
         const body = recorder.finish()
         if (body === 'too-large' && statusCode < 500) forget(context, lookup)
@@ -142,13 +143,13 @@ export function record (context: CacheContext, lookup: CacheForward, response: R
           // What it would be put together with was purged by a tag that it does not say again.
           if (range !== null && before !== null && isSuperseded(context, placeOfEntry(before, moment))) return 'superseded'
           const entry = range === null
-            ? createEntry(place, head, body)
+            ? createEntry(place, head, body, true)
             : combined({ place, head, request, response, maxBytes, added: { start: range.start, bytes: body }, totalBytes: range.totalBytes }, before)
           if (entry === null) return 'partial'
           if (!context.store.put(entry, before, response.receivedAt - response.requestedAt)) return 'no-room'
           noteSearch(context, request, entry)
           discardHidden(context, entry, request.rules.vary)
-          if (range === null) stored = body
+          if (range === null && entry instanceof PackedEntry) stored = { entry, body }
           return null
         })
       }

@@ -48,20 +48,28 @@ export function shareBody ({ source, recording, onEnd, onCutShort, onUnreadable,
   /** Pieces before the held ones. */
   let dropped = 0
   let held = 0
-  let received = 0
+  let receivedBytes = 0
   let started = false
   let begun = false
   let ended = false
   let failure: Error | null = null
+  /** What the newest piece was copied from, while readers get it. */
+  let chunk: Buffer | null = null
+  let isStored = false
 
   function pump (reader: Reader): void {
     while (reader.wants && reader.next < dropped + pieces.length) {
       if (reader.next < dropped) return cutOff(reader)
-      const piece = pieces[reader.next - dropped] as Buffer
-      reader.next++
-      reader.wants = reader.body.push(piece)
+      const at = reader.next++ - dropped
+      reader.wants = reader.body.push(chunk !== null && at === pieces.length - 1 ? chunk : givable(at))
     }
     if (ended && reader.next >= dropped + pieces.length) reader.body.finish()
+  }
+
+  /** What is being recorded belongs to the store alone, which frees it when it likes. */
+  function givable (at: number): Buffer {
+    const piece = pieces[at] as Buffer
+    return recording.isRunning() ? Buffer.from(piece) : piece
   }
 
   function cutOff (reader: Reader): void {
@@ -78,7 +86,7 @@ export function shareBody ({ source, recording, onEnd, onCutShort, onUnreadable,
   /** Nobody is left, and what is left to come is much, or nobody knows how much: not worth the origin server's work. */
   function endUnlessWanted (): void {
     if (readers.size > 0 || ended || failure !== null) return
-    const leftBytes = (recording.expectedBytes ?? Infinity) - received
+    const leftBytes = (recording.expectedBytes ?? Infinity) - receivedBytes
     if (!recording.isRunning() || (leftBytes > finishBytes && !finishAlone)) source.destroy()
   }
 
@@ -103,6 +111,12 @@ export function shareBody ({ source, recording, onEnd, onCutShort, onUnreadable,
     for (const [i, { length }] of pieces.entries()) pieces[i] = stored.subarray(at, at += length)
   }
 
+  /** Whether somebody has not had all of it yet. */
+  function isBehind (): boolean {
+    for (const { next } of readers) if (next < dropped + pieces.length) return true
+    return false
+  }
+
   function isWanted (): boolean {
     if (readers.size === 0) return true
     for (const { wants } of readers) if (wants) return true
@@ -117,22 +131,26 @@ export function shareBody ({ source, recording, onEnd, onCutShort, onUnreadable,
   }
 
   const sourceReader: BodyReader = {
-    data (chunk) {
-      const piece = recording.write(chunk)
+    data (received) {
+      const piece = recording.write(received)
       pieces.push(piece)
       held += piece.length
-      received += piece.length
+      receivedBytes += piece.length
+      chunk = received
       for (const reader of readers) pump(reader)
+      chunk = null
       trim()
       return isWanted()
     },
     end () {
       ended = true
       // Stored before anybody sees the end: who asks again then, finds it.
-      onEnd(recording.complete())
-      if (readers.size === 0) return
-      holdOnce()
+      const failure = recording.complete()
+      isStored = failure === null
+      onEnd(failure)
+      if (isBehind()) holdOnce()
       for (const reader of readers) pump(reader)
+      trim()
     },
     fail () {}
   }
@@ -149,6 +167,11 @@ export function shareBody ({ source, recording, onEnd, onCutShort, onUnreadable,
   return {
     reader () {
       if (dropped > 0 || failure !== null) return null
+      if (ended) {
+        // What the store has let go of is not here any more.
+        if (isStored && recording.stored() === null) return null
+        holdOnce()
+      }
       const reader: Reader = {
         next: 0,
         wants: false,

@@ -32,6 +32,8 @@ export interface StoredEntry {
   hits: number
   /** What this entry counts against the bound, in bytes. */
   readonly sizeBytes: number
+  /** Tells an entry that frees its content when it leaves the store that somebody will read it later than in this turn of the event loop. */
+  lend? (): void
 }
 
 /** Pieces of one content, in order, neither overlapping nor adjacent. */

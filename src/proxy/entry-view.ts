@@ -82,7 +82,7 @@ export function entryView (entry: StoredEntry, route: ProxyRoute | undefined, mo
     staleWhileRevalidate: control.staleWhileRevalidate ?? stale.staleWhileRevalidate / 1000,
     staleIfError: control.staleIfError ?? stale.staleIfError / 1000,
     receivedAt: new Date(response.receivedAt).toISOString(),
-    contentBytes: parts === null ? entry.body.length : heldBytes(parts),
+    contentBytes: parts === null ? entry.bodyBytes : heldBytes(parts),
     partial: parts !== null,
     groups: entry.groups.length,
     fields

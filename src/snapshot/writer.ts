@@ -37,7 +37,8 @@ export async function writeSnapshot (file: string, entries: Iterable<StoredEntry
       held = 0
     }
     for (const entry of entries) {
-      if (entry instanceof PackedEntry && isWorthKeeping(entry)) {
+      // Others had their turn meanwhile: a variant listed before may have left the store.
+      if (entry instanceof PackedEntry && !entry.isReleased && isWorthKeeping(entry)) {
         for (const piece of encodeRecord(entry)) {
           chunk.push(piece)
           held += piece.length

@@ -1,0 +1,159 @@
+/** Large content is freed when it leaves the store, and never while somebody may still read it. */
+import fc from 'fast-check'
+import t from 'tap'
+import { createBodyRecorder, type RecordingBudget } from '../../src/cache/body-recorder.ts'
+import { placeOfEntry, headOf, withHead } from '../../src/cache/entry.ts'
+import { createHttpCache, type CacheForward, type CacheHit, type CacheRequest, type HttpCache } from '../../src/cache/http-cache.ts'
+import { createMemoryStore, type MemoryStore } from '../../src/cache/memory-store.ts'
+import { PackedEntry } from '../../src/cache/packed-entry.ts'
+import { resolveConfig } from '../../src/config/load.ts'
+import type { FieldMap } from '../../src/http/fields.ts'
+import { encodeRecord } from '../../src/snapshot/format.ts'
+
+const rules = resolveConfig({ upstreams: { default: { targets: ['http://127.0.0.1:1'] } }, routes: [{ name: 'default', upstream: 'default' }] }).routes[0]?.cache as CacheRequest['rules']
+const receivedAt = Date.UTC(2026, 5, 1)
+const contentBytes = 40_000
+
+interface Caching { readonly store: MemoryStore, readonly cache: HttpCache }
+
+/** Room for about five of them. */
+function caching (maxBytes = 5.5 * contentBytes): Caching {
+  const store = createMemoryStore({ maxBytes, maxEntries: 100, maxVariants: 10, policy: 's3-fifo' })
+  return { store, cache: createHttpCache({ store, onFailure (error) { throw error } }) }
+}
+
+function requestOf (path: string, fields: FieldMap = {}): CacheRequest {
+  return { scope: 's', scheme: 'http', authority: 'a.test', path, query: '', extra: '', method: 'GET', fields, rules, enabled: true, hasContent: false, authenticated: false, common: false, personal: false, showKey: false }
+}
+
+/** Stores content made of one octet, and gives back its entry. */
+function put ({ store, cache }: Caching, path: string, octet: number, now = receivedAt): PackedEntry {
+  // `no-cache`: what is stored is asked for again each time.
+  const lookup = cache.lookup(requestOf(path, { 'cache-control': 'no-cache' }), now) as CacheForward
+  const { recording } = cache.record(lookup, { statusCode: 200, fields: { 'cache-control': 'max-age=60', etag: `"${octet}"`, 'content-length': String(contentBytes) }, requestedAt: now, receivedAt: now, locatesTarget: false }, 1e6)
+  for (let at = 0; at < contentBytes; at += 16_384) recording?.write(Buffer.alloc(Math.min(16_384, contentBytes - at), octet))
+  if (recording?.complete() !== null) throw new Error('not stored')
+  return store.variants(lookup.key).at(-1) as PackedEntry
+}
+
+t.test('content that nobody was given is freed at once when its response leaves: evicted, purged or replaced', async t => {
+  const all = caching()
+  const first = put(all, '/0', 1)
+  for (let i = 1; i < 10; i++) put(all, `/${i}`, 1)
+  t.ok(first.isReleased, 'evicted')
+  t.throws(() => first.body, /has left the store/, 'who asks all the same gets an error, never wrong bytes')
+  t.equal(first.bodyBytes, contentBytes, 'its size is what it was')
+
+  const last = put(all, '/purged', 2)
+  all.store.removeKey(last.key)
+  t.ok(last.isReleased, 'purged')
+})
+
+t.test('what a request has found stays as it was, however soon it is evicted', async t => {
+  const all = caching()
+  put(all, '/found', 7)
+  const { entry } = all.cache.lookup(requestOf('/found'), receivedAt) as CacheHit
+  all.store.removeKey(entry.key)
+  t.strictSame(entry.body, Buffer.alloc(contentBytes, 7))
+})
+
+t.test('what is being validated stays for the 304 that may confirm it', async t => {
+  const all = caching()
+  put(all, '/validated', 7)
+  const { stored } = all.cache.lookup(requestOf('/validated'), receivedAt + 100_000) as CacheForward
+  all.store.removeKey((stored as PackedEntry).key)
+  t.strictSame(stored?.body, Buffer.alloc(contentBytes, 7))
+})
+
+t.test('two heads of one content: the one that leaves takes nothing from the other', async t => {
+  const all = caching()
+  const before = put(all, '/freshened', 7)
+  const after = withHead(before, placeOfEntry(before, before.moment), headOf(before))
+  all.store.put(after, before)
+  t.strictSame(after.body, Buffer.alloc(contentBytes, 7))
+  all.store.remove(after)
+  t.strictSame(before.body, Buffer.alloc(contentBytes, 7))
+})
+
+const step = fc.oneof(
+  fc.record({ do: fc.constant('store' as const), path: fc.nat(8), octet: fc.integer({ min: 1, max: 250 }) }),
+  fc.record({ do: fc.constant('find' as const), path: fc.nat(8), later: fc.boolean() }),
+  fc.record({ do: fc.constant('freshen' as const), path: fc.nat(8) }),
+  fc.record({ do: fc.constant('purge' as const), path: fc.nat(8) }),
+  fc.record({ do: fc.constant('save' as const) })
+)
+
+t.test('property: in whatever order things happen, content that was handed out is what was stored, and what is stored can be read', async () => {
+  fc.assert(fc.property(fc.array(step, { maxLength: 60 }), steps => {
+    const all = caching()
+    const stored = new Map<string, number>()
+    const handedOut: Array<readonly [() => Buffer, number]> = []
+    let now = receivedAt
+    for (const step of steps) {
+      now += 10
+      const path = 'path' in step ? `/${step.path}` : ''
+      const current = stored.get(path)
+      if (step.do === 'store') {
+        put(all, path, step.octet, now)
+        stored.set(path, step.octet)
+      } else if (step.do === 'find') {
+        const found = all.cache.lookup(requestOf(path), now)
+        if (found.action !== 'hit') continue
+        const { entry } = found
+        // Read at once, or after everything else has happened.
+        const body = step.later ? null : entry.body as Buffer
+        handedOut.push([() => body ?? entry.body as Buffer, current as number])
+      } else if (step.do === 'freshen') {
+        const lookup = all.cache.lookup(requestOf(path), now + 100_000)
+        if (lookup.action === 'forward' && lookup.stored !== null) all.cache.freshen(lookup, { statusCode: 304, fields: { etag: `"${current}"` }, requestedAt: now, receivedAt: now, locatesTarget: false })
+      } else if (step.do === 'purge') {
+        for (const entry of [...all.store.entries()]) if (entry.uri.endsWith(path)) all.store.remove(entry)
+      } else {
+        for (const entry of all.store.entries()) {
+          const content = encodeRecord(entry as PackedEntry).at(-1) as Buffer
+          handedOut.push([() => content, stored.get(`/${entry.uri.at(-1)}`) as number])
+        }
+      }
+    }
+    const isWhole = (bytes: Buffer, octet: number): boolean => bytes.equals(Buffer.alloc(contentBytes, octet))
+    return handedOut.every(([given, octet]) => isWhole(given(), octet)) &&
+      [...all.store.entries()].every(entry => isWhole(entry.body as Buffer, stored.get(`/${entry.uri.at(-1)}`) as number))
+  }), { numRuns: 150 })
+})
+
+const newBudget = (maxBytes = 1e8): RecordingBudget => ({ maxBytes, usedBytes: 0, running: 0 })
+
+t.test('content of a known length is recorded in one piece of memory, and what is announced but does not come takes little of the budget', async t => {
+  const budget = newBudget()
+  const small = createBodyRecorder(1e8, budget, 1000)
+  const [a, b] = [small.write(Buffer.alloc(400, 1)), small.write(Buffer.alloc(600, 2))]
+  t.equal(a.buffer, b.buffer)
+  t.equal((small.finish() as Buffer).buffer, a.buffer)
+  t.equal(budget.usedBytes, 0)
+
+  const large = createBodyRecorder(1e8, budget, 8e6)
+  large.write(Buffer.alloc(999_999))
+  t.equal(budget.usedBytes, 999_999, 'less than an eighth has come')
+  large.write(Buffer.alloc(1))
+  t.equal(budget.usedBytes, 8e6)
+  large.abandon()
+  t.same(budget, newBudget())
+})
+
+t.test('where there is no room for all of it at once, it is recorded piece by piece as far as there is', async t => {
+  const budget = newBudget(1000)
+  const recorder = createBodyRecorder(1e8, budget, 1200)
+  recorder.write(Buffer.alloc(900))
+  t.ok(recorder.isRunning())
+  t.equal(budget.usedBytes, 900)
+  recorder.write(Buffer.alloc(300))
+  t.equal(recorder.finish(), 'no-room')
+  t.same(budget, newBudget(1000))
+})
+
+t.test('more than was announced is not stored', async t => {
+  const recorder = createBodyRecorder(1e8, newBudget(), 10)
+  recorder.write(Buffer.alloc(6))
+  recorder.write(Buffer.alloc(6))
+  t.equal(recorder.finish(), 'incomplete')
+})
