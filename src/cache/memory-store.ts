@@ -8,6 +8,7 @@ import { createExpiredFinder, isExpiredForGood } from './eviction/expired.ts'
 import { createEviction } from './eviction/eviction.ts'
 import { hashOfEntry } from './eviction/hash.ts'
 import type { PolicyName } from './eviction/policy.ts'
+import { Garbage } from './garbage.ts'
 import { createKeyIndex, listOf } from './key-index.ts'
 import { PackedEntry, policyBytes } from './packed-entry.ts'
 import { createRouteUsages, routeOfScope } from './route-usage.ts'
@@ -24,6 +25,8 @@ export interface MemoryStoreOptions {
   readonly now?: () => number
   /** Of the hashes of keys; random if absent. */
   readonly seed?: number
+  /** Begins a garbage collection when much has left; V8's if absent. */
+  readonly collect?: () => void
 }
 
 /** What routes say of the store as a whole; may change while it runs. */
@@ -51,6 +54,7 @@ export function createMemoryStore (options: MemoryStoreOptions): MemoryStore {
   const tags = createTagIndex()
   const routes = createRouteNumbers()
   const usages = createRouteUsages()
+  const garbage = new Garbage(maxBytes, options.collect)
   const evictionsBy = { expired: 0, quota: 0, variants: 0, room: 0 }
   let quotaBytes: ReadonlyMap<string, number> = new Map()
   let graceSeconds = 0
@@ -73,7 +77,7 @@ export function createMemoryStore (options: MemoryStoreOptions): MemoryStore {
     if (!index.remove(entry)) return
     tags.remove(entry)
     usages.remove(entry)
-    if (entry instanceof PackedEntry) entry.release()
+    garbage.add(entry instanceof PackedEntry && entry.release() ? entry.sizeBytes - entry.bodyBytes : entry.sizeBytes)
   }
 
   function remove (entry: StoredEntry): void {
@@ -159,6 +163,7 @@ export function createMemoryStore (options: MemoryStoreOptions): MemoryStore {
     },
 
     clear () {
+      garbage.add(eviction.policy.bytes)
       eviction.clear()
       index.clear()
       tags.clear()

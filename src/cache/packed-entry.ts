@@ -203,12 +203,14 @@ export class PackedEntry extends Placed implements StoredEntry, StoredResponse {
   /**
    * Frees large content at once, for an entry that leaves the store. V8 collects such memory only when another 64 MB of it have
    * come up, which is much beside a small store. What was ever handed out is left to it: a socket may still read it.
+   * @returns whether it was freed
    */
-  release (): void {
+  release (): boolean {
     const { rare } = this
-    if (rare === null || !rare.isOwn || rare.bytes === null) return
-    (rare.bytes.buffer as ArrayBuffer).transfer(0)
+    if (rare === null || !rare.isOwn || rare.bytes === null) return false
+    ;(rare.bytes.buffer as ArrayBuffer).transfer(0)
     rare.bytes = null
+    return true
   }
 
   get lines (): readonly string[] { return parseLines(this.text.slice(0, this.headLength)) }

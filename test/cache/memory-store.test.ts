@@ -228,3 +228,27 @@ t.test('gdsf keeps what the origin server was slow to make', async (t) => {
 
   t.same([10, 12, 14, 16, 18].map(i => store.variants(`key ${i}`).length), [1, 1, 1, 1, 1])
 })
+
+t.test('a collection begins whenever much has left that is not freed by leaving: evicted, replaced, purged or dropped as a whole', async (t) => {
+  const maxBytes = 160 * 2 ** 20
+  let collections = 0
+  const store = createMemoryStore({ maxBytes, maxEntries: 1e6, maxVariants: 3, policy: 's3-fifo', collect: () => { collections++ } })
+  // Each an eighth of a collection's worth, as text.
+  const large = 20 * 2 ** 20 / 8
+  const found: StoredEntry[] = []
+  for (let i = 0; i < 64; i++) {
+    const entry = entryOf(`key ${i}`, { bytes: large })
+    store.put(entry, null)
+    found.push(entry)
+    // Handed out, so that it is left to the collector.
+    t.equal(entry.body.length, large)
+  }
+  const left = 64 - store.statistics().entries
+  t.equal(collections, Math.floor(left * found[0]!.sizeBytes / (maxBytes / 8)), 'by evictions')
+  const before = collections
+  store.clear()
+  t.equal(collections, before + 1, 'by a purge of everything')
+  store.put(entryOf('another', { bytes: large }), null)
+  store.removeKey('another')
+  t.equal(collections, before + 1, 'a little is not worth it')
+})
