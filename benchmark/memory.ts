@@ -23,7 +23,7 @@ type Result = Readonly<Record<string, number>>
 
 const pause = (ms: number): Promise<void> => new Promise(resolve => { setTimeout(resolve, ms) })
 /** A turn of the event loop every so often, as requests have it. */
-const turnEvery = 1000
+const turnEvery = 100
 
 function memory (): Memory {
   const { heapUsed, external, rss } = process.memoryUsage()
@@ -44,7 +44,7 @@ async function storeFrom (subject: Subject, first: number, count: number, peak =
     subject.store(first + i)
     if (i % turnEvery !== 0) continue
     await new Promise(resolve => { setImmediate(resolve) })
-    if (i % (10 * turnEvery) === 0) peak.rss = Math.max(peak.rss, process.memoryUsage.rss())
+    if (i % (100 * turnEvery) === 0) peak.rss = Math.max(peak.rss, process.memoryUsage.rss())
   }
 }
 
@@ -108,8 +108,8 @@ async function measurePauses (name: SubjectName, contentBytes: number, maxBytes:
   let lastBytes = -1
   while ((subject.counted() ?? 0) > lastBytes) {
     lastBytes = subject.counted() ?? 0
-    await storeFrom(subject, number, 10 * turnEvery)
-    number += 10 * turnEvery
+    await storeFrom(subject, number, 100 * turnEvery)
+    number += 100 * turnEvery
   }
   const delay = monitorEventLoopDelay({ resolution: 1 })
   delay.enable()

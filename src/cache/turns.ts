@@ -4,7 +4,7 @@
  */
 
 /** Milliseconds of a turn that all work under way gets. */
-const turnMs = 5
+const turnMs = 3
 
 /** Things visited between two looks at the clock. */
 const stride = 32
