@@ -5,7 +5,7 @@ import { beginCollection, Garbage } from '../../src/cache/garbage.ts'
 t.test('asked to begin a collection, V8 does so, of everything and not of the young objects alone', async t => {
   let collections = 0
   const observer = new PerformanceObserver(list => {
-    for (const { detail } of list.getEntries()) if ((detail as { kind: number }).kind === constants.NODE_PERFORMANCE_GC_MAJOR) collections++
+    for (const { detail } of list.getEntries() as unknown as Array<{ detail: { kind: number } }>) if (detail.kind === constants.NODE_PERFORMANCE_GC_MAJOR) collections++
   })
   observer.observe({ entryTypes: ['gc'] })
   t.teardown(() => { observer.disconnect() })
