@@ -42,6 +42,7 @@ export const wTinyLfu: Rule = {
     if (candidate === -1 || window.bytes <= windowShare * queues.bytes) return victim
     if (!isWanted(queues, candidate, victim)) {
       if (queues.unsorted > 0) sort(queues, victim)
+      else if (victim === probation.tail) queues.move(main, victim)
       return candidate
     }
     queues.move(main, candidate)
