@@ -25,7 +25,7 @@ export const wTinyLfu: Rule = {
 
   touch (queues, slot) {
     // Kept for a rule that may follow.
-    queues.hits[slot] = 1
+    queues.countHit(slot)
     const which = queues.queueOf[slot]
     queues.move(which === entrance ? entrance : shelter, slot)
     if (which !== main) return
