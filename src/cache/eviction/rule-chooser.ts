@@ -24,7 +24,6 @@ const mostSampledKeys = 2000
 const period = 64
 /** What a change costs, in hits for each key held: what the rule in force has missed must add up to more before another one follows. */
 const costOfChange = 0.15
-const leastCostOfChange = 16
 /** With fewer keys nothing is decided: a handful of requests would be reason enough, and the next handful to go back. */
 const leastKeys = 100
 /** Differences below this share of the requests are taken for noise and never add up. */
@@ -109,16 +108,11 @@ export class RuleChooser {
    * one change costs was lost before by not changing. Whoever follows must be the better one over the horizon as well.
    */
   #decide (keys: number): boolean {
-    const enough = Math.max(leastCostOfChange, costOfChange * keys)
-    const kept = Math.max(0.5, 1 - period / (horizon * keys))
+    const weight = Math.max(leastKeys, keys)
+    const enough = costOfChange * weight
+    const kept = Math.max(0.5, 1 - period / (horizon * weight))
     const hits = this.#hits
     const missed = this.#missed
-    if (keys < leastKeys) {
-      this.#requests = 0
-      hits.fill(0)
-      missed.fill(0)
-      return false
-    }
     const own = (hits[this.#chosen] as number) + noise * period
     let best = this.#chosen
     missed[best] = 0
