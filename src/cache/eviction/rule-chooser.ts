@@ -23,7 +23,7 @@ const mostSampledKeys = 2000
 /** Sampled requests between two decisions. */
 const period = 64
 /** What a change costs, in hits for each key held: what the rule in force has missed must add up to more before another one follows. */
-const costOfChange = 0.15
+const costOfChange = 0.05
 /** With fewer keys nothing is decided: a handful of requests would be reason enough, and the next handful to go back. */
 const leastKeys = 100
 /** Differences below this share of the requests are taken for noise and never add up. */
