@@ -24,6 +24,7 @@ const mostSampledKeys = 2000
 const period = 64
 /** What a change costs, in hits for each key held: what the rule in force has missed must add up to more before another one follows. */
 const costOfChange = 0.05
+const leastCostOfChange = 32
 /** With fewer keys nothing is decided: a handful of requests would be reason enough, and the next handful to go back. */
 const leastKeys = 100
 /** Differences below this share of the requests are taken for noise and never add up. */
@@ -109,7 +110,7 @@ export class RuleChooser {
    */
   #decide (keys: number): boolean {
     const weight = Math.max(leastKeys, keys)
-    const enough = costOfChange * weight
+    const enough = Math.max(leastCostOfChange, costOfChange * keys)
     const kept = Math.max(0.5, 1 - period / (horizon * weight))
     const hits = this.#hits
     const missed = this.#missed
