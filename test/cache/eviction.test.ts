@@ -300,11 +300,27 @@ t.test('W-TinyLFU: a large item has to win against each that it would drive out'
   t.ok(left >= 35, `${left} of 36`)
 })
 
+t.test('a store that falls short of the simulation of its own rule begins with it anew', async (t) => {
+  for (const fallsShort of [true, false]) {
+    const chooser = new RuleChooser({ candidates: rules, bounds: { maxBytes: 1000, maxEntries: Infinity }, initial: s3Fifo })
+    const random = createRandom(13)
+    let renewals = 0
+    const seen = new Set<number>()
+    for (let i = 0; i < 20_000; i++) {
+      const key = random.below(900)
+      if (chooser.request(mix(key), 1, seen.has(key) && !(fallsShort && i % 5 === 0))) renewals++
+      seen.add(key)
+    }
+    t.equal(renewals > 0, fallsShort)
+    t.equal(chooser.switches, 0)
+  }
+})
+
 t.test('a chooser looks at a thinner sample as the store grows, and its memory stays bounded', async (t) => {
   const chooser = new RuleChooser({ candidates: rules, bounds: { maxBytes: 1e9, maxEntries: Infinity }, initial: s3Fifo, mostSampledKeys: 500 })
   let [overhead, most] = [0, 0]
   for (let key = 0; key < 200_000; key++) {
-    chooser.request(mix(key), 1000)
+    chooser.request(mix(key), 1000, false)
     most = Math.max(most, chooser.sampledKeys)
     if (key === 100_000) overhead = chooser.overheadBytes
   }

@@ -25,6 +25,11 @@ const period = 64
 /** What a change costs, in hits for each key held: what the rule in force has missed must add up to more before another one follows. */
 const costOfChange = 0.05
 const leastCostOfChange = 32
+/**
+ * What the store may fall short of the simulation of its own rule, in hits for each key held, before it begins with the rule anew. The
+ * main queue of S3-FIFO can be full of what is dead, for good, while the simulation has never let it in.
+ */
+const mostShortfall = 0.5
 /** With fewer keys nothing is decided: a handful of requests would be reason enough, and the next handful to go back. */
 const leastKeys = 100
 /** Differences below this share of the requests are taken for noise and never add up. */
@@ -47,6 +52,9 @@ export class RuleChooser {
   readonly #longHits: Float64Array
   #longRequests = 0
   #requests = 0
+  /** Hits of the store itself in this period, and what it has fallen short of the simulation of its rule. */
+  #stored = 0
+  #shortfall = 0
   #chosen: number
   #switches = 0
   /** Of a key's hash, the top bits have to be 0; none at first: each key is looked at. */
@@ -77,9 +85,10 @@ export class RuleChooser {
     return Object.fromEntries(this.#simulations.map(({ rule }, i) => [rule.name, { inForce: i === this.#chosen ? 1 : 0, hitRatio: ratioOf(i) }]))
   }
 
-  /** Takes note of a request, hit or miss. @returns whether the rule to follow is another one now */
-  request (hash: number, sizeBytes: number): boolean {
+  /** Takes note of a request, and of whether it was a hit. @returns whether to follow another rule now, or the same one anew */
+  request (hash: number, sizeBytes: number, isHit: boolean): boolean {
     if (!this.#isSampled(hash)) return false
+    if (isHit) this.#stored++
     const simulations = this.#simulations
     let most = 0
     for (let i = 0; i < simulations.length; i++) {
@@ -101,7 +110,7 @@ export class RuleChooser {
     this.#hits.fill(0)
     this.#missed.fill(0)
     this.#longHits.fill(0)
-    this.#longRequests = this.#requests = 0
+    this.#longRequests = this.#requests = this.#stored = this.#shortfall = 0
   }
 
   /**
@@ -126,9 +135,15 @@ export class RuleChooser {
       if ((missed[i] as number) > (missed[best] as number) && (this.#longHits[i] as number) > inForce) best = i
     }
     this.#longRequests = this.#longRequests * kept + period
-    this.#requests = 0
+    this.#shortfall = Math.max(0, this.#shortfall + own - 2 * noise * period - this.#stored)
+    this.#requests = this.#stored = 0
     hits.fill(0)
-    if (best === this.#chosen || (missed[best] as number) < enough) return false
+    if (best === this.#chosen || (missed[best] as number) < enough) {
+      if (this.#shortfall < mostShortfall * weight) return false
+      this.#shortfall = 0
+      return true
+    }
+    this.#shortfall = 0
     this.#chosen = best
     this.#switches++
     missed.fill(0)
