@@ -24,13 +24,14 @@ const mostSampledKeys = 2000
 const period = 64
 /** What a change costs, in hits for each key held: what the rule in force has missed must add up to more before another one follows. */
 const costOfChange = 0.05
+/** With few keys equal rules would take turns on noise alone. */
 const leastCostOfChange = 32
 /**
  * What the store may fall short of the simulation of its own rule, in hits for each key held, before it begins with the rule anew. The
  * main queue of S3-FIFO can be full of what is dead, for good, while the simulation has never let it in.
  */
 const mostShortfall = 0.5
-/** With fewer keys nothing is decided: a handful of requests would be reason enough, and the next handful to go back. */
+/** Fewer keys count as so many, that a handful of requests is no horizon. */
 const leastKeys = 100
 /** Differences below this share of the requests are taken for noise and never add up. */
 const noise = 0.002
@@ -123,7 +124,8 @@ export class RuleChooser {
     const kept = Math.max(0.5, 1 - period / (horizon * weight))
     const hits = this.#hits
     const missed = this.#missed
-    const own = (hits[this.#chosen] as number) + noise * period
+    const simulated = hits[this.#chosen] as number
+    const own = simulated + noise * period
     let best = this.#chosen
     missed[best] = 0
     for (let i = 0; i < hits.length; i++) {
@@ -135,7 +137,7 @@ export class RuleChooser {
       if ((missed[i] as number) > (missed[best] as number) && (this.#longHits[i] as number) > inForce) best = i
     }
     this.#longRequests = this.#longRequests * kept + period
-    this.#shortfall = Math.max(0, this.#shortfall + own - 2 * noise * period - this.#stored)
+    this.#shortfall = Math.max(0, this.#shortfall + simulated - this.#stored - noise * period)
     this.#requests = this.#stored = 0
     hits.fill(0)
     if (best === this.#chosen || (missed[best] as number) < enough) {
