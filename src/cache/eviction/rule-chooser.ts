@@ -30,7 +30,7 @@ const leastCostOfChange = 32
  * What the store may fall short of the simulation of its own rule, in hits for each key held, before it begins with the rule anew. The
  * main queue of S3-FIFO can be full of what is dead, for good, while the simulation has never let it in.
  */
-const mostShortfall = 0.5
+const mostShortfall = 1
 /** Fewer keys count as so many, that a handful of requests is no horizon. */
 const leastKeys = 100
 /** Differences below this share of the requests are taken for noise and never add up. */
@@ -56,6 +56,8 @@ export class RuleChooser {
   /** Hits of the store itself in this period, and what it has fallen short of the simulation of its rule. */
   #stored = 0
   #shortfall = 0
+  /** How much of it is too much: twice as much each time that beginning anew has not helped. */
+  #mostShortfall = mostShortfall
   #chosen: number
   #switches = 0
   /** Of a key's hash, the top bits have to be 0; none at first: each key is looked at. */
@@ -112,6 +114,7 @@ export class RuleChooser {
     this.#missed.fill(0)
     this.#longHits.fill(0)
     this.#longRequests = this.#requests = this.#stored = this.#shortfall = 0
+    this.#mostShortfall = mostShortfall
   }
 
   /**
@@ -141,11 +144,13 @@ export class RuleChooser {
     this.#requests = this.#stored = 0
     hits.fill(0)
     if (best === this.#chosen || (missed[best] as number) < enough) {
-      if (this.#shortfall < mostShortfall * weight) return false
+      if (this.#shortfall < this.#mostShortfall * weight) return false
       this.#shortfall = 0
+      this.#mostShortfall *= 2
       return true
     }
     this.#shortfall = 0
+    this.#mostShortfall = mostShortfall
     this.#chosen = best
     this.#switches++
     missed.fill(0)
