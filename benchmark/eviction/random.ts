@@ -24,6 +24,11 @@ export function createRandom (seed: number): Random {
   }
 }
 
+/** Between the two, each order of magnitude as likely as another. */
+export function logUniform (random: Random, from: number, to: number): number {
+  return from * (to / from) ** random.next()
+}
+
 /** Ranks from 0 with a chance of 1 / (rank + 1) ^ exponent, by the cumulated chances. */
 export function createZipf (random: Random, items: number, exponent: number): () => number {
   const cumulated = new Float64Array(items)

@@ -2,7 +2,7 @@
 import { createEviction } from '../../src/cache/eviction/eviction.ts'
 import type { PolicyName } from '../../src/cache/eviction/policy.ts'
 import { mix } from './random.ts'
-import type { ReferenceCache } from './reference.ts'
+import { references, type ReferenceCache } from './reference.ts'
 import type { Trace } from './trace.ts'
 
 export interface Ratios { readonly objects: number, readonly bytes: number }
@@ -21,6 +21,22 @@ export function replay ({ keys, sizes }: Trace, request: (key: number, size: num
   }
   return { objects: hits / keys.length, bytes: hitBytes / bytes }
 }
+
+/** What the plain policies make of a trace, by name. */
+export function replayReferences (trace: Trace, maxBytes: number): Map<string, Ratios> {
+  return new Map(Object.entries(references).map(([name, create]) => {
+    const cache = create(maxBytes)
+    return [name, replay(trace, (key, size) => cache.request(key, size))] as const
+  }))
+}
+
+/** What one of ours makes of it. */
+export function replayOurs (policy: PolicyName, trace: Trace, maxBytes: number): Ratios {
+  const cache = createOurs(policy, maxBytes, trace.sizes.length)
+  return replay(trace, (key, size) => cache.request(key, size))
+}
+
+export const bestOf = (results: ReadonlyMap<string, Ratios>): number => Math.max(...[...results.values()].map(({ objects }) => objects))
 
 interface Item { readonly key: number }
 

@@ -3,16 +3,18 @@
  *
  *   npm run bench:eviction                               made traces and held-out ones
  *   npm run bench:eviction -- --trace FILE ...           recorded ones instead (formats: recorded.ts)
+ *   npm run bench:eviction -- --drawn N                  N traces drawn from the seeds S, S + 2, ... (families.ts), adaptive alone
  *   --seed N (1)   --requests N (200000)   --items N (40000)   --even (all of one size)   --seconds N (170)
  *
  * Traces that do not fit into the time are left out and named.
  */
 import { parseArgs } from 'node:util'
 import { policyNames } from '../../src/cache/eviction/policy.ts'
+import { runDrawn } from './drawn.ts'
 import { generators, heldOutGenerators } from './generators.ts'
 import { readTrace } from './recorded.ts'
 import { references } from './reference.ts'
-import { createOurs, replay, type Ratios } from './replay.ts'
+import { bestOf, replayOurs, replayReferences, type Ratios } from './replay.ts'
 import { workingSetBytes, type Trace } from './trace.ts'
 
 const { values } = parseArgs({
@@ -22,12 +24,18 @@ const { values } = parseArgs({
     requests: { type: 'string', default: '200000' },
     items: { type: 'string', default: '40000' },
     seconds: { type: 'string', default: '170' },
+    drawn: { type: 'string' },
     even: { type: 'boolean', default: false }
   }
 })
 const options = { seed: Number(values.seed), requests: Number(values.requests), items: Number(values.items), evenSizes: values.even }
 const until = Date.now() + Number(values.seconds) * 1000
 const shares = [0.01, 0.1]
+
+if (values.drawn !== undefined) {
+  await runDrawn({ count: Number(values.drawn), firstSeed: options.seed, shares, until })
+  process.exit()
+}
 
 const sources: Array<() => Trace | Promise<Trace>> = values.trace.length > 0
   ? values.trace.map(path => () => readTrace(path))
@@ -52,16 +60,9 @@ for (const source of sources) {
   const trace = await source()
   for (const share of shares) {
     const maxBytes = Math.floor(workingSetBytes(trace) * share)
-    const results = new Map<string, Ratios>()
-    for (const [name, create] of Object.entries(references)) {
-      const cache = create(maxBytes)
-      results.set(name, replay(trace, (key, size) => cache.request(key, size)))
-    }
-    const best = Math.max(...[...results.values()].map(({ objects }) => objects))
-    for (const name of policyNames) {
-      const cache = createOurs(name, maxBytes, trace.sizes.length)
-      results.set(name, replay(trace, (key, size) => cache.request(key, size)))
-    }
+    const results = replayReferences(trace, maxBytes)
+    const best = bestOf(results)
+    for (const name of policyNames) results.set(name, replayOurs(name, trace, maxBytes))
     const own = results.get('adaptive') as Ratios
     worstToBest = Math.min(worstToBest, own.objects - best)
     worstToLru = Math.min(worstToLru, own.objects - (results.get('LRU') as Ratios).objects)

@@ -24,7 +24,7 @@ export class QueuePolicy<T extends object> implements EvictionPolicy<T> {
   get overheadBytes (): number { return this.#queues.overheadBytes + this.#items.length * 8 + (this.#chooser?.overheadBytes ?? 0) }
 
   insert (item: T, hash: number, sizeBytes: number): void {
-    this.#requested(hash, sizeBytes)
+    this.#requested(hash, sizeBytes, false)
     this.#put(this.#queues.insert(hash, sizeBytes), item)
   }
 
@@ -40,7 +40,7 @@ export class QueuePolicy<T extends object> implements EvictionPolicy<T> {
     if (slot === -1) return
     const queues = this.#queues
     queues.touch(slot)
-    this.#requested(queues.hash[slot] as number, queues.size[slot] as number)
+    this.#requested(queues.hash[slot] as number, queues.size[slot] as number, true)
   }
 
   remove (item: T): boolean {
@@ -87,9 +87,9 @@ export class QueuePolicy<T extends object> implements EvictionPolicy<T> {
     }
   }
 
-  #requested (hash: number, sizeBytes: number): void {
+  #requested (hash: number, sizeBytes: number, isHit: boolean): void {
     const chooser = this.#chooser
-    if (chooser !== null && chooser.request(hash, sizeBytes)) this.#queues.follow(chooser.rule)
+    if (chooser !== null && chooser.request(hash, sizeBytes, isHit)) this.#queues.follow(chooser.rule)
   }
 
   #put (slot: number, item: T): void {

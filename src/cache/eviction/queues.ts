@@ -41,6 +41,9 @@ const none = 3
  */
 export const mostSpared = 5000
 
+/** Two bits, as in the S3-FIFO paper. */
+const mostHits = 3
+
 const initialSlots = 64
 const bytesPerSlot = 26
 
@@ -54,7 +57,7 @@ export class Queues {
   size = new Float64Array(initialSlots)
   /** Number of the request that last asked for it. */
   accessed = new Int32Array(initialSlots)
-  /** Hits, up to three, less what the rule takes away. */
+  /** Hits, up to `mostHits`, less what the rule takes away. */
   hits = new Uint8Array(initialSlots)
   queueOf = new Uint8Array(initialSlots).fill(none)
   /** SIEVE's hand; -1 for the tail. */
@@ -110,6 +113,11 @@ export class Queues {
   touch (slot: number): void {
     this.#note(slot)
     this.#rule.touch(this, slot)
+  }
+
+  countHit (slot: number): void {
+    const hits = this.hits[slot] as number
+    if (hits < mostHits) this.hits[slot] = hits + 1
   }
 
   resize (slot: number, size: number): void {

@@ -23,9 +23,15 @@ const mostSampledKeys = 2000
 /** Sampled requests between two decisions. */
 const period = 64
 /** What a change costs, in hits for each key held: what the rule in force has missed must add up to more before another one follows. */
-const costOfChange = 0.15
-const leastCostOfChange = 16
-/** With fewer keys nothing is decided: a handful of requests would be reason enough, and the next handful to go back. */
+const costOfChange = 0.05
+/** With few keys equal rules would take turns on noise alone. */
+const leastCostOfChange = 32
+/**
+ * What the store may fall short of the simulation of its own rule, in hits for each key held, before it begins with the rule anew. The
+ * main queue of S3-FIFO can be full of what is dead, for good, while the simulation has never let it in.
+ */
+const mostShortfall = 1
+/** Fewer keys count as so many, that a handful of requests is no horizon. */
 const leastKeys = 100
 /** Differences below this share of the requests are taken for noise and never add up. */
 const noise = 0.002
@@ -47,6 +53,11 @@ export class RuleChooser {
   readonly #longHits: Float64Array
   #longRequests = 0
   #requests = 0
+  /** Hits of the store itself in this period, and what it has fallen short of the simulation of its rule. */
+  #stored = 0
+  #shortfall = 0
+  /** How much of it is too much: twice as much each time that beginning anew has not helped. */
+  #mostShortfall = mostShortfall
   #chosen: number
   #switches = 0
   /** Of a key's hash, the top bits have to be 0; none at first: each key is looked at. */
@@ -77,9 +88,10 @@ export class RuleChooser {
     return Object.fromEntries(this.#simulations.map(({ rule }, i) => [rule.name, { inForce: i === this.#chosen ? 1 : 0, hitRatio: ratioOf(i) }]))
   }
 
-  /** Takes note of a request, hit or miss. @returns whether the rule to follow is another one now */
-  request (hash: number, sizeBytes: number): boolean {
+  /** Takes note of a request, and of whether it was a hit. @returns whether to follow another rule now, or the same one anew */
+  request (hash: number, sizeBytes: number, isHit: boolean): boolean {
     if (!this.#isSampled(hash)) return false
+    if (isHit) this.#stored++
     const simulations = this.#simulations
     let most = 0
     for (let i = 0; i < simulations.length; i++) {
@@ -101,7 +113,8 @@ export class RuleChooser {
     this.#hits.fill(0)
     this.#missed.fill(0)
     this.#longHits.fill(0)
-    this.#longRequests = this.#requests = 0
+    this.#longRequests = this.#requests = this.#stored = this.#shortfall = 0
+    this.#mostShortfall = mostShortfall
   }
 
   /**
@@ -109,17 +122,13 @@ export class RuleChooser {
    * one change costs was lost before by not changing. Whoever follows must be the better one over the horizon as well.
    */
   #decide (keys: number): boolean {
+    const weight = Math.max(leastKeys, keys)
     const enough = Math.max(leastCostOfChange, costOfChange * keys)
-    const kept = Math.max(0.5, 1 - period / (horizon * keys))
+    const kept = Math.max(0.5, 1 - period / (horizon * weight))
     const hits = this.#hits
     const missed = this.#missed
-    if (keys < leastKeys) {
-      this.#requests = 0
-      hits.fill(0)
-      missed.fill(0)
-      return false
-    }
-    const own = (hits[this.#chosen] as number) + noise * period
+    const simulated = hits[this.#chosen] as number
+    const own = simulated + noise * period
     let best = this.#chosen
     missed[best] = 0
     for (let i = 0; i < hits.length; i++) {
@@ -131,9 +140,17 @@ export class RuleChooser {
       if ((missed[i] as number) > (missed[best] as number) && (this.#longHits[i] as number) > inForce) best = i
     }
     this.#longRequests = this.#longRequests * kept + period
-    this.#requests = 0
+    this.#shortfall = Math.max(0, this.#shortfall + simulated - this.#stored - noise * period)
+    this.#requests = this.#stored = 0
     hits.fill(0)
-    if (best === this.#chosen || (missed[best] as number) < enough) return false
+    if (best === this.#chosen || (missed[best] as number) < enough) {
+      if (this.#shortfall < this.#mostShortfall * weight) return false
+      this.#shortfall = 0
+      this.#mostShortfall *= 2
+      return true
+    }
+    this.#shortfall = 0
+    this.#mostShortfall = mostShortfall
     this.#chosen = best
     this.#switches++
     missed.fill(0)

@@ -1,13 +1,15 @@
 /**
  * How often keys were asked for of late, about: the frequency sketch of TinyLFU (Einziger, Friedman, Manes, ACM TOS 2017).
  *
- * A count-min sketch with counters up to 15. The four counters of a key are in one block of 64 bytes, so that counting costs one
- * visit to memory. After ten requests for each key it is made for, all counters are halved: old fame fades. Eight
- * counters of a byte each for each key it is made for.
+ * A count-min sketch with counters up to 15, two in a byte. The four counters of a key are in one block of 64 bytes, so that counting
+ * costs one visit to memory. After ten requests for each key it is made for, all counters are halved: old fame fades. Eight
+ * bytes, sixteen counters, for each key it is made for: within those ten requests some five times as many keys are counted as are held.
  */
 const most = 15
-const countersPerKey = 8
+const bytesPerKey = 8
 const blockBytes = 64
+const rows = 4
+const countersPerRow = 2 * blockBytes / rows
 const requestsPerKey = 10
 
 export class FrequencySketch {
@@ -17,8 +19,8 @@ export class FrequencySketch {
   #requests = 0
 
   constructor (entries = 64) {
-    this.#entries = 2 ** Math.ceil(Math.log2(Math.max(blockBytes / countersPerKey, entries)))
-    this.#counters = new Uint8Array(this.#entries * countersPerKey)
+    this.#entries = 2 ** Math.ceil(Math.log2(Math.max(blockBytes / bytesPerKey, entries)))
+    this.#counters = new Uint8Array(this.#entries * bytesPerKey)
     this.#mask = this.#counters.length / blockBytes - 1
   }
 
@@ -26,25 +28,29 @@ export class FrequencySketch {
 
   count (hash: number): void {
     const counters = this.#counters
-    const block = (spread(hash) & this.#mask) * blockBytes
+    const block = this.#blockOf(hash)
+    const places = placesOf(hash)
     let added = false
-    for (let row = 0; row < 4; row++) {
-      const place = block + row * 16 + ((hash >>> (row * 4 + 8)) & 15)
-      const value = counters[place] as number
-      if (value < most) {
-        counters[place] = value + 1
-        added = true
-      }
+    for (let row = 0; row < rows; row++) {
+      const place = row * countersPerRow + ((places >>> (row * 5)) & (countersPerRow - 1))
+      const byte = block + (place >>> 1)
+      const shift = (place & 1) * 4
+      const both = counters[byte] as number
+      if (((both >>> shift) & most) === most) continue
+      counters[byte] = both + (1 << shift)
+      added = true
     }
     if (added && ++this.#requests >= this.#entries * requestsPerKey) this.#halve()
   }
 
   estimate (hash: number): number {
     const counters = this.#counters
-    const block = (spread(hash) & this.#mask) * blockBytes
+    const block = this.#blockOf(hash)
+    const places = placesOf(hash)
     let least = most
-    for (let row = 0; row < 4; row++) {
-      const value = counters[block + row * 16 + ((hash >>> (row * 4 + 8)) & 15)] as number
+    for (let row = 0; row < rows; row++) {
+      const place = row * countersPerRow + ((places >>> (row * 5)) & (countersPerRow - 1))
+      const value = ((counters[block + (place >>> 1)] as number) >>> ((place & 1) * 4)) & most
       if (value < least) least = value
     }
     return least
@@ -63,14 +69,19 @@ export class FrequencySketch {
   }
 
   #halve (): void {
-    // Four counters at a time; what falls from one into the next is cut off.
+    // Eight counters at a time; what falls from one into the next is cut off.
     const words = new Uint32Array(this.#counters.buffer)
-    for (let i = 0; i < words.length; i++) words[i] = ((words[i] as number) >>> 1) & 0x07070707
+    for (let i = 0; i < words.length; i++) words[i] = ((words[i] as number) >>> 1) & 0x77777777
     this.#requests >>>= 1
+  }
+
+  /** Where the block of a hash begins. Multiplied first: of keys in a sample the upper bits are all the same. */
+  #blockOf (hash: number): number {
+    return ((Math.imul(hash, 0x9e3779b1) >>> 7) & this.#mask) * blockBytes
   }
 }
 
-/** Which block: other bits than those that choose within it. */
-function spread (hash: number): number {
-  return Math.imul(hash, 0x9e3779b1) >>> 7
+/** Which counters within the block, five bits for each row: by another factor, so that keys of a block differ there. */
+function placesOf (hash: number): number {
+  return Math.imul(hash, 0x85ebca6b) >>> 12
 }

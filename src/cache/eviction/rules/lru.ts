@@ -10,7 +10,7 @@ export const lru: Rule = {
 
   touch (queues, slot) {
     // Of no use here; a rule that may follow asks for it.
-    queues.hits[slot] = 1
+    queues.countHit(slot)
     queues.move(main, slot)
   },
 

@@ -7,8 +7,6 @@ import { entrance, main, mostSpared, type Queues, type Rule } from '../queues.ts
 
 /** Share of all bytes that the small queue may have before it is the one to give (section 4.1 of the paper). */
 const smallShare = 0.1
-/** Two bits in the paper. */
-const mostHits = 3
 
 /** @param hitsToStay hits in the small queue that lead into the main one: more than one in the paper */
 function createRule (name: string, hitsToStay: number): Rule {
@@ -22,32 +20,43 @@ function createRule (name: string, hitsToStay: number): Rule {
       queues.push(returns ? main : entrance, slot)
     },
 
-    touch ({ hits }, slot) {
-      if ((hits[slot] as number) < mostHits) hits[slot] = (hits[slot] as number) + 1
-    },
+    touch (queues, slot) { queues.countHit(slot) },
 
     victim (queues) {
       const { hits } = queues
       for (let spared = 0; ; spared++) {
-        const [small, old, others] = queues.queues
-        if (small.tail !== -1 && (small.bytes > smallShare * queues.bytes || old.count + others.count === 0)) {
-          const slot = small.tail
+        const inherited = takeInherited(queues)
+        const [small, old] = queues.queues
+        if (inherited !== -1 || (small.tail !== -1 && (small.bytes > smallShare * queues.bytes || old.count === 0))) {
+          const slot = inherited === -1 ? small.tail : inherited
           if ((hits[slot] as number) < hitsToStay || spared >= mostSpared) {
             queues.ghost.add(queues.hash[slot] as number, queues.size[slot] as number)
             return slot
           }
           hits[slot] = 0
-          queues.move(main, slot)
+          requeue(queues, slot)
           continue
         }
-        // What another rule had sheltered counts as the oldest of the main queue.
-        const slot = others.tail === -1 ? old.tail : others.tail
+        const slot = old.tail
         if (hits[slot] === 0 || spared >= mostSpared) return slot
         hits[slot] = (hits[slot] as number) - 1
         requeue(queues, slot)
       }
     }
   }
+}
+
+/**
+ * What another rule had in its main queues is looked at as if it stood at the end of the small one. Else it would stay for good: as
+ * long as the small queue is above its share the main one gives nothing.
+ */
+function takeInherited (queues: Queues): number {
+  const [, old, sheltered] = queues.queues
+  if (queues.unsorted > 0 && old.tail !== -1) {
+    queues.unsorted--
+    return old.tail
+  }
+  return sheltered.tail
 }
 
 function requeue (queues: Queues, slot: number): void {

@@ -11,7 +11,7 @@ export const sieve: Rule = {
 
   insert (queues, slot) { queues.push(main, slot) },
 
-  touch (queues, slot) { queues.hits[slot] = 1 },
+  touch (queues, slot) { queues.countHit(slot) },
 
   victim (queues) {
     const left = leftBehind(queues)

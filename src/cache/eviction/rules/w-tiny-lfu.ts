@@ -9,6 +9,7 @@ const windowShare = 0.01
 const shelterShare = 0.8 * (1 - windowShare)
 
 const squeezedAtOnce = 8
+const mostContests = 64
 
 export const wTinyLfu: Rule = {
   name: 'w-tiny-lfu',
@@ -25,7 +26,7 @@ export const wTinyLfu: Rule = {
 
   touch (queues, slot) {
     // Kept for a rule that may follow.
-    queues.hits[slot] = 1
+    queues.countHit(slot)
     const which = queues.queueOf[slot]
     queues.move(which === entrance ? entrance : shelter, slot)
     if (which !== main) return
@@ -40,8 +41,10 @@ export const wTinyLfu: Rule = {
     const candidate = window.tail
     if (victim === -1) return candidate
     if (candidate === -1 || window.bytes <= windowShare * queues.bytes) return victim
-    if (!isWanted(queues, candidate, victim)) {
-      if (queues.unsorted > 0) sort(queues, victim)
+    const winner = moreWanted(queues, candidate, victim)
+    if (winner !== -1) {
+      if (queues.unsorted > 0) sort(queues, winner)
+      else if (queues.queueOf[winner] === main) queues.move(main, winner)
       return candidate
     }
     queues.move(main, candidate)
@@ -70,6 +73,18 @@ function sort (queues: Queues, winner: number): void {
   queues.move(queues.queues[shelter].bytes < shelterShare * queues.bytes ? shelter : main, winner)
 }
 
-function isWanted ({ sketch, hash }: Queues, candidate: number, victim: number): boolean {
-  return sketch.estimate(hash[candidate] as number) > sketch.estimate(hash[victim] as number)
+/**
+ * The first one, from the victim on, that is asked for as often as the candidate; -1 if there is none among those that would have to
+ * go for it. A large candidate drives out many, and has to win against each of them.
+ */
+function moreWanted ({ sketch, hash, size, prev }: Queues, candidate: number, victim: number): number {
+  const frequency = sketch.estimate(hash[candidate] as number)
+  let bytes = size[candidate] as number
+  let slot = victim
+  for (let i = 0; slot !== -1 && bytes > 0 && i < mostContests; i++) {
+    if (sketch.estimate(hash[slot] as number) >= frequency) return slot
+    bytes -= size[slot] as number
+    slot = prev[slot] as number
+  }
+  return -1
 }
