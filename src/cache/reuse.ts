@@ -20,28 +20,36 @@ export type StaleRules = Pick<RouteCacheConfig, 'staleWhileRevalidate' | 'staleI
  */
 export function decideReuse (stored: StoredResponse, control: CacheControl | null, rules: StaleRules, now: number): ReuseDecision {
   const age = currentAge(stored, now)
-  const wholeAge = Math.floor(age)
   const left = stored.freshnessLifetime - age
-  // Rounded down: 0 is fresh for less than a second, -1 has been stale for less than one.
-  const ttl = Math.floor(left)
-  const refuse = (detail: ReasonWord, byRequest = false): ReuseDecision => ({ reuse: false, age: wholeAge, ttl, detail, byRequest })
-  const use = (detail: ReasonWord | null = stored.override, revalidate = false): ReuseDecision => ({ reuse: true, age: wholeAge, ttl, detail, revalidate })
 
-  if (stored.control.noCache === true && stored.override !== 'override-origin-ignored') return refuse('no-cache')
+  if (stored.control.noCache === true && stored.override !== 'override-origin-ignored') return refuse(age, left, 'no-cache')
   const fresh = left > 0
   if (control !== null) {
-    if (control.noCache !== false) return refuse('request-no-cache', true)
-    if (control.minFresh !== undefined && left < control.minFresh) return refuse(fresh ? 'request-min-fresh' : 'stale', fresh)
+    if (control.noCache !== false) return refuse(age, left, 'request-no-cache', true)
+    if (control.minFresh !== undefined && left < control.minFresh) return refuse(age, left, fresh ? 'request-min-fresh' : 'stale', fresh)
     // 5.2.1.1: max-stale beside it lets a stale response pass, but not one that is older than this.
-    if (control.maxAge !== undefined && age > control.maxAge) return refuse(fresh ? 'request-max-age' : 'stale', fresh)
+    if (control.maxAge !== undefined && age > control.maxAge) return refuse(age, left, fresh ? 'request-max-age' : 'stale', fresh)
   }
-  if (fresh) return use()
-  if (!mayBeServedStale(stored)) return refuse('stale')
-  if (control?.maxStale !== undefined && -left <= control.maxStale) return use('request-max-stale')
+  if (fresh) return use(age, left, stored.override)
+  if (!mayBeServedStale(stored)) return refuse(age, left, 'stale')
+  if (control?.maxStale !== undefined && -left <= control.maxStale) return use(age, left, 'request-max-stale')
   // RFC 5861 3. A request with max-age does not want a stale response (5.2.1.1), one with max-stale not a staler one (5.2.1.2).
   const window = stored.control.staleWhileRevalidate ?? rules.staleWhileRevalidate / 1000
-  if (control?.maxAge === undefined && control?.maxStale === undefined && window > 0 && -left <= window) return use('stale-while-revalidate', true)
-  return refuse('stale')
+  if (control?.maxAge === undefined && control?.maxStale === undefined && window > 0 && -left <= window) return use(age, left, 'stale-while-revalidate', true)
+  return refuse(age, left, 'stale')
+}
+
+function refuse (age: number, left: number, detail: ReasonWord, byRequest = false): ReuseDecision {
+  return { reuse: false, age: Math.floor(age), ttl: wholeTtl(left), detail, byRequest }
+}
+
+function use (age: number, left: number, detail: ReasonWord | null, revalidate = false): ReuseDecision {
+  return { reuse: true, age: Math.floor(age), ttl: wholeTtl(left), detail, revalidate }
+}
+
+/** Rounded down: 0 is fresh for less than a second, -1 has been stale for less than one. */
+function wholeTtl (left: number): number {
+  return Math.floor(left)
 }
 
 /** 4.2.4: these directives forbid a shared cache to serve stale responses; s-maxage implies proxy-revalidate (5.2.2.10). */

@@ -70,9 +70,17 @@ export function selectingFields (request: FieldMap, names: readonly string[], mo
 export function selects (request: FieldMap, selecting: readonly SelectingField[], mode: VaryMode): boolean {
   for (const { name, raw, value } of selecting) {
     const presented = rawValue(request, name)
-    if (presented !== raw && selectingValue(presented, name, mode) !== value) return false
+    if (presented !== raw && presentedValue(presented, name, mode) !== value) return false
   }
   return true
+}
+
+/** The last one worked out: where a key has many variants, the request's value is compared with that of each. */
+let last: { readonly raw: string | undefined, readonly name: string, readonly mode: VaryMode, readonly value: string | undefined } = { raw: undefined, name: '', mode: 'exact', value: undefined }
+
+function presentedValue (raw: string | undefined, name: string, mode: VaryMode): string | undefined {
+  if (last.raw !== raw || last.name !== name || last.mode !== mode) last = { raw, name, mode, value: selectingValue(raw, name, mode) }
+  return last.value
 }
 
 /** Whether every request that selects what was stored for `narrow` also selects what was stored for `wide`. */
