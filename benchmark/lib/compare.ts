@@ -34,7 +34,7 @@ const patienceMs = 60_000
 const nodeWarmUp = 2
 
 export async function compare (scenario: LoadScenario, bench: Bench): Promise<Table> {
-  const notes: string[] = []
+  const notes = [...scenario.notes ?? []]
   const servers = new Map<string, Server>()
   const measured: Measured[] = []
   try {

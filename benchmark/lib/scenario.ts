@@ -34,6 +34,8 @@ export interface LoadScenario {
   readonly rows: readonly Row[]
   /** Measure one connection by itself, too. */
   readonly alone?: boolean
+  /** What is left out, and why. */
+  readonly notes?: readonly string[]
 }
 
 export interface OwnScenario {
