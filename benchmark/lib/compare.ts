@@ -34,6 +34,11 @@ const patienceMs = 60_000
 const nodeWarmUp = 2
 
 export async function compare (scenario: LoadScenario, bench: Bench): Promise<Table> {
+  const timing = { ...bench.timing, seconds: Math.max(bench.timing.seconds, scenario.leastSeconds ?? 0) }
+  return await compareRows(scenario, { ...bench, timing })
+}
+
+async function compareRows (scenario: LoadScenario, bench: Bench): Promise<Table> {
   const notes = [...scenario.notes ?? []]
   const servers = new Map<string, Server>()
   const measured: Measured[] = []

@@ -34,6 +34,8 @@ export interface LoadScenario {
   readonly rows: readonly Row[]
   /** Measure one connection by itself, too. */
   readonly alone?: boolean
+  /** Of a measurement, where one that is shorter would be about making connections. */
+  readonly leastSeconds?: number
   /** What is left out, and why. */
   readonly notes?: readonly string[]
 }

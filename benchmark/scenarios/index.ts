@@ -1,6 +1,8 @@
 /** All scenarios, in the order in which they are measured. */
 import type { Scenario } from '../lib/scenario.ts'
+import { growthScenarios } from './growth.ts'
 import { hitScenarios } from './hits.ts'
 import { missScenarios } from './misses.ts'
+import { secureScenarios } from './secure.ts'
 
-export const scenarios: readonly Scenario[] = [...hitScenarios, ...missScenarios]
+export const scenarios: readonly Scenario[] = [...hitScenarios, ...secureScenarios, ...missScenarios, ...growthScenarios]
