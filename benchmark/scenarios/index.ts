@@ -4,5 +4,7 @@ import { growthScenarios } from './growth.ts'
 import { hitScenarios } from './hits.ts'
 import { missScenarios } from './misses.ts'
 import { secureScenarios } from './secure.ts'
+import { slowReaders } from './slow-readers.ts'
+import { stampede } from './stampede.ts'
 
-export const scenarios: readonly Scenario[] = [...hitScenarios, ...secureScenarios, ...missScenarios, ...growthScenarios]
+export const scenarios: readonly Scenario[] = [...hitScenarios, ...secureScenarios, ...missScenarios, ...growthScenarios, stampede, slowReaders]
