@@ -12,7 +12,8 @@ export interface Asked {
   readonly http2?: boolean
   /** Asked for before anything is measured, so that it is stored; with these fields. */
   readonly first?: ReadonlyArray<Readonly<Record<string, string>>>
-  readonly expect: { readonly status: number, readonly bytes: number }
+  /** Of the second answer; bytes are null where they are not what they were at the origin server. */
+  readonly expect: { readonly status: number, readonly bytes: number | null }
   /** Whether the origin server has to have every request, or none. */
   readonly origin: 'all' | 'none'
 }

@@ -35,10 +35,10 @@ export function configurationOf ({ origin, settings, certificate }: Pick<StartIn
     },
     admin: everything ? { port: adminPort } : { enabled: false },
     log: { access: everything },
-    cache: { maxBytes: cacheMiB * 2 ** 20, ...(settings.preload ?? 0) > 500_000 && { maxEntries: 2_000_000 } },
+    cache: { maxBytes: cacheMiB * 2 ** 20, ...(settings.preload ?? 0) > 500_000 && { maxEntries: 2_000_000 }, ...settings.cache },
     ...(settings.preload ?? 0) > 0 && { extensions: [{ file: join(import.meta.dirname, '../servers/preload.ts'), options: { count: settings.preload } }] },
     upstreams: { origin: { targets: [origin] } },
-    routes: [...otherRoutes(settings, limited), { name: 'all', upstream: 'origin', ...limited }]
+    routes: [...otherRoutes(settings, limited), { name: 'all', upstream: 'origin', ...limited, ...settings.route }]
   }
 }
 

@@ -17,6 +17,9 @@ export interface Settings {
   /** Stored responses besides those that are asked for, made in the process itself; of 1 KiB each. */
   readonly preload?: number
   readonly tls?: boolean
+  /** Further options of `cache`, and of the route for everything, as the configuration has them. */
+  readonly cache?: object
+  readonly route?: object
 }
 
 export interface StartInput {
