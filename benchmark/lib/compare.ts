@@ -89,7 +89,8 @@ async function prepare ({ url }: Server, { asked, settings }: Row): Promise<stri
   return null
 }
 
-async function preloaded (url: string, count: number): Promise<void> {
+/** Resolves once `count` responses are stored, see servers/preload.ts. */
+export async function preloaded (url: string, count: number): Promise<void> {
   if (count === 0) return
   const until = performance.now() + patienceMs
   while ((await ask(`${url}/stored/1024/${count - 1}`, { 'cache-control': 'only-if-cached' })).status !== 200) {

@@ -35,6 +35,7 @@ export interface LoadScenario {
   readonly rows: readonly Row[]
   /** Measure one connection by itself, too. */
   readonly alone?: boolean
+  readonly isLong?: boolean
   /** Of a measurement, where one that is shorter would be about making connections. */
   readonly leastSeconds?: number
   /** What is left out, and why. */
@@ -44,6 +45,8 @@ export interface LoadScenario {
 export interface OwnScenario {
   readonly name: string
   readonly title: string
+  /** Takes minutes, and is only measured when it is named. */
+  readonly isLong?: boolean
   readonly run: (bench: Bench) => Promise<Table>
 }
 

@@ -1,5 +1,6 @@
 /** All scenarios, in the order in which they are measured. */
 import type { Scenario } from '../lib/scenario.ts'
+import { delays } from './delays.ts'
 import { filterScenario } from './filters.ts'
 import { growthScenarios } from './growth.ts'
 import { hitScenarios } from './hits.ts'
@@ -8,4 +9,4 @@ import { secureScenarios } from './secure.ts'
 import { slowReaders } from './slow-readers.ts'
 import { stampede } from './stampede.ts'
 
-export const scenarios: readonly Scenario[] = [...hitScenarios, ...secureScenarios, ...missScenarios, ...growthScenarios, filterScenario, stampede, slowReaders]
+export const scenarios: readonly Scenario[] = [...hitScenarios, ...secureScenarios, ...missScenarios, ...growthScenarios, filterScenario, stampede, slowReaders, delays]

@@ -17,6 +17,8 @@ export interface Settings {
   /** Stored responses besides those that are asked for, made in the process itself; of 1 KiB each. */
   readonly preload?: number
   readonly tls?: boolean
+  /** As the configuration has them. */
+  readonly extensions?: ReadonlyArray<{ readonly file: string, readonly options: object }>
   /** Further options of `cache`, and of the route for everything, as the configuration has them. */
   readonly cache?: object
   readonly route?: object
@@ -39,5 +41,5 @@ export interface Subject {
   readonly missing: string | null
   /** First line of what it says when asked for its version. */
   readonly version: string
-  readonly start: (input: StartInput) => Promise<{ readonly spawned: Spawned, readonly port: number }>
+  readonly start: (input: StartInput) => Promise<{ readonly spawned: Spawned, readonly port: number, readonly adminPort?: number }>
 }

@@ -1,0 +1,47 @@
+/**
+ * An extension that watches the event loop of the process it is in. On SIGUSR2 it writes what it has seen since the last
+ * one to `file`, as JSON, and begins anew.
+ */
+import { renameSync, writeFileSync } from 'node:fs'
+import type { FastifyInstance } from 'fastify'
+import { monitorEventLoopDelay } from 'node:perf_hooks'
+
+export interface Watched {
+  /** Milliseconds between two turns. */
+  readonly median: number
+  readonly p99: number
+  readonly longest: number
+  /** Milliseconds of processor time of the thread: where others take turns on the core, the clock says little. */
+  readonly longestTurn: number
+}
+
+export default function watch (app: FastifyInstance, { file }: { readonly file: string }): void {
+  const delay = monitorEventLoopDelay({ resolution: 1 })
+  delay.enable()
+  let longestTurn = 0
+  let before = process.threadCpuUsage()
+  let next = setImmediate(turn)
+
+  function turn (): void {
+    const now = process.threadCpuUsage()
+    longestTurn = Math.max(longestTurn, (now.user - before.user + now.system - before.system) / 1000)
+    before = now
+    next = setImmediate(turn)
+  }
+
+  const tell = (): void => {
+    const watched: Watched = { median: delay.percentile(50) / 1e6, p99: delay.percentile(99) / 1e6, longest: delay.max / 1e6, longestTurn }
+    // In one step: whoever waits for it is not to read half of it.
+    writeFileSync(`${file}.new`, JSON.stringify(watched))
+    renameSync(`${file}.new`, file)
+    delay.reset()
+    before = process.threadCpuUsage()
+    longestTurn = 0
+  }
+  process.on('SIGUSR2', tell)
+  app.addHook('onClose', async () => {
+    process.off('SIGUSR2', tell)
+    clearImmediate(next)
+    delay.disable()
+  })
+}
