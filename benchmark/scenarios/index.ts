@@ -8,5 +8,6 @@ import { missScenarios } from './misses.ts'
 import { secureScenarios } from './secure.ts'
 import { slowReaders } from './slow-readers.ts'
 import { stampede } from './stampede.ts'
+import { start } from './start.ts'
 
-export const scenarios: readonly Scenario[] = [...hitScenarios, ...secureScenarios, ...missScenarios, ...growthScenarios, filterScenario, stampede, slowReaders, delays]
+export const scenarios: readonly Scenario[] = [...hitScenarios, ...secureScenarios, ...missScenarios, ...growthScenarios, filterScenario, stampede, slowReaders, start, delays]
