@@ -2,7 +2,7 @@
  * How long the event loop of Holdfast stands still while it does something large, as the process itself sees it
  * (servers/watch.ts). Once each: a single process, whose longest turn in processor time says more than the clock.
  */
-import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { ask } from '../lib/ask.ts'
 import type { Bench, Server } from '../lib/bench.ts'
@@ -10,27 +10,19 @@ import { preloaded } from '../lib/compare.ts'
 import { load, type Load } from '../lib/load.ts'
 import type { OwnScenario } from '../lib/scenario.ts'
 import { figure, type Table } from '../lib/table.ts'
+import { told, until } from '../lib/telling.ts'
 import type { Watched } from '../servers/watch.ts'
 import { configurationOf } from '../subjects/holdfast.ts'
 import type { Settings, Subject } from '../subjects/subject.ts'
 
 const restMs = 2000
 const snapshotSeconds = 10
-const patienceMs = 60_000
 const pause = (ms: number): Promise<void> => new Promise(resolve => { setTimeout(resolve, ms) })
 
 interface Case {
   readonly title: string
   readonly settings?: Settings
   readonly act: (server: Server, subject: Settings, bench: Bench) => Promise<unknown>
-}
-
-async function until (isSo: () => boolean, what: string): Promise<void> {
-  const end = performance.now() + patienceMs
-  while (!isSo()) {
-    if (performance.now() > end) throw new Error(`waited in vain for ${what}`)
-    await pause(20)
-  }
 }
 
 async function post (server: Server, path: string, body?: object): Promise<unknown> {
@@ -83,13 +75,6 @@ const cases: readonly Case[] = [
   }
 ]
 
-async function watched ({ spawned }: Server, file: string): Promise<Watched> {
-  rmSync(file, { force: true })
-  process.kill(spawned.pid, 'SIGUSR2')
-  await until(() => existsSync(file), 'what was watched')
-  return JSON.parse(readFileSync(file, 'utf8')) as Watched
-}
-
 async function measure (subject: Subject, { title, settings = {}, act }: Case, bench: Bench): Promise<string[]> {
   const file = join(bench.folder, 'watched.json')
   const all = { ...settings, extensions: [{ file: join(import.meta.dirname, '../servers/watch.ts'), options: { file } }] }
@@ -98,11 +83,11 @@ async function measure (subject: Subject, { title, settings = {}, act }: Case, b
     await ask(`${server.url}/stored/1024/first`)
     await preloaded(server.url, settings.preload ?? 0)
     await pause(500)
-    await watched(server, file)
+    await told<Watched>(server.spawned, file)
     const startedAt = performance.now()
     await act(server, all, bench)
     const took = performance.now() - startedAt
-    const { median, p99, longest, longestTurn } = await watched(server, file)
+    const { median, p99, longest, longestTurn } = await told<Watched>(server.spawned, file)
     return [[subject.title, title].join(': '), figure(took), figure(median), figure(p99), figure(longest), figure(longestTurn)]
   } finally {
     await server.spawned.stop()

@@ -7,7 +7,8 @@ import { hitScenarios } from './hits.ts'
 import { missScenarios } from './misses.ts'
 import { secureScenarios } from './secure.ts'
 import { slowReaders } from './slow-readers.ts'
+import { soakScenario } from './soak.ts'
 import { stampede } from './stampede.ts'
 import { start } from './start.ts'
 
-export const scenarios: readonly Scenario[] = [...hitScenarios, ...secureScenarios, ...missScenarios, ...growthScenarios, filterScenario, stampede, slowReaders, start, delays]
+export const scenarios: readonly Scenario[] = [...hitScenarios, ...secureScenarios, ...missScenarios, ...growthScenarios, filterScenario, stampede, slowReaders, start, delays, soakScenario]

@@ -2,9 +2,9 @@
  * An extension that watches the event loop of the process it is in. On SIGUSR2 it writes what it has seen since the last
  * one to `file`, as JSON, and begins anew.
  */
-import { renameSync, writeFileSync } from 'node:fs'
 import type { FastifyInstance } from 'fastify'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
+import { tellOnSignal } from '../lib/telling.ts'
 
 export interface Watched {
   /** Milliseconds between two turns. */
@@ -29,18 +29,15 @@ export default function watch (app: FastifyInstance, { file }: { readonly file: 
     next = setImmediate(turn)
   }
 
-  const tell = (): void => {
+  const end = tellOnSignal(file, () => {
     const watched: Watched = { median: delay.percentile(50) / 1e6, p99: delay.percentile(99) / 1e6, longest: delay.max / 1e6, longestTurn }
-    // In one step: whoever waits for it is not to read half of it.
-    writeFileSync(`${file}.new`, JSON.stringify(watched))
-    renameSync(`${file}.new`, file)
     delay.reset()
     before = process.threadCpuUsage()
     longestTurn = 0
-  }
-  process.on('SIGUSR2', tell)
+    return watched
+  })
   app.addHook('onClose', async () => {
-    process.off('SIGUSR2', tell)
+    end()
     clearImmediate(next)
     delay.disable()
   })
