@@ -13,7 +13,7 @@ import { figure, type Table } from '../lib/table.ts'
 import { told, until } from '../lib/telling.ts'
 import type { Watched } from '../servers/watch.ts'
 import { configurationOf } from '../subjects/holdfast.ts'
-import type { Settings, Subject } from '../subjects/subject.ts'
+import { measurable, type Settings, type Subject } from '../subjects/subject.ts'
 
 const restMs = 2000
 const snapshotSeconds = 10
@@ -98,7 +98,7 @@ async function run (bench: Bench): Promise<Table> {
   const rows: string[][] = []
   const notes: string[] = []
   for (const one of cases) {
-    for (const subject of bench.subjects.filter(({ name }) => name.replace(/@.*/, '') === 'holdfast')) {
+    for (const subject of measurable(bench.subjects, ['holdfast'])) {
       try {
         rows.push(await measure(subject, one, bench))
       } catch (error) {

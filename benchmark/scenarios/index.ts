@@ -4,6 +4,7 @@ import { delays } from './delays.ts'
 import { filterScenario } from './filters.ts'
 import { growthScenarios } from './growth.ts'
 import { hitScenarios } from './hits.ts'
+import { micro } from './micro.ts'
 import { missScenarios } from './misses.ts'
 import { secureScenarios } from './secure.ts'
 import { slowReaders } from './slow-readers.ts'
@@ -11,4 +12,4 @@ import { soakScenario } from './soak.ts'
 import { stampede } from './stampede.ts'
 import { start } from './start.ts'
 
-export const scenarios: readonly Scenario[] = [...hitScenarios, ...secureScenarios, ...missScenarios, ...growthScenarios, filterScenario, stampede, slowReaders, start, delays, soakScenario]
+export const scenarios: readonly Scenario[] = [...hitScenarios, ...secureScenarios, ...missScenarios, ...growthScenarios, filterScenario, stampede, slowReaders, start, micro, delays, soakScenario]

@@ -8,7 +8,7 @@ import type { Bench } from '../lib/bench.ts'
 import { hasProcessorTime, resident } from '../lib/processor-time.ts'
 import type { OwnScenario } from '../lib/scenario.ts'
 import type { Table } from '../lib/table.ts'
-import type { Subject } from '../subjects/subject.ts'
+import { measurable, type Subject } from '../subjects/subject.ts'
 
 const readers = Number(process.env['READERS'] ?? 50)
 const bytes = Number(process.env['MEGABYTES'] ?? 40) * 1_000_000
@@ -67,7 +67,7 @@ async function run (bench: Bench): Promise<Table> {
   const rows: string[][] = []
   const notes: string[] = []
   for (const [name, kind] of measured) {
-    for (const subject of bench.subjects.filter(subject => subject.missing === null && subject.name.replace(/@.*/, '') === name)) {
+    for (const subject of measurable(bench.subjects, [name])) {
       const { cells, whole } = await measure(subject, kind, bench)
       const title = `${subject.title}, ${kinds[kind]}`
       rows.push([title, ...cells])

@@ -14,7 +14,7 @@ import { median } from '../lib/statistics.ts'
 import type { Table } from '../lib/table.ts'
 import { told } from '../lib/telling.ts'
 import type { Held } from '../servers/memory.ts'
-import type { Subject } from '../subjects/subject.ts'
+import { measurable, type Subject } from '../subjects/subject.ts'
 
 const wanted = Number(process.env['REQUESTS'] ?? 10_000_000)
 const warmUp = wanted / 10
@@ -95,7 +95,7 @@ async function run (bench: Bench): Promise<Table> {
   if (loadGenerator === 'autocannon' || !hasProcessorTime) return { columns, rows: [], notes: ['This needs wrk and /proc'] }
   const rows: string[][] = []
   const notes: string[] = []
-  for (const subject of bench.subjects.filter(({ name }) => name.replace(/@.*/, '') === 'holdfast')) {
+  for (const subject of measurable(bench.subjects, ['holdfast'])) {
     const soaked = await soak(subject, bench)
     rows.push(...rowsOf(soaked, subject.title))
     const percent = (count: number): string => `${(100 * count / soaked.requests).toFixed(2)} %`

@@ -8,6 +8,7 @@ import type { Bench, Server } from '../lib/bench.ts'
 import type { OwnScenario } from '../lib/scenario.ts'
 import { median } from '../lib/statistics.ts'
 import { figure, type Table } from '../lib/table.ts'
+import { measurable } from '../subjects/subject.ts'
 import { ours, peers } from './hits.ts'
 
 const clients = 200
@@ -52,8 +53,7 @@ async function rush (crowd: Crowd, round: number, { origin }: Bench): Promise<vo
 async function run (bench: Bench): Promise<Table> {
   const crowds: Crowd[] = []
   try {
-    for (const subject of bench.subjects) {
-      if (subject.missing !== null || ![...ours, ...peers, 'reply-from'].includes(subject.name.replace(/@.*/, ''))) continue
+    for (const subject of measurable(bench.subjects, ['reply-from', ...ours, ...peers])) {
       const crowd = { ...await bench.start(subject), title: subject.title, agent: new Agent({ keepAlive: true }), forwarded: [], slowest: [], middle: [], failed: 0 }
       crowds.push(crowd)
       // Makes the connections, and warms what is compiled when it is used.

@@ -43,3 +43,8 @@ export interface Subject {
   readonly version: string
   readonly start: (input: StartInput) => Promise<{ readonly spawned: Spawned, readonly port: number, readonly adminPort?: number }>
 }
+
+/** Those of these names that can be measured here, other revisions of them included. */
+export function measurable (subjects: readonly Subject[], names: readonly string[]): Subject[] {
+  return subjects.filter(({ name, missing }) => missing === null && names.includes(name.replace(/@.*/, '')))
+}
