@@ -38,8 +38,14 @@ try {
   try {
     say(describeMachine(bench))
     for (const scenario of chosen) {
-      const table = 'rows' in scenario ? await compare(scenario, bench) : await scenario.run(bench)
-      say(`\n## ${scenario.title} (\`${scenario.name}\`)\n\n${formatTable(table)}`)
+      say(`\n## ${scenario.title} (\`${scenario.name}\`)\n`)
+      try {
+        say(formatTable('rows' in scenario ? await compare(scenario, bench) : await scenario.run(bench)))
+      } catch (error) {
+        // The others are measured all the same.
+        say(`Not measured: ${(error as Error).message}`)
+        process.exitCode = 1
+      }
     }
   } finally {
     await bench.close()
