@@ -2,6 +2,7 @@
 --   counter PREFIX          a new URL for each request: PREFIX0, PREFIX1, ...
 --   random PREFIX COUNT     one of COUNT URLs: PREFIX0 to PREFIX(COUNT - 1)
 --   list PATH...            these, one after the other
+--   mix PREFIX              of all kinds, see below; new URLs begin with PREFIX
 -- Without any, the URL of the command line.
 
 -- A request is put together here: wrk.format costs more than a hit does.
@@ -16,6 +17,35 @@ local function tail()
   return lines .. "\r\n"
 end
 
+-- Out of a hundred: how many, method and path, further lines. N is a number that is new, H one of a thousand, V one of 40.
+local kinds = {
+  { 50, "GET /stored/1024/hot-H", "" },
+  { 10, "GET /stored/1024/PREFIXN", "" },
+  { 2, "GET /stored/65536/PREFIXN", "" },
+  { 10, "GET /passing/1024/page", "" },
+  { 10, "GET /stored/1024/hot-H", "If-None-Match: \"a1b2c3d4\"\r\n" },
+  { 8, "GET /stored/10240/part-H", "Range: bytes=100-1123\r\n" },
+  { 6, "GET /varying/1024/hot-H", "X-Variant: V\r\n" },
+  { 2, "GET /failing/N", "" },
+  { 2, "GET /broken/N", "" }
+}
+
+local function mix(prefix)
+  local drawn = {}
+  for _, kind in ipairs(kinds) do
+    for _ = 1, kind[1] do drawn[#drawn + 1] = kind end
+  end
+  local rest = tail()
+  local n = 0
+  math.randomseed(os.time())
+  return function()
+    n = n + 1
+    local kind = drawn[math.random(#drawn)]
+    local target = kind[2]:gsub("PREFIX", prefix):gsub("N$", n):gsub("H$", math.random(0, 999))
+    return target .. rest:sub(1, -3) .. kind[3]:gsub("V\r", math.random(40) .. "\r") .. "\r\n"
+  end
+end
+
 function init(args)
   local mode, prefix = args[1], args[2]
   if mode == nil then return end
@@ -27,6 +57,8 @@ function init(args)
       n = n + 1
       return head .. n .. rest
     end
+  elseif mode == "mix" then
+    request = mix(prefix)
   elseif mode == "random" then
     local count = tonumber(args[3])
     math.randomseed(os.time())

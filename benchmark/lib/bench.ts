@@ -15,7 +15,13 @@ export interface Timing {
   readonly seconds: number
 }
 
-export interface Server { readonly url: string, readonly spawned: Spawned }
+export interface Server {
+  readonly url: string
+  /** Of the admin listener, where there is one. */
+  readonly adminUrl: string | null
+  readonly folder: string
+  readonly spawned: Spawned
+}
 
 export interface Bench {
   readonly timing: Timing
@@ -50,7 +56,12 @@ export async function createBench (revisions: readonly Revision[], timing: Timin
         mkdirSync(own)
         if (settings.tls === true) certificate ??= await makeCertificate(folder)
         const started = await subject.start({ folder: own, origin, settings, certificate: settings.tls === true ? certificate : null })
-        return { url: `${settings.tls === true ? 'https' : 'http'}://127.0.0.1:${started.port}`, spawned: started.spawned }
+        return {
+          url: `${settings.tls === true ? 'https' : 'http'}://127.0.0.1:${started.port}`,
+          adminUrl: started.adminPort === undefined ? null : `http://127.0.0.1:${started.adminPort}`,
+          folder: own,
+          spawned: started.spawned
+        }
       },
       async close () {
         await stopAll()

@@ -7,6 +7,8 @@ import { runToEnd } from './processes.ts'
 export type Paths =
   | { readonly kind: 'counter', readonly prefix: string }
   | { readonly kind: 'random', readonly prefix: string, readonly count: number }
+  /** Requests of all kinds, with wrk only; what is not to be stored yet begins with `prefix`. */
+  | { readonly kind: 'mix', readonly prefix: string }
 
 export interface LoadInput {
   readonly url: string

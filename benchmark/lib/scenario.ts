@@ -12,7 +12,8 @@ export interface Asked {
   readonly http2?: boolean
   /** Asked for before anything is measured, so that it is stored; with these fields. */
   readonly first?: ReadonlyArray<Readonly<Record<string, string>>>
-  readonly expect: { readonly status: number, readonly bytes: number }
+  /** Of the second answer; bytes are null where they are not what they were at the origin server. */
+  readonly expect: { readonly status: number, readonly bytes: number | null }
   /** Whether the origin server has to have every request, or none. */
   readonly origin: 'all' | 'none'
 }
@@ -34,11 +35,18 @@ export interface LoadScenario {
   readonly rows: readonly Row[]
   /** Measure one connection by itself, too. */
   readonly alone?: boolean
+  readonly isLong?: boolean
+  /** Of a measurement, where one that is shorter would be about making connections. */
+  readonly leastSeconds?: number
+  /** What is left out, and why. */
+  readonly notes?: readonly string[]
 }
 
 export interface OwnScenario {
   readonly name: string
   readonly title: string
+  /** Takes minutes, and is only measured when it is named. */
+  readonly isLong?: boolean
   readonly run: (bench: Bench) => Promise<Table>
 }
 

@@ -12,7 +12,7 @@ export const absent = 'n/a'
 
 export function formatTable ({ columns, rows, notes = [] }: Table): string {
   const lines = [columns, columns.map(() => '---'), ...rows].map(cells => `| ${cells.join(' | ')} |`.replaceAll('|  |', '| |'))
-  return `${lines.join('\n')}\n${notes.length === 0 ? '' : `\n${notes.map(note => `- ${note}`).join('\n')}\n`}`
+  return `${lines.join('\n')}${notes.length === 0 ? '' : `\n\n${notes.map(note => `- ${note}`).join('\n')}`}`
 }
 
 /** Two figures that matter: 0.053, 1.20, 12.3, 1234. */

@@ -2,7 +2,7 @@
  * The origin server of the benchmarks: as little work as can be, for it shares a core with the load generator.
  *
  * `/stored/BYTES/...` may be stored, `/passing/BYTES/...` may not, `/varying/BYTES/...` varies by `X-Variant`,
- * `/slow/MS/BYTES/...` takes a while and may be stored. `/-/count` says how many other requests there were.
+ * `/slow/MS/BYTES/...` takes a while and may be stored, `/failing/...` is answered with 503, `/broken/...` not at all. `/-/count` says how many other requests there were.
  * It reads no more of a request than its first line: clients here send no content.
  */
 import { createServer, type AddressInfo, type Socket } from 'node:net'
@@ -33,6 +33,8 @@ function answer (socket: Socket, path: string): void {
   count++
   const [, kind = '', first = '', second = ''] = path.split('/')
   if (kind === 'slow') setTimeout(() => { socket.write(answerOf(kind, Number(second))) }, Number(first))
+  else if (kind === 'failing') socket.write('HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n')
+  else if (kind === 'broken') socket.destroy()
   else socket.write(answerOf(kind, Number.parseInt(first)))
 }
 

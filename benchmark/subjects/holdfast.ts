@@ -35,11 +35,15 @@ export function configurationOf ({ origin, settings, certificate }: Pick<StartIn
     },
     admin: everything ? { port: adminPort } : { enabled: false },
     log: { access: everything },
-    cache: { maxBytes: cacheMiB * 2 ** 20, ...(settings.preload ?? 0) > 500_000 && { maxEntries: 2_000_000 } },
-    ...(settings.preload ?? 0) > 0 && { extensions: [{ file: join(import.meta.dirname, '../servers/preload.ts'), options: { count: settings.preload } }] },
+    cache: { maxBytes: cacheMiB * 2 ** 20, ...(settings.preload ?? 0) > 500_000 && { maxEntries: 2_000_000 }, ...settings.cache },
+    extensions: [...preloading(settings), ...settings.extensions ?? []],
     upstreams: { origin: { targets: [origin] } },
-    routes: [...otherRoutes(settings, limited), { name: 'all', upstream: 'origin', ...limited }]
+    routes: [...otherRoutes(settings, limited), { name: 'all', upstream: 'origin', ...limited, ...settings.route }]
   }
+}
+
+function preloading ({ preload = 0 }: Settings): object[] {
+  return preload === 0 ? [] : [{ file: join(import.meta.dirname, '../servers/preload.ts'), options: { count: preload } }]
 }
 
 /** By host and by path, as larger sites have them. */
@@ -67,7 +71,7 @@ export function createHoldfasts ({ root, label }: Revision): Subject[] {
       const flags = [...nodeFlags, `--max-old-space-size=${heapMiB(input.settings.cacheMiB ?? defaultMiB)}`]
       const spawned = launch('server', process.execPath, [...flags, join(root, 'src/server.ts'), '--config', file], { discard: true })
       await listens(spawned, port)
-      return { spawned, port }
+      return { spawned, port, ...everything && { adminPort } }
     }
   })
   return [create('holdfast', 'Holdfast, everything on', true), create('holdfast-bare', 'Holdfast, no log, no rate limit', false)]

@@ -42,7 +42,6 @@ events { worker_connections ${connections}; }
 http {
   access_log off;
   sendfile on;
-  tcp_nopush on;
   keepalive_requests 1000000000;
   open_file_cache max=10000 inactive=60s;
   ${['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(kind => `${kind}_temp_path ${folder}/temp-${kind};`).join(' ')}

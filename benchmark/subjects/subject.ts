@@ -17,6 +17,11 @@ export interface Settings {
   /** Stored responses besides those that are asked for, made in the process itself; of 1 KiB each. */
   readonly preload?: number
   readonly tls?: boolean
+  /** As the configuration has them. */
+  readonly extensions?: ReadonlyArray<{ readonly file: string, readonly options: object }>
+  /** Further options of `cache`, and of the route for everything, as the configuration has them. */
+  readonly cache?: object
+  readonly route?: object
 }
 
 export interface StartInput {
@@ -36,5 +41,10 @@ export interface Subject {
   readonly missing: string | null
   /** First line of what it says when asked for its version. */
   readonly version: string
-  readonly start: (input: StartInput) => Promise<{ readonly spawned: Spawned, readonly port: number }>
+  readonly start: (input: StartInput) => Promise<{ readonly spawned: Spawned, readonly port: number, readonly adminPort?: number }>
+}
+
+/** Those of these names that can be measured here, other revisions of them included. */
+export function measurable (subjects: readonly Subject[], names: readonly string[]): Subject[] {
+  return subjects.filter(({ name, missing }) => missing === null && names.includes(name.replace(/@.*/, '')))
 }

@@ -1,0 +1,80 @@
+/**
+ * The memory of a proxy whose clients read large responses slowly: what one of them costs, at most. Clients take a little
+ * at a time, until each has all of it. `READERS` (50), `MEGABYTES` (40) and `PAUSE_MS` (10) say how many, much and slow.
+ */
+import { connect } from 'node:net'
+import { ask } from '../lib/ask.ts'
+import type { Bench } from '../lib/bench.ts'
+import { hasProcessorTime, resident } from '../lib/processor-time.ts'
+import type { OwnScenario } from '../lib/scenario.ts'
+import type { Table } from '../lib/table.ts'
+import { measurable, type Subject } from '../subjects/subject.ts'
+
+const readers = Number(process.env['READERS'] ?? 50)
+const bytes = Number(process.env['MEGABYTES'] ?? 40) * 1_000_000
+const pauseMs = Number(process.env['PAUSE_MS'] ?? 10)
+const sampleMs = 200
+const megabytes = (count: number, digits = 0): string => (count / 1_000_000).toFixed(digits)
+
+/** Bytes that came, head and content. */
+function readSlowly (port: number, path: string): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(port, '127.0.0.1')
+    let seen = 0
+    socket.on('data', chunk => {
+      seen += chunk.length
+      socket.pause()
+      setTimeout(() => { socket.resume() }, pauseMs)
+    })
+    socket.once('error', reject)
+    socket.once('close', () => { resolve(seen) })
+    socket.write(`GET ${path} HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n`)
+  })
+}
+
+async function measure (subject: Subject, kind: string, bench: Bench): Promise<{ readonly cells: string[], readonly whole: number }> {
+  const { url, spawned } = await bench.start(subject, { cache: { maxResponseBytes: bytes } })
+  const port = Number(new URL(url).port)
+  try {
+    // One alone first: what is allocated once does not count.
+    for (let times = 0; times < 3; times++) await ask(`${url}/${kind}/${bytes}/${kind === 'stored' ? 'all' : times}`)
+    const { now: before } = resident(spawned.pid)
+    let sum = 0
+    let samples = 0
+    const sampling = setInterval(() => {
+      sum += resident(spawned.pid).now
+      samples++
+    }, sampleMs)
+    const seen = await Promise.all(Array.from({ length: readers }, (_, i) => readSlowly(port, `/${kind}/${bytes}/${kind === 'stored' ? 'all' : i}`)))
+    clearInterval(sampling)
+    const { most } = resident(spawned.pid)
+    return {
+      cells: [megabytes(before), megabytes(sum / samples), megabytes(most), megabytes((most - before) / readers, 2)],
+      whole: seen.filter(count => count > bytes).length
+    }
+  } finally {
+    await spawned.stop()
+  }
+}
+
+/** A hit is on one stored response for all readers. */
+const measured = [['reply-from', 'passing'], ['holdfast', 'passing'], ['holdfast', 'stored'], ['haproxy', 'passing']] as const
+const kinds = { passing: 'misses', stored: 'hits' }
+
+async function run (bench: Bench): Promise<Table> {
+  const columns = ['', 'before, MB', 'on average', 'at most', 'for each reader, at most']
+  if (!hasProcessorTime) return { columns, rows: [], notes: ['There is no /proc here to read memory from'] }
+  const rows: string[][] = []
+  const notes: string[] = []
+  for (const [name, kind] of measured) {
+    for (const subject of measurable(bench.subjects, [name])) {
+      const { cells, whole } = await measure(subject, kind, bench)
+      const title = `${subject.title}, ${kinds[kind]}`
+      rows.push([title, ...cells])
+      if (whole < readers) notes.push(`${title}: only ${whole} of ${readers} readers got all of it`)
+    }
+  }
+  return { columns, rows, notes }
+}
+
+export const slowReaders: OwnScenario = { name: 'slow-readers', title: `Resident memory while ${readers} clients read ${megabytes(bytes)} MB each, slowly`, run }
