@@ -1,11 +1,13 @@
 /** The one logger of a process: JSON lines through a buffered asynchronous destination. */
 import pino, { type Logger } from 'pino'
 
-/** Lines are gathered up to this size, so that a busy proxy does not pay a system call per line. */
-const bufferBytes = 16 * 1024 - 1
+/** Lines are gathered up to this many characters, or for this long, so that a busy proxy does not pay a system call per line. */
+const gatheredLength = 32 * 1024
+const flushMs = 1000
 /** Whoever reads the log has stopped: lines beyond this are dropped, and told of when it goes on. */
 const maxHeldBytes = 64 * 1024 * 1024
-const flushMs = 1000
+
+const newline = 0x0a
 
 export interface ProcessLog {
   readonly logger: Logger
@@ -14,18 +16,19 @@ export interface ProcessLog {
 }
 
 export function createProcessLog (level: string): ProcessLog {
-  const destination = pino.destination({ fd: 1, sync: false, minLength: bufferBytes, maxLength: maxHeldBytes })
-  // The destination looks at all that it holds for each write, so it gets the lines of one turn of the event loop together.
+  // As bytes: of text the destination works out the length of all that it holds anew for each line. They are
+  // gathered already: it is not to join them once more.
+  const destination = pino.destination({ fd: 1, sync: false, minLength: 0, maxWrite: 1, maxLength: maxHeldBytes, contentMode: 'buffer' } as object)
   let lines = ''
   const handOver = (): void => {
     const text = lines
     lines = ''
-    if (text !== '') destination.write(text)
+    if (text !== '') (destination as unknown as { write (bytes: Buffer): boolean }).write(Buffer.from(text))
   }
   const gathering = {
     write (line: string): void {
-      if (lines === '') setImmediate(handOver)
       lines += line
+      if (lines.length >= gatheredLength) handOver()
     }
   }
   const logger = pino({ level, base: { pid: process.pid } }, gathering)
@@ -38,7 +41,7 @@ export function createProcessLog (level: string): ProcessLog {
     }
   }
   let dropped = 0
-  destination.on('drop', (text: string) => { for (const char of text) if (char === '\n') dropped++ })
+  destination.on('drop', (bytes: Buffer) => { for (const byte of bytes) if (byte === newline) dropped++ })
   // Told where it goes on: before, there is no room to tell it.
   destination.on('drain', () => {
     if (dropped === 0) return
@@ -46,7 +49,7 @@ export function createProcessLog (level: string): ProcessLog {
     dropped = 0
     logger.warn({ code: 'log_lines_dropped', lines: lost }, 'nobody read the log: lines were dropped')
   })
-  const timer = setInterval(() => { destination.flush() }, flushMs)
+  const timer = setInterval(handOver, flushMs)
   timer.unref()
   destination.on('error', () => {})
   return { logger, flush }
