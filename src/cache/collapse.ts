@@ -62,14 +62,14 @@ export interface Flights {
 const maxHopeless = 10_000
 
 export function createFlights (): Flights {
-  const flights = new Map<string, { readonly flight: Flight, readonly isCurrent: () => boolean }>()
+  const flights = new Map<string, RunningFlight>()
   const hopeless = new Map<string, number>()
 
   return {
     find (key) {
       const found = flights.get(key)
       if (found === undefined) return null
-      if (found.isCurrent()) return found.flight
+      if (found.isCurrent()) return found
       flights.delete(key)
       return null
     },
@@ -85,27 +85,8 @@ export function createFlights (): Flights {
     },
 
     lead (key, isCurrent) {
-      const waiters = new Set<Waiter>()
-      let landed: Landing | null = null
-      const flight: LeadFlight = {
-        join (waiter) {
-          if (landed === null) waiters.add(waiter)
-          else waiter(landed)
-        },
-        leave (waiter) { if (waiters.delete(waiter)) flight.onLeft() },
-        onLeft () {},
-        get waiting () { return waiters.size },
-        land (landing) {
-          landed = landing
-          // Only a response that streams can still be joined.
-          if (landing.kind !== 'response') flight.end()
-          const told = [...waiters]
-          waiters.clear()
-          for (const waiter of told) waiter(landing)
-        },
-        end () { if (flights.get(key)?.flight === flight) flights.delete(key) }
-      }
-      flights.set(key, { flight, isCurrent })
+      const flight = new RunningFlight(flights, key, isCurrent)
+      flights.set(key, flight)
       return flight
     },
 
@@ -117,5 +98,55 @@ export function createFlights (): Flights {
     },
 
     forgetHopeless (key) { if (hopeless.size > 0) hopeless.delete(shortKey(key)) }
+  }
+}
+
+const nothing = (): void => {}
+const isOver = (): boolean => false
+
+class RunningFlight implements LeadFlight {
+  readonly #flights: Map<string, RunningFlight>
+  readonly #key: string
+  readonly #waiters = new Set<Waiter>()
+  /** What who joins now is told at once. */
+  #landed: Landing | null = null
+  #isOver = false
+  isCurrent: () => boolean
+  onLeft: () => void = nothing
+
+  constructor (flights: Map<string, RunningFlight>, key: string, isCurrent: () => boolean) {
+    this.#flights = flights
+    this.#key = key
+    this.isCurrent = isCurrent
+  }
+
+  get waiting (): number { return this.#waiters.size }
+
+  join (waiter: Waiter): void {
+    if (this.#landed === null) this.#waiters.add(waiter)
+    else waiter(this.#landed)
+  }
+
+  leave (waiter: Waiter): void { if (this.#waiters.delete(waiter)) this.onLeft() }
+
+  land (landing: Landing): void {
+    if (!this.#isOver) this.#landed = landing
+    // Only a response that streams can still be joined.
+    if (landing.kind !== 'response') this.end()
+    const told = [...this.#waiters]
+    this.#waiters.clear()
+    for (const waiter of told) waiter(landing)
+  }
+
+  /**
+   * What it leads to is let go of. A Map that is written much is replaced by another one each time it is full of what was deleted,
+   * and V8 takes what the old one still names for alive until the next full collection: whole requests, sixty at a time.
+   */
+  end (): void {
+    if (this.#flights.get(this.#key) === this) this.#flights.delete(this.#key)
+    this.#isOver = true
+    this.#landed = { kind: 'alone' }
+    this.isCurrent = isOver
+    this.onLeft = nothing
   }
 }
