@@ -5,6 +5,7 @@
  * Where the length is known the copy is one piece of memory from early on, so that nothing has to be put together at the end,
  * which for large content would be a long turn of the event loop.
  */
+import { textBytes } from './packed-entry.ts'
 import { concatExact } from './parts.ts'
 
 /** Bytes that all recordings of one cache may hold together. */
@@ -67,7 +68,8 @@ export function createBodyRecorder (limitBytes: number, budget: RecordingBudget,
     if (whole !== null || expectedBytes === undefined || soonBytes > expectedBytes) return
     if (expectedBytes > wholeAtOnceBytes && soonBytes < expectedBytes * shareFirst) return
     if (!hold(expectedBytes)) return
-    whole = Buffer.allocUnsafeSlow(expectedBytes)
+    // Small content becomes text: its bytes go soon, and come from what many share.
+    whole = expectedBytes <= textBytes ? Buffer.allocUnsafe(expectedBytes) : Buffer.allocUnsafeSlow(expectedBytes)
     let at = 0
     for (const piece of pieces) at += piece.copy(whole, at)
     pieces = []

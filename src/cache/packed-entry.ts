@@ -10,7 +10,7 @@ import { parseEntityTag, type EntityTag } from '../http/entity-tag.ts'
 import { fieldsFromLines, type FieldMap } from '../http/fields.ts'
 import { parseHttpDate } from '../http/date.ts'
 import { Placed } from './eviction/place.ts'
-import { createInterner } from './intern.ts'
+import { createInterner, sharedNumber } from './intern.ts'
 import { heldBytes } from './parts.ts'
 import type { StoredEntry } from './store.ts'
 import type { StoredResponse } from './stored-response.ts'
@@ -72,7 +72,11 @@ const rareOverheadBytes = 136
 /** Beyond the bytes of each content or part of it: a Buffer, its memory's own bookkeeping, and where its pages begin and end. */
 const bufferOverheadBytes = 400
 
-const sharedKind = createInterner<Kind>(({ scope, statusCode, override, control, selecting }) => JSON.stringify([scope, statusCode, override, control, selecting.map(({ name, raw, value }) => [name, raw ?? null, value ?? null])]))
+/** Its parts are shared values already, told apart by their numbers; beside one that is too long to be shared it is not, either. */
+const sharedKind = createInterner<Kind>(({ scope, statusCode, override, control, selecting }) => {
+  const [directives, fields] = [sharedNumber(control), sharedNumber(selecting)]
+  return directives === undefined || fields === undefined ? null : `${statusCode} ${directives} ${fields} ${override} ${scope}`
+})
 const none: readonly string[] = Object.freeze([])
 
 export class PackedEntry extends Placed implements StoredEntry, StoredResponse {

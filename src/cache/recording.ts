@@ -147,7 +147,7 @@ export function record (context: CacheContext, lookup: CacheForward, response: R
             : combined({ place, head, request, response, maxBytes, added: { start: range.start, bytes: body }, totalBytes: range.totalBytes }, before)
           if (entry === null) return 'partial'
           if (!context.store.put(entry, before, response.receivedAt - response.requestedAt)) return 'no-room'
-          noteSearch(context, request, entry)
+          noteSearch(context, request, entry.key, range === null ? head.response.fields : entry.response.fields)
           discardHidden(context, entry, request.rules.vary)
           if (range === null && entry instanceof PackedEntry) stored = { entry, body }
           return null
@@ -187,10 +187,10 @@ export function groupKeys ({ scheme, authority }: Pick<CacheRequest, 'scheme' | 
   return groupsOf(fields, 'cache-groups').map(group => groupKey(scheme, authority, group))
 }
 
-function noteSearch (context: CacheContext, request: CacheRequest, entry: StoredEntry): void {
+function noteSearch (context: CacheContext, request: CacheRequest, key: string, fields: FieldMap): void {
   if (!request.rules.noVarySearch) return
-  const variance = searchVariance(entry.response.fields)
-  if (variance !== null) context.searches.note(request, entry.key, variance)
+  const variance = searchVariance(fields)
+  if (variance !== null) context.searches.note(request, key, variance)
 }
 
 /** The stored response that a new one for the same request takes the place of. */
