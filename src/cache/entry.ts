@@ -129,9 +129,11 @@ function pack ({ key, uri, scope, groups, tags, moment }: EntryPlace, { response
 
 /** Fields as they are stored: without those limited to one user or to the first response, and with a date. */
 function storableFields (input: HeadInput): FieldMap {
+  const { noCache, private: limited } = input.control
+  if (typeof noCache !== 'object' && typeof limited !== 'object' && !input.stripSetCookie && input.fields['date'] !== undefined) return input.fields
   const fields: MutableFieldMap = Object.assign(Object.create(null), input.fields)
   // 5.2.2.4 and 5.2.2.7: named fields must not be used again unvalidated, or not be stored at all.
-  for (const names of [input.control.noCache, input.control.private]) {
+  for (const names of [noCache, limited]) {
     if (typeof names === 'object') for (const name of names) delete fields[name]
   }
   if (input.stripSetCookie) delete fields['set-cookie']

@@ -14,6 +14,7 @@ let last = 0
 export function createInterner<T> (keyOf: (value: T) => string | null): (value: T) => T {
   const shared = new Map<string, T>()
   return value => {
+    if (typeof value === 'object' && value !== null && numbers.has(value)) return value
     const key = keyOf(value)
     if (key === null || key.length > maxKeyLength) return value
     const known = shared.get(key)

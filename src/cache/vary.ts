@@ -1,5 +1,6 @@
 /** What `Vary` adds to the cache key, and which stored response a request selects by it (RFC 9111 section 4.1). */
 import { fieldValue, type FieldMap } from '../http/fields.ts'
+import { remembering } from '../http/remembered.ts'
 import { normaliseChoices, preferredChoices } from './preferences.ts'
 
 /**
@@ -25,7 +26,10 @@ const maxVaryNames = 64
 /** Lower-case names in `Vary`, sorted and without repetition; `*` when it is anywhere in the list or is unreadable. */
 export function varyNames (fields: FieldMap): '*' | readonly string[] {
   const value = fieldValue(fields, 'vary')
-  if (value === undefined) return []
+  return value === undefined ? [] : readNames(value)
+}
+
+const readNames = remembering((value: string): '*' | readonly string[] => {
   const names = new Set<string>()
   for (const member of value.split(',')) {
     const name = member.trim().toLowerCase()
@@ -36,7 +40,7 @@ export function varyNames (fields: FieldMap): '*' | readonly string[] {
     if (names.size > maxVaryNames) return '*'
   }
   return [...names].sort()
-}
+}, 200)
 
 function rawValue (request: FieldMap, name: string): string | undefined {
   // Node's request fields have a prototype: what `Vary: constructor` finds there is not a field.

@@ -5,6 +5,7 @@
  * with different arguments the most restrictive counts (section 4.2.1 leaves the choice; this one is safe).
  */
 import { fieldValue, type FieldMap } from './fields.ts'
+import { remembering } from './remembered.ts'
 
 export interface CacheControl {
   readonly maxAge: number | undefined
@@ -62,8 +63,10 @@ export const absentControl: CacheControl = Object.freeze(nothingSaid())
 /** Directives of a message; never throws. `name` is the field to read. */
 export function parseCacheControl (fields: FieldMap, name = 'cache-control'): CacheControl {
   const value = fieldValue(fields, name)
-  return value === undefined ? absentControl : parseDirectives(value)
+  return value === undefined ? absentControl : readDirectives(value)
 }
+
+const readDirectives = remembering(parseDirectives, 200)
 
 const token = /[!#$%&'*+.^_`|~0-9A-Za-z-]+/y
 const quoted = /"((?:[^"\\]|\\.)*)"/y

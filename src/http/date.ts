@@ -4,35 +4,27 @@
  * Case does not matter, as RFC 9111 4.2 asks of caches; a zone other than GMT makes a date invalid, as it asks too.
  */
 
+import { remembering } from './remembered.ts'
+
 const months = ['jan', 'feb', 'mar', 'apr', 'may', 'jun', 'jul', 'aug', 'sep', 'oct', 'nov', 'dec']
 const imfFixdate = /^[ \t]*(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), (\d{2}) ([A-Z][a-z]{2}) (\d{4}) (\d{2}):(\d{2}):(\d{2}) GMT[ \t]*$/i
 const rfc850 = /^[ \t]*(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day, (\d{2})-([A-Z][a-z]{2})-(\d{2}) (\d{2}):(\d{2}):(\d{2}) GMT[ \t]*$/i
 const asctime = /^[ \t]*(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) ([A-Z][a-z]{2}) ([ \d]\d) (\d{2}):(\d{2}):(\d{2}) (\d{4})[ \t]*$/i
 
-/** Of the form that everybody writes, those read of late: `Date` is the same for all responses of a second. */
-const remembered = new Map<string, number | null>()
-const maxRemembered = 500
-
-function remember (text: string, at: number | null): number | null {
-  if (text.length > usualLength) return at
-  if (remembered.size >= maxRemembered) remembered.clear()
-  remembered.set(text, at)
-  return at
-}
-
-/** Without white space around it, which may be long. */
-const usualLength = 29
+/** Of the form that everybody writes: `Date` is the same for all responses of a second. */
+const readFixdate = remembering((text: string): { readonly at: number | null } | null => {
+  const match = imfFixdate.exec(text)
+  return match === null ? null : { at: instant(match[3], match[2], match[1], match[4], match[5], match[6]) }
+}, 29)
 
 /**
  * Epoch milliseconds, or null for what is no HTTP-date. Never throws.
  * @param now epoch milliseconds, for the two-digit year of RFC 850: an instant more than 50 years ahead means the century before.
  */
 export function parseHttpDate (text: string, now: number): number | null {
-  const known = remembered.get(text)
-  if (known !== undefined) return known
-  let match = imfFixdate.exec(text)
-  if (match !== null) return remember(text, instant(match[3], match[2], match[1], match[4], match[5], match[6]))
-  match = rfc850.exec(text)
+  const usual = readFixdate(text)
+  if (usual !== null) return usual.at
+  let match = rfc850.exec(text)
   if (match !== null) {
     const horizon = new Date(now)
     const century = Math.floor(horizon.getUTCFullYear() / 100) * 100
