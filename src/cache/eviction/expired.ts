@@ -11,9 +11,10 @@ const keysAtOnce = 4
  * @param graceSeconds how long the routes use stale responses, where the response does not say itself (RFC 5861)
  */
 export function isExpiredForGood ({ response }: StoredEntry, now: number, graceSeconds: number): boolean {
-  if (response.etag !== null || response.lastModifiedAt !== null) return false
   const { staleWhileRevalidate = 0, staleIfError = 0 } = response.control
-  return currentAge(response, now) - response.freshnessLifetime > Math.max(graceSeconds, staleWhileRevalidate, staleIfError)
+  const staleSeconds = currentAge(response, now) - response.freshnessLifetime
+  // Validators last: they are sought in the text, and most responses are fresh.
+  return staleSeconds > Math.max(graceSeconds, staleWhileRevalidate, staleIfError) && response.etag === null && response.lastModifiedAt === null
 }
 
 /**
