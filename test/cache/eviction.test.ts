@@ -300,6 +300,46 @@ t.test('W-TinyLFU: a large item has to win against each that it would drive out'
   t.ok(left >= 35, `${left} of 36`)
 })
 
+t.test('W-TinyLFU: an item larger than the window drives out nothing that waits there', async (t) => {
+  const { queues, request, held } = createKeys(wTinyLfu, 2000)
+  for (let key = 0; key < 2000; key++) for (let times = 0; times < 4; times++) request(key)
+  const waiting = Array.from({ length: 20 }, (_, i) => 10_000 + i)
+  for (const key of waiting) request(key)
+  t.ok(waiting.every(key => held.has(key)), 'the window is full of what is new')
+
+  for (let key = 20_000; key < 20_100; key++) {
+    request(key, 30)
+    t.notOk(held.has(key))
+  }
+
+  t.ok(waiting.every(key => held.has(key)))
+  t.equal(queues.bytes, 2000)
+})
+
+t.test('W-TinyLFU: a sample of the keys judges items larger than the window as the store does', async (t) => {
+  const maxBytes = 50_000
+  const sizeOf = (key: number): number => key % 25 === 0 ? 700 : 5
+  const ratioOf = (keysForOne: number): number => {
+    const simulation = new KeySimulation(wTinyLfu, { maxBytes: maxBytes / keysForOne, maxEntries: Infinity, keysForOne })
+    const random = createRandom(21)
+    const zipf = createZipf(random, 12_000, 0.7)
+    let [hits, requests] = [0, 0]
+    for (let i = 0; i < 200_000; i++) {
+      // Rows of keys as well, so that many keys are new to the window.
+      const start = random.below(12_000)
+      for (const key of i % 50 === 0 ? Array.from({ length: 60 }, (_, j) => (start + j) % 12_000) : [zipf()]) {
+        if (mix(key) >>> 0 >= 2 ** 32 / keysForOne) continue
+        requests++
+        if (simulation.request(mix(key), sizeOf(key))) hits++
+      }
+    }
+    return hits / requests
+  }
+
+  const [store, sample] = [ratioOf(1), ratioOf(8)]
+  t.ok(Math.abs(store - sample) < 0.05, `${store.toFixed(3)} of the store, ${sample.toFixed(3)} of the sample`)
+})
+
 t.test('a store that falls short of the simulation of its own rule begins with it anew', async (t) => {
   for (const fallsShort of [true, false]) {
     const chooser = new RuleChooser({ candidates: rules, bounds: { maxBytes: 1000, maxEntries: Infinity }, initial: s3Fifo })

@@ -12,7 +12,12 @@ import { GhostKeys } from './ghost.ts'
 import { FrequencySketch } from './sketch.ts'
 
 /** What the owner of the queues lets go for: it evicts until both hold. */
-export interface Bounds { readonly maxBytes: number, readonly maxEntries: number }
+export interface Bounds {
+  readonly maxBytes: number
+  readonly maxEntries: number
+  /** Of how many keys one is looked at, where these are the bounds of a sample; else 1. Items are as large in a sample as in the store. */
+  readonly keysForOne?: number
+}
 
 export interface Queue { head: number, tail: number, bytes: number, count: number }
 

@@ -162,7 +162,7 @@ export class RuleChooser {
   #thinOut (): void {
     this.#sampleBits++
     const share = 2 ** this.#sampleBits
-    const bounds = { maxBytes: this.#bounds.maxBytes / share, maxEntries: Math.ceil(this.#bounds.maxEntries / share) }
+    const bounds = { maxBytes: this.#bounds.maxBytes / share, maxEntries: Math.ceil(this.#bounds.maxEntries / share), keysForOne: share }
     for (const simulation of this.#simulations) simulation.narrow(this.#isSampled, bounds)
   }
 }

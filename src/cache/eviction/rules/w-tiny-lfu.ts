@@ -38,9 +38,10 @@ export const wTinyLfu: Rule = {
     const [window, probation, sheltered] = queues.queues
     if (queues.leftBehind > 0) squeeze(queues)
     const victim = probation.tail !== -1 ? probation.tail : sheltered.tail
-    const candidate = window.tail
+    const newestIsLarge = isLarge(queues, window.head)
+    const candidate = newestIsLarge ? window.head : window.tail
     if (victim === -1) return candidate
-    if (candidate === -1 || window.bytes <= windowShare * queues.bytes) return victim
+    if (candidate === -1 || (!newestIsLarge && window.bytes <= windowShare * queues.bytes)) return victim
     const winner = moreWanted(queues, candidate, victim)
     if (winner !== -1) {
       if (queues.unsorted > 0) sort(queues, winner)
@@ -50,6 +51,14 @@ export const wTinyLfu: Rule = {
     queues.move(main, candidate)
     return victim
   }
+}
+
+/**
+ * Larger than the window of the store, also in a sample of its keys: such an item is contested at once (as in Caffeine). Else it would
+ * first drive out of the window everything that waits there for its second request.
+ */
+function isLarge ({ size, bytes, bounds }: Queues, slot: number): boolean {
+  return slot !== -1 && (size[slot] as number) > windowShare * bytes * (bounds.keysForOne ?? 1)
 }
 
 /**
