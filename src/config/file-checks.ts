@@ -3,6 +3,7 @@ import { createPrivateKey, X509Certificate } from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Pieces } from '../pieces.ts'
 import { readPage } from '../errors/error-pages.ts'
 import { resolveModule } from '../extensions/resolve.ts'
@@ -74,7 +75,10 @@ export async function checkFiles (config: Config, report: Report): Promise<void>
     await checkPair(tls, place, report)
   }
   for (const [index, { response }] of config.routes.entries()) {
-    for (const [number, { file }] of response.errorPages.entries()) checkPage(file, `/routes/${index}/response/errorPages/${number}/file`, report)
+    for (const [number, { file }] of response.errorPages.entries()) {
+      checkPage(file, `/routes/${index}/response/errorPages/${number}/file`, report)
+      await nextTurn()
+    }
   }
 }
 
