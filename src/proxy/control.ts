@@ -28,7 +28,7 @@ export interface ControlInput {
 
 /** Settled when the process or the plugin starts; a reload names them and leaves them as they are. */
 const fixedSections = ['admin', 'cache', 'extensions', 'loadShedding', 'log'] as const
-const fixedServerOptions = ['host', 'port', 'limits', 'workers', 'drainTimeout'] as const
+const fixedServerOptions = ['host', 'port', 'backlog', 'limits', 'workers', 'drainTimeout'] as const
 
 export function createControl (input: ControlInput): HoldfastControl {
   const { cache, inOrder } = input

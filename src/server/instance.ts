@@ -84,7 +84,7 @@ export async function startInstance (input: InstanceInput): Promise<Instance> {
       })
       await admin.listen({ host: config.admin.host, port: config.admin.port })
     }
-    await app.listen({ host: config.server.host, port: config.server.port })
+    await app.listen({ host: config.server.host, port: config.server.port, backlog: config.server.backlog })
     const { file } = config.cache.snapshot
     if (file !== undefined && cluster.isPrimary) removeOtherSnapshots(file, 0)
   } catch (error) {
