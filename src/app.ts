@@ -20,6 +20,7 @@ import { noteSendHooks } from '../plugins/respond.ts'
 import transforms, { type TransformsOptions } from '../plugins/transforms.ts'
 import rewrite from '../plugins/rewrite.ts'
 import proxyRoutes from '../routes/proxy.ts'
+import { atOnce } from './pieces.ts'
 import { createHttpCache, type HttpCache } from './cache/http-cache.ts'
 import { routeRulesOf } from './cache/eviction/route-rules.ts'
 import { createMemoryStore, type MemoryStore } from './cache/memory-store.ts'
@@ -35,6 +36,7 @@ import { createPseudonym } from './forward/via.ts'
 import type { RequestTallies } from './observe/request-tally.ts'
 import { createCacheCommand } from './proxy/command.ts'
 import { createControl } from './proxy/control.ts'
+import { createQueue } from './proxy/queue.ts'
 import { createOwnFilters } from './extensions/own-filters.ts'
 import type { RouteFilters } from './proxy/proxy-route.ts'
 import { limitIds, limitsOfRoute } from './rate-limit/from-config.ts'
@@ -147,7 +149,9 @@ export async function holdfast (app: FastifyInstance, options: HoldfastOptions):
     }
   }
   const command = createCacheCommand({ cache: httpCache, current: () => runtime, mount: app.prefix, now })
+  const inOrder = createQueue()
   const control = createControl({
+    inOrder,
     cache: httpCache,
     command,
     current: () => runtime,
@@ -171,7 +175,7 @@ export async function holdfast (app: FastifyInstance, options: HoldfastOptions):
   await app.register(cache, { cache: httpCache, identifier: config.cache.name, now, ...(options.deviceClass === undefined ? {} : { deviceClass: options.deviceClass }) })
   await app.register(forward, { cache: httpCache, identifier: config.cache.name, pseudonym: createPseudonym(config.cache.name), now })
   await app.register(extensionsPlugin, { extensions, registry: filterRegistry })
-  runtime = createRuntime(config, null, makeFilters, { log: app.log })
+  runtime = atOnce(createRuntime(config, null, makeFilters, { log: app.log }))
   await app.register(metrics, { stats: control.stats, processMetrics: options.processMetrics ?? false, extensionFailures: filterRegistry.failures })
   if (config.log.access) await app.register(accessLog)
   options.onControl?.(control, app.proxyMetrics, { cache: httpCache, runtime: () => runtime, tallies: app.requestTallies, now, hasOwnHooks: () => filterRegistry.hooks().length > 0 })
@@ -187,8 +191,8 @@ export async function holdfast (app: FastifyInstance, options: HoldfastOptions):
     done()
   })
   app.addHook('onClose', async () => {
-    // Exchanges that no client waits for any more are not waited for either.
-    await Promise.all([...runtime.upstreams.values()].map(upstream => upstream.destroy()))
+    // Exchanges that no client waits for any more are not waited for either. A reload under way is: it makes upstreams.
+    await inOrder(() => Promise.all([...runtime.upstreams.values()].map(upstream => upstream.destroy())))
     await snapshots?.close()
     httpCache.clear()
   })

@@ -68,13 +68,15 @@ async function start (given: Arguments): Promise<void> {
   try {
     const origin = sample ? await startSample() : null
     const upstream = origin?.url ?? given.upstream
-    const read = (): Promise<Config> => loadConfig({
+    const load = (inPieces: boolean): Promise<Config> => loadConfig({
+      inPieces,
       env: process.env,
       overrides: given.overrides,
       ...(given.file === undefined ? {} : { file: given.file }),
       ...(upstream === undefined ? {} : { upstream })
     })
-    const config = await read()
+    const config = await load(false)
+    const read = (): Promise<Config> => load(true)
     log = createProcessLog(config.log.level)
     endWithErrors(log)
 

@@ -1,15 +1,15 @@
 /** Defaults put in where an option is absent, and units turned into numbers. */
 import { isPlain } from './plain.ts'
-import { hasType, memberSchema } from './validate.ts'
+import { fits, hasType, memberSchema, standards } from './validate.ts'
 import type { SchemaNode } from './validate.ts'
 import { parseDuration, parseSize } from './units.ts'
 
 /**
- * A copy of `value` with the defaults of `schema`, inside lists and named entries too. What does not fit is kept as
- * it is, for validation to tell. (TypeBox's own defaults do not reach into unions that are not valid yet.)
+ * A copy of `value` with the defaults of `schema`, inside lists and named entries too; not to be changed, as defaults are
+ * shared. What does not fit is kept as it is, for validation to tell. (TypeBox's own defaults do not reach into unions that are not valid yet.)
  */
 export function completed (schema: SchemaNode, value: unknown): unknown {
-  if (value === undefined) return schema.default === undefined ? undefined : completed(schema, structuredClone(schema.default))
+  if (value === undefined) return schema.default === undefined ? undefined : standardOf(schema)
   if (schema.anyOf !== undefined) {
     const branch = schema.anyOf.find(branch => hasType(branch.type, value))
     return branch === undefined ? value : completed(branch, value)
@@ -28,6 +28,15 @@ export function completed (schema: SchemaNode, value: unknown): unknown {
     if (standard !== undefined) copy[name] = standard
   }
   return copy
+}
+
+function standardOf (schema: SchemaNode): unknown {
+  const known = standards.get(schema)
+  if (known !== undefined) return known
+  const made = completed(schema, schema.default)
+  // The schema of an extension may say what it does not take itself.
+  if (fits(schema, made)) standards.set(schema, made)
+  return made
 }
 
 /**

@@ -10,7 +10,10 @@ import { pointerTo } from './problems.ts'
 import type { ConfigProblem } from './problems.ts'
 
 export interface ConfigDocument {
-  /** Plain data; places with problems hold what was written. `undefined` where reading on made no sense. */
+  /**
+   * Plain data of its own; places with problems hold what was written. An option without a value (all of a section commented
+   * out) is as if it were not written. `undefined` where reading on made no sense.
+   */
   readonly value: unknown
   /** Line of each place, by JSON pointer. */
   readonly lines: ReadonlyMap<string, number>
@@ -85,8 +88,12 @@ class Reader {
       const name = String(isScalar(key) ? key.value : key)
       const place = pointerTo(path, name)
       this.#note(place, key)
-      if (name === '__proto__') this.#report(place, 'unknown-option', 'unknown option')
-      else map[name] = this.#read(value, place, depth + 1)
+      if (name === '__proto__') {
+        this.#report(place, 'unknown-option', 'unknown option')
+        continue
+      }
+      const member = this.#read(value, place, depth + 1)
+      if (member !== null) map[name] = member
     }
     return map
   }

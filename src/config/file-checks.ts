@@ -3,6 +3,8 @@ import { createPrivateKey, X509Certificate } from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import type { Pieces } from '../pieces.ts'
 import { readPage } from '../errors/error-pages.ts'
 import { resolveModule } from '../extensions/resolve.ts'
 import { parseKeys } from '../auth/jwks.ts'
@@ -16,7 +18,7 @@ type Report = (problem: ConfigProblem) => void
 interface Pair { readonly cert?: string, readonly key?: string }
 
 /** The same configuration with its paths made absolute: they are relative to the file that names them. */
-export function resolvePaths (config: Config, file: string): Config {
+export function * resolvePaths (config: Config, file: string): Pieces<Config> {
   const from = dirname(resolve(file))
   const absolute = <T extends Pair & { readonly ca?: string }>(paths: T): T => ({
     ...paths,
@@ -26,14 +28,16 @@ export function resolvePaths (config: Config, file: string): Config {
   })
   const { tls, ...server } = config.server
   const { snapshot } = config.cache
-  const routes = config.routes.map(route => {
+  const routes: Config['routes'] = []
+  for (const route of config.routes) {
     const { auth, response: { errorPages } } = route
-    return {
+    routes.push({
       ...route,
       ...auth !== undefined && { auth: withAuthFiles(auth, path => resolve(from, path)) },
       response: errorPages.length === 0 ? route.response : { ...route.response, errorPages: errorPages.map(page => ({ ...page, file: resolve(from, page.file) })) }
-    }
-  })
+    })
+    yield
+  }
   const extensionFile = (named: string): string => {
     try {
       return resolveModule(named, from)
@@ -71,7 +75,10 @@ export async function checkFiles (config: Config, report: Report): Promise<void>
     await checkPair(tls, place, report)
   }
   for (const [index, { response }] of config.routes.entries()) {
-    for (const [number, { file }] of response.errorPages.entries()) checkPage(file, `/routes/${index}/response/errorPages/${number}/file`, report)
+    for (const [number, { file }] of response.errorPages.entries()) {
+      checkPage(file, `/routes/${index}/response/errorPages/${number}/file`, report)
+      await nextTurn()
+    }
   }
 }
 

@@ -1,10 +1,12 @@
 /** The configuration of a process: file, environment and flags joined, the later outranking the earlier. */
 import { open } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
+import { atOnce, inPieces, type Pieces, type Run } from '../pieces.ts'
 import { readDocument } from './document.ts'
 import type { ConfigDocument } from './document.ts'
 import { settingsFrom, upstreamFrom } from './environment.ts'
 import type { Overrides } from './environment.ts'
+import type { LoadedExtension } from '../extensions/extension.ts'
 import { loadExtensions } from '../extensions/load.ts'
 import { extensionsOf } from './extension-checks.ts'
 import { checkFiles, resolvePaths } from './file-checks.ts'
@@ -12,7 +14,8 @@ import { copyPlain, isPlain } from './plain.ts'
 import type { Plain } from './plain.ts'
 import { ConfigError, parentOf, pointerTo } from './problems.ts'
 import type { ConfigProblem } from './problems.ts'
-import { fromText, resolveTree } from './resolve.ts'
+import { readApart } from './read-apart.ts'
+import { fromText, resolvePieces, resolveTree } from './resolve.ts'
 import type { Config } from './schema.ts'
 import { applyUpstream } from './upstream-flag.ts'
 
@@ -32,6 +35,8 @@ export interface LoadOptions {
   readonly env: NodeJS.ProcessEnv
   /** Values of flags. */
   readonly overrides?: Overrides
+  /** Let others have their turn: a process that answers requests must not stand still meanwhile. */
+  readonly inPieces?: boolean
 }
 
 /** Completes and checks a configuration given as an object, as a library user writes it. Throws `ConfigError`. */
@@ -47,13 +52,14 @@ export function resolveConfig (input: unknown): Config {
  * Reads the configuration of a process. Paths in the file are relative to it; the files they name are read and
  * checked. Rejects with a `ConfigError` that holds every problem, also when the file cannot be read.
  */
-export async function loadConfig ({ file, upstream, env, overrides }: LoadOptions): Promise<Config> {
-  const document = file === undefined ? emptyDocument : readDocument(await readText(file), env)
+export async function loadConfig ({ file, upstream, env, overrides, inPieces: patiently = false }: LoadOptions): Promise<Config> {
+  const run: Run = patiently ? inPieces : async work => atOnce(work)
+  const document = file === undefined ? emptyDocument() : await (patiently ? readApart : readDocument)(await readText(file), env)
   const problems: ConfigProblem[] = [...document.problems]
   const fail = (): never => { throw new ConfigError(inOrder(problems), file) }
   if (document.value === undefined) fail()
 
-  const tree = copyPlain(document.value ?? {}, problems)
+  const tree = document.value ?? {}
   const sources = new Map<string, string>()
   const ignored = new Set(problems.map(problem => problem.path))
   if (isPlain(tree)) {
@@ -67,23 +73,30 @@ export async function loadConfig ({ file, upstream, env, overrides }: LoadOption
   }
 
   const explain = (problem: ConfigProblem): void => { problems.push(located(problem, document, sources)) }
-  const resolution = resolveTree(tree, ignored)
+  const resolution = await run(resolvePieces(tree, ignored))
   if (!resolution.ok) resolution.problems.forEach(explain)
   if (!resolution.ok || problems.length > 0) return fail()
 
-  const config = file === undefined ? resolution.config : resolvePaths(resolution.config, file)
+  const config = file === undefined ? resolution.config : await run(resolvePaths(resolution.config, file))
   await checkFiles(config, explain)
   // Their schemas are in the modules, which are therefore loaded, and so run, by `holdfast check` as well.
   const extensions = await loadExtensions(config.extensions, folderOf(file), explain)
-  if (problems.length === 0) config.routes.forEach((route, index) => { extensionsOf(route, index, extensions, explain) })
+  if (problems.length === 0) await run(extensionPieces(config, extensions, explain))
   return problems.length > 0 ? fail() : config
+}
+
+function * extensionPieces ({ routes }: Config, extensions: readonly LoadedExtension[], report: (problem: ConfigProblem) => void): Pieces<void> {
+  for (const [index, route] of routes.entries()) {
+    extensionsOf(route, index, extensions, report)
+    yield
+  }
 }
 
 function folderOf (file: string | undefined): string {
   return file === undefined ? process.cwd() : dirname(resolve(file))
 }
 
-const emptyDocument: ConfigDocument = { value: {}, lines: new Map(), written: new Map(), problems: [] }
+const emptyDocument = (): ConfigDocument => ({ value: {}, lines: new Map(), written: new Map(), problems: [] })
 
 async function readText (file: string): Promise<string> {
   const fail = (rule: string, message: string): never => { throw new ConfigError([{ path: '', rule, message }], file) }

@@ -1,5 +1,6 @@
 /** The parts of a configuration, each decoded by itself, so that one that is wrong hides nothing about the others. */
 import type { TSchema } from 'typebox'
+import type { Pieces } from '../pieces.ts'
 import { completed, decoded } from './complete.ts'
 import { isPlain } from './plain.ts'
 import type { Plain } from './plain.ts'
@@ -13,16 +14,29 @@ import { schemaNode, validate } from './validate.ts'
 const deepest = 8
 
 /**
- * Decodes each part of a completed tree without the options at the pointers in `wrong`; a part that is of no use
- * without them is `null`.
+ * Decodes each part of a completed tree without the options at the pointers in `wrong`, which are all that do not fit the
+ * schema; a part that is of no use without them is `null`.
  */
-export function partsOf (tree: Plain, wrong: readonly string[]): ConfigParts {
+export function * partsOf (tree: Plain, wrong: readonly string[]): Pieces<ConfigParts> {
   const { properties } = ConfigSchema
   const upstreamSchema = properties.upstreams.patternProperties['^.*$'] as unknown as TSchema
-  const part = (schema: TSchema, value: unknown, place: string, standIns: Plain = {}) =>
-    decodeWithout(schema, value, wrong.filter(path => path.startsWith(`${place}/`)).map(path => path.slice(place.length)), standIns)
-  const upstreams = isPlain(tree.upstreams) ? Object.entries(tree.upstreams) : []
-  const routes: unknown[] = Array.isArray(tree.routes) ? tree.routes : []
+  const part = (schema: TSchema, value: unknown, place: string, standIns: Plain = {}) => {
+    const here = wrong.filter(path => path === place || path.startsWith(`${place}/`))
+    if (here.length === 0) return decoded(schemaNode(schema), value)
+    return decodeWithout(schema, value, here.filter(path => path !== place).map(path => path.slice(place.length)), standIns)
+  }
+  const upstreams = new Map<string, Config['upstreams'][string] | null>()
+  for (const [name, upstream] of isPlain(tree.upstreams) ? Object.entries(tree.upstreams) : []) {
+    upstreams.set(name, part(upstreamSchema, upstream, pointerTo('/upstreams', name)) as Config['upstreams'][string] | null)
+    yield
+  }
+  const routes: Array<Config['routes'][number] | null> = []
+  for (const [index, route] of (Array.isArray(tree.routes) ? tree.routes as readonly unknown[] : []).entries()) {
+    // Nothing is said of the stand-ins themselves, as their absence is already told.
+    const standIns = { name: `unnamed-route-${index}`, upstream: 'unnamed-upstream' }
+    routes.push(part(properties.routes.items, route, `/routes/${index}`, standIns) as Config['routes'][number] | null)
+    yield
+  }
   return {
     server: part(properties.server, tree.server, '/server') as Config['server'] | null,
     admin: part(properties.admin, tree.admin, '/admin') as Config['admin'] | null,
@@ -30,9 +44,8 @@ export function partsOf (tree: Plain, wrong: readonly string[]): ConfigParts {
     cache: wrong.includes('/cache/maxBytes') ? null : part(properties.cache, tree.cache, '/cache') as Config['cache'] | null,
     access: tree.access === undefined ? undefined : part(properties.access, tree.access, '/access') as ConfigParts['access'],
     rateLimit: tree.rateLimit === undefined ? undefined : part(properties.rateLimit, tree.rateLimit, '/rateLimit') as ConfigParts['rateLimit'],
-    upstreams: new Map(upstreams.map(([name, upstream]) => [name, part(upstreamSchema, upstream, pointerTo('/upstreams', name)) as Config['upstreams'][string] | null])),
-    // Nothing is said of the stand-ins themselves, as their absence is already told.
-    routes: routes.map((route, index) => part(properties.routes.items, route, `/routes/${index}`, { name: `unnamed-route-${index}`, upstream: 'unnamed-upstream' }) as Config['routes'][number] | null)
+    upstreams,
+    routes
   }
 }
 

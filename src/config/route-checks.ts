@@ -1,5 +1,6 @@
 /** Rules about routes: what they match, where they lead, and what they change on the way. */
 import { METHODS } from 'node:http'
+import type { Pieces } from '../pieces.ts'
 import { parseHostPattern, parsePathPattern } from '../routing/pattern.ts'
 import { checkCompression } from './compression-checks.ts'
 import { checkRouteFilters } from './access-checks.ts'
@@ -12,7 +13,7 @@ import { checkRewrite } from './rewrite-checks.ts'
 import type { RouteConfig } from './schema.ts'
 import type { ConfigParts, Report } from './semantic-checks.ts'
 
-export function checkRoutes ({ routes, upstreams, cache, server }: ConfigParts, report: Report): void {
+export function * checkRoutes ({ routes, upstreams, cache, server }: ConfigParts, report: Report): Pieces<void> {
   const mergeSlashes = server?.mergeSlashes ?? true
   const names = new Map<string, number>()
   const matches = new Map<string, string>()
@@ -25,7 +26,7 @@ export function checkRoutes ({ routes, upstreams, cache, server }: ConfigParts, 
     if (first === undefined) names.set(route.name, index)
     else report({ path: `${place}/name`, rule: 'unique-name', value: route.name, message: `must differ from the name of route ${first}` })
 
-    checkUpstreamName(route, place, upstreams.keys(), report)
+    checkUpstreamName(route, place, upstreams, report)
     checkMethods(route, place, report)
     checkRewrite(route, place, mergeSlashes, report)
     checkRouteFilters(route, place, report)
@@ -37,13 +38,13 @@ export function checkRoutes ({ routes, upstreams, cache, server }: ConfigParts, 
       report({ path: `${place}/cache/maxResponseBytes`, rule: 'fits-cache', message: 'must not be more than cache.maxBytes: such a response could never be stored' })
     }
     if (checkPatterns(route, place, mergeSlashes, report)) checkUnique(route, place, matches, report)
+    yield
   }
 }
 
-function checkUpstreamName (route: RouteConfig, place: string, known: Iterable<string>, report: Report): void {
-  const names = [...known]
-  if (names.includes(route.upstream)) return
-  const suggestion = nearest(route.upstream, names)
+function checkUpstreamName (route: RouteConfig, place: string, known: ConfigParts['upstreams'], report: Report): void {
+  if (known.has(route.upstream)) return
+  const suggestion = nearest(route.upstream, known.keys())
   report({
     path: `${place}/upstream`,
     rule: 'known-upstream',

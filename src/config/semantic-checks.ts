@@ -2,6 +2,7 @@
  * Rules that join several options, or that a schema cannot say. They run on every part that is valid in itself,
  * also when another part is not, so that one look shows everything that is wrong.
  */
+import type { Pieces } from '../pieces.ts'
 import type { AccessConfig, AdminConfig, CacheConfig, Config, RateLimitConfig, RouteConfig, ServerConfig, UpstreamConfig } from './schema.ts'
 import type { ConfigProblem } from './problems.ts'
 import { checkGlobalFilters } from './access-checks.ts'
@@ -26,11 +27,11 @@ export interface ConfigParts {
 export type Report = (problem: ConfigProblem) => void
 
 /** Reports what the parts get wrong together. */
-export function checkMeaning (parts: ConfigParts, report: Report): void {
+export function * checkMeaning (parts: ConfigParts, report: Report): Pieces<void> {
   checkListeners(parts, report)
   checkGlobalFilters(parts, report)
-  checkUpstreams(parts, report)
-  checkRoutes(parts, report)
+  yield * checkUpstreams(parts, report)
+  yield * checkRoutes(parts, report)
 }
 
 /** What works but is dangerous or without effect, to be said at every start. */

@@ -1,9 +1,10 @@
 /** Rules about upstreams: targets that can be parsed and differ, a client certificate with its key. */
+import type { Pieces } from '../pieces.ts'
 import { pointerTo } from './problems.ts'
 import type { UpstreamConfig } from './schema.ts'
 import type { ConfigParts, Report } from './semantic-checks.ts'
 
-export function checkUpstreams ({ upstreams }: ConfigParts, report: Report): void {
+export function * checkUpstreams ({ upstreams }: ConfigParts, report: Report): Pieces<void> {
   for (const [name, upstream] of upstreams) {
     if (upstream === null) continue
     const place = pointerTo('/upstreams', name)
@@ -13,6 +14,7 @@ export function checkUpstreams ({ upstreams }: ConfigParts, report: Report): voi
       const [given, absent] = upstream.tls.cert === undefined ? ['key', 'cert'] : ['cert', 'key']
       report({ path: `${place}/tls/${given}`, rule: 'certificate-pair', message: `needs tls.${absent} beside it` })
     }
+    yield
   }
 }
 

@@ -2,11 +2,13 @@
 import type { HttpCache } from '../cache/http-cache.ts'
 import type { Config } from '../config/schema.ts'
 import type { HoldfastControl } from '../control.ts'
+import { inPieces, type Pieces } from '../pieces.ts'
 import type { Snapshots } from '../snapshot/snapshots.ts'
 import type { FilterRegistry } from '../extensions/registry.ts'
 import { chainsOf } from './chain.ts'
 import type { TransformStatistics } from '../transform/statistics.ts'
 import type { CacheCommand } from './command.ts'
+import type { Queue } from './queue.ts'
 import { retiredUpstreams, scopesOf, type Runtime } from './runtime.ts'
 
 export interface ControlInput {
@@ -14,7 +16,9 @@ export interface ControlInput {
   readonly command: CacheCommand
   readonly current: () => Runtime
   readonly replace: (runtime: Runtime) => void
-  readonly build: (config: Config, previous: Runtime) => Runtime
+  readonly build: (config: Config, previous: Runtime) => Pieces<Runtime>
+  /** What replaces the runtime, and what ends it. */
+  readonly inOrder: Queue
   readonly filters: FilterRegistry
   readonly transforms: () => TransformStatistics
   /** Null where none are kept. */
@@ -24,24 +28,25 @@ export interface ControlInput {
 
 /** Settled when the process or the plugin starts; a reload names them and leaves them as they are. */
 const fixedSections = ['admin', 'cache', 'extensions', 'loadShedding', 'log'] as const
-const fixedServerOptions = ['host', 'port', 'limits', 'workers', 'drainTimeout'] as const
+const fixedServerOptions = ['host', 'port', 'backlog', 'limits', 'workers', 'drainTimeout'] as const
 
 export function createControl (input: ControlInput): HoldfastControl {
-  const { cache } = input
+  const { cache, inOrder } = input
 
   return {
     get config () { return input.current().config },
 
-    async reload (config) {
+    reload: config => inOrder(async () => {
       const before = input.current()
-      const after = input.build(config, before)
+      const after = await inPieces(input.build(config, before))
+      const changed = await inPieces(changedParts(before.config, config))
       input.replace(after)
       for (const upstream of retiredUpstreams(before, after)) {
         upstream.close().catch((error: unknown) => { input.log.error({ err: error, upstream: upstream.name }, 'closing a replaced upstream failed') })
       }
       await cache.retainScopes(scopesOf(after))
-      return { changed: changedParts(before.config, config), needsRestart: fixedParts(before.config, config) }
-    },
+      return { changed, needsRestart: fixedParts(before.config, config) }
+    }),
 
     ...input.command,
 
@@ -64,14 +69,18 @@ export function createControl (input: ControlInput): HoldfastControl {
   }
 }
 
-function changedParts (before: Config, after: Config): string[] {
+function * changedParts (before: Config, after: Config): Pieces<string[]> {
   const changed: string[] = []
   const names = new Set([...Object.keys(before.upstreams), ...Object.keys(after.upstreams)])
-  for (const name of names) if (differs(before.upstreams[name], after.upstreams[name])) changed.push(`upstreams/${name}`)
+  for (const name of names) {
+    if (differs(before.upstreams[name], after.upstreams[name])) changed.push(`upstreams/${name}`)
+    yield
+  }
   const routesBefore = new Map(before.routes.map(route => [route.name, route]))
   const routesAfter = new Map(after.routes.map(route => [route.name, route]))
   for (const name of new Set([...routesBefore.keys(), ...routesAfter.keys()])) {
     if (differs(routesBefore.get(name), routesAfter.get(name))) changed.push(`routes/${name}`)
+    yield
   }
   for (const section of ['access', 'rateLimit'] as const) if (differs(before[section], after[section])) changed.push(section)
   for (const option of ['trustedProxies', 'mergeSlashes', 'tls'] as const) {

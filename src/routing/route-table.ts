@@ -5,6 +5,7 @@
  * The work of a lookup is bounded by the routes and the depth of their patterns, not by the length of the path;
  * names from the wire are looked up in Maps only, never as properties.
  */
+import { atOnce, type Pieces } from '../pieces.ts'
 import type { MatchConfig } from '../config/schema.ts'
 import { placesOf } from './specificity.ts'
 import type { Place } from './specificity.ts'
@@ -18,6 +19,8 @@ export interface RouteTable<R> {
   /** The methods that some route accepts for this host and path, for `Allow`; `['*']` if any is. */
   allows (host: string, path: string): string[]
 }
+
+interface Entry<R> { readonly match: MatchConfig, readonly value: R }
 
 /** What is at one place: routes for named methods, and at most one for all others. */
 interface Leaf<R> { readonly named: Map<string, R>, any: R | null }
@@ -35,13 +38,19 @@ interface Node<R> {
 type Visit<R> = (leaf: Leaf<R>, method: string) => R | null
 
 /** Builds the table. Of two routes for the same requests the first one counts; validation refuses such a pair. */
-export function createRouteTable<R> (routes: ReadonlyArray<{ readonly match: MatchConfig, readonly value: R }>): RouteTable<R> {
+export function createRouteTable<R> (routes: ReadonlyArray<Entry<R>>): RouteTable<R> {
+  return atOnce(routeTablePieces(routes))
+}
+
+/** The same for `inPieces`. */
+export function * routeTablePieces<R> (routes: ReadonlyArray<Entry<R>>): Pieces<RouteTable<R>> {
   const exact = new Map<string, Node<R>>()
   const wildcards = new Map<string, Node<R>>()
   const anyHost = createNode<R>()
 
   for (const { match, value } of routes) {
     for (const place of placesOf(match)) addPlace(rootOf(place), place, value)
+    yield
   }
 
   function rootOf ({ host }: Place): Node<R> {

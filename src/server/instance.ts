@@ -9,6 +9,7 @@ import { warningsFor } from '../config/load.ts'
 import { formatProblem } from '../config/problems.ts'
 import type { Config } from '../config/schema.ts'
 import type { HoldfastControl } from '../control.ts'
+import { createQueue } from '../proxy/queue.ts'
 import type { ReloadResult } from '../../routes/admin.ts'
 import { heapWarnings } from './heap-warnings.ts'
 import { createProxyListener, type ProxyListener } from './listener.ts'
@@ -51,7 +52,9 @@ export async function startInstance (input: InstanceInput): Promise<Instance> {
     return state === 'serving' ? control.isReady().reasons : [state]
   }
 
-  async function reload (): Promise<ReloadResult> {
+  // A signal and a request may come together: what was read last is what is in force.
+  const inOrder = createQueue()
+  const reload = (): Promise<ReloadResult> => inOrder(async () => {
     const next = await input.read()
     // Certificates that cannot be used, or anything else that cannot, leave everything as it was.
     const useCertificates = tls !== null && next.server.tls !== undefined ? tls.prepare(next.server.tls) : null
@@ -59,7 +62,7 @@ export async function startInstance (input: InstanceInput): Promise<Instance> {
     useCertificates?.()
     logger.info({ ...result }, 'configuration reloaded')
     return result
-  }
+  })
 
   const routeTable = (): string => formatRoutes(control.config, control)
 
@@ -81,7 +84,7 @@ export async function startInstance (input: InstanceInput): Promise<Instance> {
       })
       await admin.listen({ host: config.admin.host, port: config.admin.port })
     }
-    await app.listen({ host: config.server.host, port: config.server.port })
+    await app.listen({ host: config.server.host, port: config.server.port, backlog: config.server.backlog })
     const { file } = config.cache.snapshot
     if (file !== undefined && cluster.isPrimary) removeOtherSnapshots(file, 0)
   } catch (error) {

@@ -5,9 +5,11 @@ import Value from 'typebox/value'
 import { completed, decoded } from '../../src/config/complete.ts'
 import { ConfigError, resolveConfig, warningsFor } from '../../src/config/load.ts'
 import type { ConfigProblem } from '../../src/config/load.ts'
+import { resolvePieces, resolveTree } from '../../src/config/resolve.ts'
 import { ConfigSchema } from '../../src/config/schema.ts'
 import type { SchemaNode } from '../../src/config/validate.ts'
 import { schemaNode, validate } from '../../src/config/validate.ts'
+import { inPieces } from '../../src/pieces.ts'
 import { heapWarnings } from '../../src/server/heap-warnings.ts'
 
 const upstreams = { main: { targets: ['http://127.0.0.1:3000'] } }
@@ -254,4 +256,26 @@ t.test('a store that V8\'s heap has no room for is warned of, with what to do', 
   const [warning] = heapWarnings(configOf({ maxBytes: '6GiB' }), 4 * 2 ** 30)
   t.equal(warning?.path, '/cache/maxBytes')
   t.match(warning?.message, /more than 75 % of V8's heap \(4096 MiB\).*--max-old-space-size=8192$/)
+})
+
+t.test('a large configuration is checked in pieces with the same result as at once', async t => {
+  const routes = Array.from({ length: 1000 }, (_, i) => ({ name: `route-${i}`, upstream: 'main', match: { path: `/section-${i}/*` }, cache: { staleIfError: '10s' } }))
+  const { upstreams } = resolveConfigInput()
+  const wrong = [...routes, { ...routes[0], upstream: 'mian', x: 1 }]
+  let turns = 0
+  let goesOn = true
+  const count = (): void => {
+    turns++
+    if (goesOn) setImmediate(count)
+  }
+  setImmediate(count)
+
+  const [good, bad] = [await inPieces(resolvePieces({ upstreams, routes })), await inPieces(resolvePieces({ upstreams, routes: wrong }))]
+  goesOn = false
+
+  t.ok(turns > 4)
+  t.strictSame(good, resolveTree({ upstreams, routes }))
+  t.strictSame(bad, resolveTree({ upstreams, routes: wrong }))
+  t.ok(good.ok)
+  t.same((bad.ok ? [] : bad.problems).map(({ path }) => path).toSorted(), ['/routes/1000/match', '/routes/1000/name', '/routes/1000/upstream', '/routes/1000/x'])
 })

@@ -1,5 +1,9 @@
 /** What a client may cost: every limit of the listener, through raw sockets. */
+import { Server } from 'node:net'
 import t from 'tap'
+import { resolveConfig } from '../../src/config/load.ts'
+import { startInstance } from '../../src/server/instance.ts'
+import { createProcessLog } from '../../src/server/logger.ts'
 import { get, openSocket, startProxy, talk, until } from '../fixtures/proxy.ts'
 import { response, startRawOrigin } from '../fixtures/raw-origin.ts'
 
@@ -113,4 +117,18 @@ t.test('while overloaded, misses are 503 with Retry-After and hits are served', 
   t.match(refused, /HTTP\/1\.1 503[^]*retry-after: 7\r\n[^]*overloaded/i)
   t.ok(stored)
   t.match(await talk(proxy.port, get('/stored')), /; hit/)
+})
+
+t.test('the system is asked for as long a backlog as the configuration says', async t => {
+  const listens = t.capture(Server.prototype, 'listen', Server.prototype.listen)
+  const upstreams = { default: { targets: ['http://127.0.0.1:9'] } }
+  const routes = [{ name: 'default', upstream: 'default' }]
+
+  for (const [given, expected] of [[{}, 4096], [{ backlog: 7 }, 7]] as const) {
+    const config = resolveConfig({ server: { host: '127.0.0.1', port: 0, ...given }, admin: { enabled: false }, upstreams, routes })
+    const instance = await startInstance({ config, log: createProcessLog('silent'), read: async () => config, admin: false })
+    await instance.drain()
+
+    t.match(listens().at(-1)?.args[0], { host: '127.0.0.1', backlog: expected })
+  }
 })

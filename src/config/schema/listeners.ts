@@ -36,6 +36,7 @@ export const LimitsSchema = section('Bounds on what one client may cost.', {
 export const ServerSchema = section('The listener that the world sees.', {
   host: Type.String({ default: '0.0.0.0', minLength: 1, description: 'Address to listen on. Flag `--host`.' }),
   port: count('Port to listen on, 0 for a free one. Flag `--port`.', 8080, { minimum: 0, maximum: 65_535 }),
+  backlog: count('Connections that the system accepts ahead of this process, which takes them as it gets to it; the next ones are left to try again. The system has a bound of its own (Linux: `net.core.somaxconn`).', 4096, { minimum: 1, maximum: 65_535 }),
   tls: Type.Optional(TlsSchema),
   limits: LimitsSchema,
   trustedProxies: texts('Addresses and networks (CIDR) whose `Forwarded` and `X-Forwarded-*` are believed. Others have theirs replaced. `loopback`, `linklocal` and `uniquelocal` are understood.'),
