@@ -1,6 +1,6 @@
 /** The admin listener: health for everybody who reaches it, the rest for holders of the token, where there is one. */
 import Fastify, { LogController, type FastifyInstance, type FastifyServerOptions } from 'fastify'
-import Type from 'typebox'
+import Type from './config/schema/type.ts'
 import { createHash, timingSafeEqual } from 'node:crypto'
 import adminCacheRoutes, { type AdminCacheRoutesOptions } from '../routes/admin-cache.ts'
 import adminRoutes, { type AdminRoutesOptions } from '../routes/admin.ts'

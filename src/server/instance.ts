@@ -13,7 +13,6 @@ import type { ReloadResult } from '../../routes/admin.ts'
 import { heapWarnings } from './heap-warnings.ts'
 import { createProxyListener, type ProxyListener } from './listener.ts'
 import type { ProcessLog } from './logger.ts'
-import { removeOtherSnapshots } from '../snapshot/files.ts'
 import { createTlsContexts } from './tls.ts'
 
 export interface Instance {
@@ -83,7 +82,7 @@ export async function startInstance (input: InstanceInput): Promise<Instance> {
     }
     await app.listen({ host: config.server.host, port: config.server.port })
     const { file } = config.cache.snapshot
-    if (file !== undefined && cluster.isPrimary) removeOtherSnapshots(file, 0)
+    if (file !== undefined && cluster.isPrimary) (await import('../snapshot/files.ts')).removeOtherSnapshots(file, 0)
   } catch (error) {
     await Promise.all([app.close(), admin?.close()])
     throw error
