@@ -6,8 +6,7 @@
  * Node keeps the head of a response in `_header` until the first octets of content go out with it, and asks nothing more
  * than that it is set. Where that should ever change, `canWriteBlock` says so and the public way is taken.
  */
-import type { ServerResponse } from 'node:http'
-import http from '../src/http/node-http.ts'
+import { OutgoingMessage, ServerResponse, STATUS_CODES } from 'node:http'
 import type { StoredBlock } from '../src/proxy/stored-block.ts'
 
 /** What of Node's response is used here; all of it has been there since Node 0.6 or 8. */
@@ -31,11 +30,11 @@ interface Internals {
   maxRequestsOnConnectionReached: boolean
 }
 
-const prototype = http.OutgoingMessage.prototype as unknown as Record<string, unknown>
+const prototype = OutgoingMessage.prototype as unknown as Record<string, unknown>
 
 /** Whether this Node keeps responses in the way that is relied on. */
-const knowsInternals = typeof prototype['_send'] === 'function' && ['_header', '_headerSent', 'outputData', '_hasBody'].every(name => Object.hasOwn(new http.OutgoingMessage(), name))
-const { writeHead, end } = http.ServerResponse.prototype
+const knowsInternals = typeof prototype['_send'] === 'function' && ['_header', '_headerSent', 'outputData', '_hasBody'].every(name => Object.hasOwn(new OutgoingMessage(), name))
+const { writeHead, end } = ServerResponse.prototype
 
 /** Whether a block may be written: not to what only looks like a response (`app.inject`), nor past somebody's own `writeHead`. */
 export function canWriteBlock (raw: ServerResponse): boolean {
@@ -59,7 +58,7 @@ export function writeBlock (raw: ServerResponse, own: string, { statusCode, stor
 function statusLine (raw: ServerResponse, statusCode: number): string {
   const message = raw as unknown as Internals
   raw.statusCode = statusCode
-  raw.statusMessage = http.STATUS_CODES[statusCode] ?? 'unknown'
+  raw.statusMessage = STATUS_CODES[statusCode] ?? 'unknown'
   if (statusCode === 204 || statusCode === 304) message._hasBody = false
   // The client may still send the content it was not told to send.
   if (message._expect_continue && !message._sent100) raw.shouldKeepAlive = false

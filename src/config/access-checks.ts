@@ -1,5 +1,5 @@
 /** Rules about access lists, CORS and rate limits. */
-import { METHODS } from '../http/node-http.ts'
+import { METHODS } from 'node:http'
 import { parseOriginPattern } from '../access/cors.ts'
 import { limitName, limitsOf } from '../rate-limit/from-config.ts'
 import { parseHostPattern } from '../routing/pattern.ts'

@@ -1,5 +1,5 @@
 /** Rules about what a route changes of a request. */
-import { METHODS } from '../http/node-http.ts'
+import { METHODS } from 'node:http'
 import { parseTemplate } from '../forward/template.ts'
 import { conditionalFields, generatedFields } from '../forward/request-rules.ts'
 import { parseReplacement } from '../forward/url-rules.ts'

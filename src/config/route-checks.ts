@@ -1,5 +1,5 @@
 /** Rules about routes: what they match, where they lead, and what they change on the way. */
-import { METHODS } from '../http/node-http.ts'
+import { METHODS } from 'node:http'
 import { parseHostPattern, parsePathPattern } from '../routing/pattern.ts'
 import { checkCompression } from './compression-checks.ts'
 import { checkRouteFilters } from './access-checks.ts'

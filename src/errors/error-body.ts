@@ -1,5 +1,5 @@
 /** Bodies of errors that the proxy answers itself: JSON, or HTML where the client prefers it. */
-import { STATUS_CODES } from '../http/node-http.ts'
+import { STATUS_CODES } from 'node:http'
 
 export interface ProxyError {
   readonly statusCode: number

@@ -1,7 +1,6 @@
 /** Interim responses: a proxy MUST forward those it did not ask for, as they come (RFC 9110 15.2). */
-import type { ServerResponse } from 'node:http'
+import { STATUS_CODES, type ServerResponse } from 'node:http'
 import type { Http2ServerResponse } from 'node:http2'
-import { STATUS_CODES } from '../http/node-http.ts'
 import type { FieldMap, MutableFieldMap } from '../http/fields.ts'
 import { endToEndFields } from './hop-by-hop.ts'
 import { linesOf } from './response-fields.ts'

@@ -1,8 +1,7 @@
 /** Answers to what is no HTTP request, or one that the server will not take up: always an answer, then the end. */
-import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import { STATUS_CODES, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { STATUS_CODES } from '../http/node-http.ts'
 import { noteCut, type CutCode } from '../proxy/cut.ts'
 import type { NoteRefusal } from './refusals.ts'
 

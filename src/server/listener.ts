@@ -1,13 +1,12 @@
 /** The listener that the world sees: Fastify over `node:http`, `node:https` or `node:http2`, with every limit set. */
 import Fastify, { LogController, type FastifyInstance, type FastifyServerOptions } from 'fastify'
-import type { Server } from 'node:http'
+import http, { METHODS } from 'node:http'
 import http2 from 'node:http2'
 import https from 'node:https'
 import type { Socket } from 'node:net'
 import { holdfast, type HoldfastOptions, type ProxyParts } from '../app.ts'
 import type { Config } from '../config/schema.ts'
 import type { HoldfastControl } from '../control.ts'
-import http, { METHODS } from '../http/node-http.ts'
 import { createAccessLog } from '../observe/access-record.ts'
 import { createRequestIds } from '../proxy/request-id.ts'
 import { answerClientError, answerOddRequests } from './client-errors.ts'
@@ -82,7 +81,7 @@ export async function createProxyListener (input: ProxyListenerInput): Promise<P
             ...streamResets
           })
           : https.createServer({ ...options, ...tls.options })
-      const plain = server as unknown as Server
+      const plain = server as unknown as http.Server
       // Node cuts the list of fields off silently at its own limit; above ours the request is refused instead.
       plain.maxHeadersCount = limits.headerCount + 1
       plain.maxConnections = limits.connections

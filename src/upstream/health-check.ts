@@ -1,8 +1,8 @@
 /** Asks each target regularly whether it is well, where the configuration names a path for it. */
+import { request } from 'node:http'
 import { request as requestTls } from 'node:https'
 import { readFileSync } from 'node:fs'
 import type { UpstreamConfig } from '../config/schema.ts'
-import http from '../http/node-http.ts'
 import type { Target } from './target.ts'
 
 /** @returns a function that stops the checks */
@@ -15,7 +15,7 @@ export function startHealthChecks (targets: readonly Target[], config: UpstreamC
     const options = { path, timeout, signal: AbortSignal.timeout(timeout), agent: false, headers: { host: target.authority } }
     const asked = target.origin.startsWith('https:')
       ? requestTls(target.origin, { ...options, ...ca, rejectUnauthorized: config.tls.verify })
-      : http.request(target.origin, options)
+      : request(target.origin, options)
     asked.once('response', response => {
       response.resume()
       const status = response.statusCode ?? 0
