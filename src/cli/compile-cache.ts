@@ -12,8 +12,8 @@ import { join } from 'node:path'
 export function useCompileCache (): void {
   try {
     const { XDG_CACHE_HOME, NODE_COMPILE_CACHE } = process.env
-    if (NODE_COMPILE_CACHE !== undefined) return // In use already.
-    const folder = XDG_CACHE_HOME === undefined || XDG_CACHE_HOME === '' ? join(homedir(), '.cache') : XDG_CACHE_HOME
+    if (NODE_COMPILE_CACHE) return // In use already.
+    const folder = XDG_CACHE_HOME || join(homedir(), '.cache')
     enableCompileCache(join(folder, 'holdfast'))
   } catch {
     // homedir() throws for a user that the system does not know.
