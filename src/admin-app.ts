@@ -1,6 +1,6 @@
 /** The admin listener: health for everybody who reaches it, the rest for holders of the token, where there is one. */
 import Fastify, { LogController, type FastifyInstance, type FastifyServerOptions } from 'fastify'
-import Type from 'typebox'
+import Type from './config/schema/type.ts'
 import { createHash, timingSafeEqual } from 'node:crypto'
 import adminCacheRoutes, { type AdminCacheRoutesOptions } from '../routes/admin-cache.ts'
 import adminRoutes, { type AdminRoutesOptions } from '../routes/admin.ts'
@@ -8,6 +8,7 @@ import { collectRoutes, useOwnValidation } from './admin/documented.ts'
 import { createOpenapi } from './admin/openapi.ts'
 import { RequestError, Unavailable } from './admin/request-error.ts'
 import { TurnsBusy } from './cache/turns.ts'
+import { schemaController } from './server/schema-compilers.ts'
 import { packageVersion } from './version.ts'
 import healthRoutes, { type HealthRoutesOptions } from '../routes/health.ts'
 
@@ -20,6 +21,7 @@ export async function createAdminApp (options: AdminAppOptions): Promise<Fastify
   const app = Fastify({
     ...(options.logger === undefined ? { logger: false } : { loggerInstance: options.logger }),
     logController: new LogController({ disableRequestLogging: true }),
+    schemaController,
     forceCloseConnections: true,
     connectionTimeout: 30_000,
     bodyLimit: 64 * 1024,

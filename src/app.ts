@@ -43,8 +43,7 @@ import { limitIds, limitsOfRoute } from './rate-limit/from-config.ts'
 import { createMemoryRateLimitStore } from './rate-limit/memory-store.ts'
 import { createRuntime, scopesOf, type Runtime } from './proxy/runtime.ts'
 import type { RateLimitStore } from './rate-limit/store.ts'
-import { snapshotOf } from './snapshot/files.ts'
-import { createSnapshots } from './snapshot/snapshots.ts'
+import type { Snapshots } from './snapshot/snapshots.ts'
 
 /** What has a default may be left out. */
 type Partially<T> = T extends ReadonlyArray<infer E> ? ReadonlyArray<Partially<E>> : T extends object ? { [K in keyof T]?: Partially<T[K]> } : T
@@ -119,9 +118,11 @@ export async function holdfast (app: FastifyInstance, options: HoldfastOptions):
     }
   })
   const { file, interval } = config.cache.snapshot
-  const snapshots = file === undefined
-    ? null
-    : createSnapshots({ file: snapshotOf(file, cluster.worker?.id), intervalMs: interval, cache: httpCache, log: app.log, now, scopes: () => scopesOf(runtime) })
+  let snapshots: Snapshots | null = null
+  if (file !== undefined) {
+    const [{ createSnapshots }, { snapshotOf }] = await Promise.all([import('./snapshot/snapshots.ts'), import('./snapshot/files.ts')])
+    snapshots = createSnapshots({ file: snapshotOf(file, cluster.worker?.id), intervalMs: interval, cache: httpCache, log: app.log, now, scopes: () => scopesOf(runtime) })
+  }
 
   await app.register(requestEnd)
   await app.register(errors, { identifier: config.cache.name })

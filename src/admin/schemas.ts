@@ -1,5 +1,5 @@
 /** What the admin API takes and gives: the one place that its validation, its types and its OpenAPI description come from. */
-import Type from 'typebox'
+import Type from '../config/schema/type.ts'
 import type { Static } from 'typebox'
 import { listOrders } from '../cache/listing.ts'
 import { maxTagLength } from '../cache/tags.ts'

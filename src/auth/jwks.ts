@@ -5,9 +5,10 @@
  * and not for ever.
  */
 import { createPublicKey } from 'node:crypto'
-import { createLocalJWKSet, type JSONWebKeySet, type JWK } from 'jose'
+import type { createLocalJWKSet, JSONWebKeySet, JWK } from 'jose'
 import type { JwtConfig } from '../config/schema.ts'
 import type { FetchText } from './fetch-text.ts'
+import { jose } from './jose.ts'
 
 export type KeySet = ReturnType<typeof createLocalJWKSet>
 
@@ -67,7 +68,7 @@ function isPublicKey (key: unknown): key is JWK {
 function stateOf (keys: readonly JWK[], version: number): Omit<KeyState, 'isDoubtful'> {
   const names = new Set(keys.map(({ kid }) => kid))
   // createLocalJWKSet wants a list that it might change.
-  return { keys: createLocalJWKSet({ keys: [...keys] } as JSONWebKeySet), version, has: kid => names.has(kid) }
+  return { keys: jose().createLocalJWKSet({ keys: [...keys] } as JSONWebKeySet), version, has: kid => names.has(kid) }
 }
 
 export function createFixedKeys (text: string): KeySource {

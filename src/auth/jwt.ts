@@ -1,8 +1,9 @@
 /** Signed tokens (RFC 7519), verified by `jose` under rules that the token has no say in (RFC 8725). */
-import { decodeProtectedHeader, errors, jwtVerify, type JWTPayload, type JWTVerifyOptions } from 'jose'
+import type { JWTPayload, JWTVerifyOptions } from 'jose'
 import type { JwtConfig } from '../config/schema.ts'
 import { bearerToken } from './authorization.ts'
 import { claimAt } from './identity-fields.ts'
+import { jose } from './jose.ts'
 import type { KeySource, KeyState } from './jwks.ts'
 import { createRemembered } from './remembered.ts'
 import { absent, type Admission, type Refusal, type Verdict, type Verifier } from './verdict.ts'
@@ -22,6 +23,7 @@ const unavailable: Refusal = { ok: false, reason: 'unavailable' }
 const notAllowed: Refusal = { ok: false, reason: 'forbidden' }
 
 export function createJwt (config: JwtConfig, { keys, now }: JwtDependencies): Verifier {
+  const { decodeProtectedHeader, errors, jwtVerify } = jose()
   const remembered = createRemembered()
   let rememberedVersion = 0
   const scopeList = config.scopes.join(' ').replace(/[^\x21\x23-\x5b\x5d-\x7e ]/g, '')

@@ -1,15 +1,10 @@
 /** Argon2 (RFC 9106) through `@node-rs/argon2`, which runs in Node's thread pool; so many at a time, and the others in a bounded line. */
-import { createRequire } from 'node:module'
+import { loadOnce } from '../load-once.ts'
 
 type Argon2 = typeof import('@node-rs/argon2')
 
-let loaded: Argon2 | null = null
-
 /** Loaded where it is first needed: a proxy without passwords does not need the binary. Throws where there is none for this machine. */
-export function argon2 (): Argon2 {
-  loaded ??= createRequire(import.meta.url)('@node-rs/argon2') as Argon2
-  return loaded
-}
+export const argon2 = loadOnce<Argon2>('@node-rs/argon2')
 
 export interface Passwords {
   /** Whether the password is the one of the hash; null when too many wait already, or for what is no hash. */

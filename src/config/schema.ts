@@ -5,7 +5,7 @@
  *
  * Durations decode to milliseconds, sizes to bytes (see `units.ts`).
  */
-import Type from 'typebox'
+import Type from './schema/type.ts'
 import type { Static, StaticDecode } from 'typebox'
 import { AccessSchema, type CorsSchema } from './schema/access.ts'
 import type { AuthKindsSchema, AuthSchema } from './schema/auth.ts'

@@ -5,9 +5,10 @@
  * query parameters that are taken from the request, which are known only when there is one. Then the URL alone gives
  * what `query` says without a request, and the whole stands beside it in the key.
  */
-import { RE2JS } from 're2js'
+import type { RE2JS } from 're2js'
 import type { RewriteConfig } from '../config/schema.ts'
 import { normaliseTarget } from '../http/target.ts'
+import { loadOnce } from '../load-once.ts'
 import { originalPath, rewritePath, rewrittenPrefixes } from './rewrite.ts'
 import { compileTemplate, escapeText, parameterName, piecesOf, renderParameter, type Piece, type TemplateInput, type UrlInput } from './template.ts'
 
@@ -23,6 +24,8 @@ export interface UrlRules {
   /** A path that `path` makes this one of, where one is known; else the same. */
   original (path: string): string
 }
+
+const re2js = loadOnce<typeof import('re2js')>('re2js')
 
 /**
  * Steps that each octet of a path may take in one pattern, and octets of a path that is looked at. Together they bound what a
@@ -40,7 +43,7 @@ export interface PathReplacement {
 export function parseReplacement ({ pattern, with: value }: { readonly pattern: string, readonly with: string }): PathReplacement | { readonly option: 'pattern' | 'with', readonly reason: string } {
   let compiled: RE2JS
   try {
-    compiled = RE2JS.compile(pattern)
+    compiled = re2js().RE2JS.compile(pattern)
   } catch (error) {
     return { option: 'pattern', reason: `cannot be used: ${error instanceof Error ? error.message : 'unknown error'}` }
   }

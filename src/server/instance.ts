@@ -14,7 +14,6 @@ import type { ReloadResult } from '../../routes/admin.ts'
 import { heapWarnings } from './heap-warnings.ts'
 import { createProxyListener, type ProxyListener } from './listener.ts'
 import type { ProcessLog } from './logger.ts'
-import { removeOtherSnapshots } from '../snapshot/files.ts'
 import { createTlsContexts } from './tls.ts'
 
 export interface Instance {
@@ -86,7 +85,7 @@ export async function startInstance (input: InstanceInput): Promise<Instance> {
     }
     await app.listen({ host: config.server.host, port: config.server.port, backlog: config.server.backlog })
     const { file } = config.cache.snapshot
-    if (file !== undefined && cluster.isPrimary) removeOtherSnapshots(file, 0)
+    if (file !== undefined && cluster.isPrimary) (await import('../snapshot/files.ts')).removeOtherSnapshots(file, 0)
   } catch (error) {
     await Promise.all([app.close(), admin?.close()])
     throw error

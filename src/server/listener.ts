@@ -13,6 +13,7 @@ import { answerClientError, answerOddRequests } from './client-errors.ts'
 import { guardConnections, type ConnectionGuard, type RequestHandler } from './connection-guard.ts'
 import { createQuickHits, type QuickHits } from './quick-hits.ts'
 import { createRefusals, type NoteRefusal } from './refusals.ts'
+import { schemaController } from './schema-compilers.ts'
 import type { TlsContexts } from './tls.ts'
 
 export interface ProxyListener {
@@ -55,6 +56,7 @@ export async function createProxyListener (input: ProxyListenerInput): Promise<P
   const app = Fastify({
     ...(input.logger === undefined ? { logger: false } : { loggerInstance: input.logger }),
     logController: new LogController({ disableRequestLogging: true }),
+    schemaController: schemaController as never,
     // A child logger per request costs more than the rest of a hit; our lines name the request themselves.
     childLoggerFactory: (logger: never) => logger,
     genReqId: requestId as never,

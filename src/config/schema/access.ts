@@ -1,5 +1,5 @@
 /** Who may come in, by address, method and host, and which pages of other origins may read the answers. */
-import Type from 'typebox'
+import Type from './type.ts'
 import { choice, fieldName, flag, item, optionalDuration, texts } from './kinds.ts'
 
 const method = Type.String({ pattern: '^[A-Z][A-Z-]*$', expected: 'a request method in capitals, such as GET' })

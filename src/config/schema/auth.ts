@@ -1,5 +1,5 @@
 /** Who may ask. */
-import Type from 'typebox'
+import Type from './type.ts'
 import { choice, count, duration, fieldName, fieldNamePattern, flag, item, section, size, texts } from './kinds.ts'
 
 const hashPattern = '^sha256:[0-9a-f]{64}$'

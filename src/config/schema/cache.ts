@@ -1,5 +1,5 @@
 /** What is stored, and how long it is used. */
-import Type from 'typebox'
+import Type from './type.ts'
 import { choice, count, duration, fieldName, flag, item, longestLifetime, optionalDuration, optionalSize, section, size, texts } from './kinds.ts'
 
 const TagFieldSchema = item('A response field that carries tags.', {

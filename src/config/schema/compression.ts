@@ -1,5 +1,5 @@
 /** Compressing what the origin server did not. */
-import Type from 'typebox'
+import Type from './type.ts'
 import { codings } from '../../transform/codings.ts'
 import { count, flag, section, size } from './kinds.ts'
 

@@ -1,5 +1,5 @@
 /** Own filters: which modules are loaded, and which of them a route uses. */
-import Type from 'typebox'
+import Type from './type.ts'
 import { duration, item } from './kinds.ts'
 
 /** Options whose form the extension itself says. */

@@ -1,5 +1,5 @@
 /** Kinds of options: how each is written, checked, decoded and described. Durations decode to milliseconds, sizes to bytes. */
-import Type from 'typebox'
+import Type from './type.ts'
 import type { TProperties } from 'typebox'
 import { durationPattern, parseDuration, parseSize, sizePattern } from '../units.ts'
 

@@ -1,5 +1,5 @@
 /** What the process listens with, logs, and sheds. */
-import Type from 'typebox'
+import Type from './type.ts'
 import { choice, count, duration, flag, item, section, size, texts } from './kinds.ts'
 
 const CertificateSchema = item('A certificate and the hosts it is for.', {

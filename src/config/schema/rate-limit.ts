@@ -1,5 +1,5 @@
 /** How often one client may ask. */
-import Type from 'typebox'
+import Type from './type.ts'
 import { choice, count, duration, fieldNamePattern, item, name, texts } from './kinds.ts'
 
 const KeySchema = Type.Union([

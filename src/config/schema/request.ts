@@ -1,5 +1,5 @@
 /** What changes on the way to the upstream. */
-import Type from 'typebox'
+import Type from './type.ts'
 import { fieldName, fieldNamePattern, fieldValues, item, prefix, section, texts } from './kinds.ts'
 
 const parameterName = { propertyNames: { pattern: '^[^\\x00-\\x1f\\x7f]{1,256}$', expected: 'a name of a query parameter' }, default: {} }

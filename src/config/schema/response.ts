@@ -1,5 +1,5 @@
 /** What changes on the way to the client. */
-import Type from 'typebox'
+import Type from './type.ts'
 import { CompressionSchema } from './compression.ts'
 import { choice, duration, fieldName, fieldValues, flag, item, optionalChoice, section } from './kinds.ts'
 

@@ -1,5 +1,5 @@
 /** Which request goes where, and through which filters. */
-import Type from 'typebox'
+import Type from './type.ts'
 import { item, name, optionalDuration, optionalSize, section, texts } from './kinds.ts'
 import { AccessSchema, CorsSchema } from './access.ts'
 import { AuthSchema } from './auth.ts'

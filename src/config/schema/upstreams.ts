@@ -1,5 +1,5 @@
 /** Where requests go. */
-import Type from 'typebox'
+import Type from './type.ts'
 import { choice, count, duration, flag, item, origin, section, size } from './kinds.ts'
 
 export const UpstreamSchema = section('An origin service: one or more equal targets.', {
