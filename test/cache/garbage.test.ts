@@ -14,7 +14,10 @@ t.test('asked to begin a collection, V8 does so, of everything and not of the yo
   collections = 0
 
   beginCollection()
-  for (let turns = 0; turns < 2000 && collections === 0; turns++) await new Promise(resolve => { setTimeout(resolve, 1) })
+  for (let turns = 0; turns < 2000; turns++) {
+    if (collections > 0) break
+    await new Promise(resolve => { setTimeout(resolve, 1) })
+  }
   t.ok(collections > 0)
 })
 
