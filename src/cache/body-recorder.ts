@@ -31,8 +31,9 @@ export interface BodyRecorder {
 
 /** Up to this length memory for all of it is taken with the first piece. */
 const wholeAtOnceBytes = 1024 * 1024
-/** Of longer content this share has to have come first: who announces much and sends little gets little. */
+/** Of longer content this share has to have come first, or so many bytes: who announces much and sends little gets little, and copying them is no long turn. */
 const shareFirst = 1 / 8
+const mostFirstBytes = 2 * 1024 * 1024
 
 /** @param expectedBytes content length as announced, or undefined: then it grows as it comes. */
 export function createBodyRecorder (limitBytes: number, budget: RecordingBudget, expectedBytes: number | undefined): BodyRecorder {
@@ -66,7 +67,7 @@ export function createBodyRecorder (limitBytes: number, budget: RecordingBudget,
 
   function takeWhole (soonBytes: number): void {
     if (whole !== null || expectedBytes === undefined || soonBytes > expectedBytes) return
-    if (expectedBytes > wholeAtOnceBytes && soonBytes < expectedBytes * shareFirst) return
+    if (expectedBytes > wholeAtOnceBytes && soonBytes < Math.min(expectedBytes * shareFirst, mostFirstBytes)) return
     if (!hold(expectedBytes)) return
     // Small content becomes text: its bytes go soon, and come from what many share.
     whole = expectedBytes <= textBytes ? Buffer.allocUnsafe(expectedBytes) : Buffer.allocUnsafeSlow(expectedBytes)

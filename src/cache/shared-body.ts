@@ -97,10 +97,14 @@ export function shareBody ({ source, recording, onEnd, onCutShort, onUnreadable,
     for (const { next } of readers) if (next < slowest) slowest = next
     // What has come to its end is held until the slowest has it.
     const most = ended ? Infinity : windowBytes
-    while (pieces.length > 0 && (dropped < slowest || held > most)) {
-      held -= (pieces.shift() as Buffer).length
-      if (dropped++ === 0) onUnreadable()
-    }
+    let gone = 0
+    while (gone < pieces.length && (dropped + gone < slowest || held > most)) held -= (pieces[gone++] as Buffer).length
+    if (gone === 0) return
+    // At once: taken from the front one by one, thousands would be moved for each.
+    pieces.splice(0, gone)
+    const wasWhole = dropped === 0
+    dropped += gone
+    if (wasWhole) onUnreadable()
   }
 
   /** Readers that are still behind read what the store holds, so that nothing is held twice. */
