@@ -39,6 +39,8 @@ export function requestOf ({ request: known }: KnownTarget, fields: CacheRequest
 /** Remembered for each runtime; all are dropped when there are as many. Longer texts are not remembered, so that memory is bounded. */
 const maxKnown = 10_000
 const maxLength = 512
+/** Hashes of URLs that were asked for once; a power of two. What is asked for once and never again is not worth remembering. */
+const sightings = 16_384
 
 /**
  * @param isQuick whether hits on a route may be answered without its filters
@@ -70,6 +72,18 @@ export function createKnownTargets (runtime: Runtime, isQuick: (route: ProxyRout
     }
   }
 
+  const seen = new Int32Array(sightings)
+
+  function wasSeen (url: string): boolean {
+    let hash = 0x811c9dc5
+    for (let i = 0; i < url.length; i++) hash = Math.imul(hash ^ url.charCodeAt(i), 0x01000193)
+    hash ^= hash >>> 15
+    const place = hash & (sightings - 1)
+    if (seen[place] === hash) return true
+    seen[place] = hash
+    return false
+  }
+
   return {
     of (method, scheme, host, url) {
       const name = `${method} ${scheme}://${host}`
@@ -80,7 +94,7 @@ export function createKnownTargets (runtime: Runtime, isQuick: (route: ProxyRout
       const present = last?.get(url)
       if (present !== undefined) return present
       const found = find(method, scheme, host, url)
-      if (host.length + url.length > maxLength) return found
+      if (host.length + url.length > maxLength || !wasSeen(url)) return found
       if (size >= maxKnown) {
         known.clear()
         last = undefined
