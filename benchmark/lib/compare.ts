@@ -30,8 +30,9 @@ let loads = 0
 /** Of requests that may reach the origin server although they should not, or the other way: those at the edges of a round. */
 const tolerance = 0.01
 const patienceMs = 60_000
-/** V8 compiles what is used much, in time: as many measurements before the first that counts. */
-const nodeWarmUp = 2
+/** V8 compiles what is used much, in time, on the core that answers: so many requests before the first that counts, or so many seconds. */
+const warmUpRequests = 50_000
+const warmUpSeconds = 12
 
 export async function compare (scenario: LoadScenario, bench: Bench): Promise<Table> {
   const timing = { ...bench.timing, seconds: Math.max(bench.timing.seconds, scenario.leastSeconds ?? 0) }
@@ -109,7 +110,13 @@ async function put (one: Measured, seconds: number, connections: number): Return
 }
 
 async function warmUp (one: Measured, { alone = false }: LoadScenario, { timing: { seconds } }: Bench): Promise<void> {
-  await put(one, one.isNode ? nodeWarmUp * seconds : seconds, one.row.connections ?? usualConnections)
+  const connections = one.row.connections ?? usualConnections
+  let { requests, seconds: spent } = await put(one, seconds, connections)
+  while (one.isNode && requests < warmUpRequests && spent < warmUpSeconds) {
+    const more = await put(one, seconds, connections)
+    requests += more.requests
+    spent += more.seconds
+  }
   if (alone) one.aloneUs = (await put(one, 1, 1)).p50Us
 }
 
