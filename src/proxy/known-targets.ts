@@ -37,7 +37,7 @@ export function requestOf ({ request: known }: KnownTarget, fields: CacheRequest
 }
 
 /** Remembered for each runtime; all are dropped when there are as many. Longer texts are not remembered, so that memory is bounded. */
-const maxKnown = 10_000
+const maxKnown = 20_000
 const maxLength = 512
 /** Hashes of URLs that were asked for once; a power of two. What is asked for once and never again is not worth remembering. */
 const sightings = 16_384
