@@ -52,8 +52,11 @@ export interface Recording {
   isRunning (): boolean
   /** False once it was invalidated, by its URI or a group, after it was asked for: then it is not stored, and not given to who asks now. */
   isCurrent (): boolean
-  /** Stores the response if its content is whole; null, or why it was not stored. What `write` gave back must not be used after that. */
-  complete (): RecordingFailure | null
+  /**
+   * Stores the response if its content is whole; null, or why it was not stored.
+   * @param isRead somebody still reads what `write` gave back, which stays then; else it may be gone, since the store frees what it lets go of
+   */
+  complete (isRead?: boolean): RecordingFailure | null
   /** The whole content, which stays as long as it is used from now on; null before, when it was not stored, and when it has left the store already. */
   stored (): Buffer | null
   abandon (): void
@@ -133,7 +136,7 @@ export function record (context: CacheContext, lookup: CacheForward, response: R
       isCurrent,
       abandon: recorder.abandon,
       stored: () => stored === null || stored.entry.isReleased ? null : stored.entry.bytesApart ?? stored.body,
-      complete () {
+      complete (isRead = false) {
         const body = recorder.finish()
         if (body === 'too-large' && statusCode < 500) forget(context, lookup)
         if (typeof body === 'string') return body
@@ -143,7 +146,7 @@ export function record (context: CacheContext, lookup: CacheForward, response: R
           // What it would be put together with was purged by a tag that it does not say again.
           if (range !== null && before !== null && isSuperseded(context, placeOfEntry(before, moment))) return 'superseded'
           const entry = range === null
-            ? createEntry(place, head, body, true)
+            ? createEntry(place, head, body, !isRead)
             : combined({ place, head, request, response, maxBytes, added: { start: range.start, bytes: body }, totalBytes: range.totalBytes }, before)
           if (entry === null) return 'partial'
           if (!context.store.put(entry, before, response.receivedAt - response.requestedAt)) return 'no-room'

@@ -55,7 +55,8 @@ export function shareBody ({ source, recording, onEnd, onCutShort, onUnreadable,
   let failure: Error | null = null
   /** What the newest piece was copied from, while readers get it. */
   let chunk: Buffer | null = null
-  let isStored = false
+  /** What is held stays readable, whatever the store does with it. */
+  let isLent = false
 
   function pump (reader: Reader): void {
     while (reader.wants && reader.next < dropped + pieces.length) {
@@ -149,10 +150,10 @@ export function shareBody ({ source, recording, onEnd, onCutShort, onUnreadable,
     end () {
       ended = true
       // Stored before anybody sees the end: who asks again then, finds it.
-      const failure = recording.complete()
-      isStored = failure === null
-      onEnd(failure)
-      if (isBehind()) holdOnce()
+      // The policy may let go of it the moment it comes.
+      isLent = isBehind()
+      onEnd(recording.complete(isLent))
+      if (isLent) holdOnce()
       for (const reader of readers) pump(reader)
       trim()
     },
@@ -173,7 +174,7 @@ export function shareBody ({ source, recording, onEnd, onCutShort, onUnreadable,
       if (dropped > 0 || failure !== null) return null
       if (ended) {
         // What the store has let go of is not here any more.
-        if (isStored && recording.stored() === null) return null
+        if (!isLent && recording.stored() === null) return null
         holdOnce()
       }
       const reader: Reader = {

@@ -1,4 +1,5 @@
 /** Large content is freed when it leaves the store, and never while somebody may still read it. */
+import { Readable } from 'node:stream'
 import fc from 'fast-check'
 import t from 'tap'
 import { createBodyRecorder, type RecordingBudget } from '../../src/cache/body-recorder.ts'
@@ -6,7 +7,10 @@ import { placeOfEntry, headOf, withHead } from '../../src/cache/entry.ts'
 import { createHttpCache, type CacheForward, type CacheHit, type CacheRequest, type HttpCache } from '../../src/cache/http-cache.ts'
 import { createMemoryStore, type MemoryStore } from '../../src/cache/memory-store.ts'
 import { PackedEntry } from '../../src/cache/packed-entry.ts'
+import type { Recording } from '../../src/cache/recording.ts'
+import { shareBody } from '../../src/cache/shared-body.ts'
 import { resolveConfig } from '../../src/config/load.ts'
+import { bodyOf } from '../../src/http/body.ts'
 import type { FieldMap } from '../../src/http/fields.ts'
 import { encodeRecord } from '../../src/snapshot/format.ts'
 
@@ -156,4 +160,23 @@ t.test('more than was announced is not stored', async t => {
   recorder.write(Buffer.alloc(6))
   recorder.write(Buffer.alloc(6))
   t.equal(recorder.finish(), 'incomplete')
+})
+
+t.test('who is still reading a response that the policy lets go of the moment it comes has all of it', async t => {
+  const { store } = caching()
+  const refusing = { ...store, put: (...given: Parameters<typeof store.put>) => { store.put(...given); store.remove(given[0]); return false } }
+  const cache = createHttpCache({ store: refusing, onFailure (error) { throw error } })
+  const lookup = cache.lookup(requestOf('/refused'), receivedAt) as CacheForward
+  const { recording } = cache.record(lookup, { statusCode: 200, fields: { 'cache-control': 'max-age=60', 'content-length': String(contentBytes) }, requestedAt: receivedAt, receivedAt, locatesTarget: false }, 1e6)
+  const source = new Readable({ read () {} })
+  const ends: unknown[] = []
+  const shared = shareBody({ source: bodyOf(source), recording: recording as Recording, onEnd: failure => { ends.push(failure) }, onCutShort () {}, onUnreadable () {}, finishAlone: true })
+  const [fast, slow] = [shared.reader()?.stream(), shared.reader()?.stream()] as [Readable, Readable]
+  fast.resume()
+  shared.start()
+  for (let i = 0; i < 4; i++) source.push(Buffer.alloc(contentBytes / 4, i + 1))
+  source.push(null)
+  for (let turns = 0; ends.length === 0 && turns < 100; turns++) await new Promise(resolve => { setImmediate(resolve) })
+  t.strictSame(ends, ['no-room'])
+  t.strictSame(Buffer.concat(await slow.toArray() as Buffer[]), Buffer.concat([1, 2, 3, 4].map(octet => Buffer.alloc(contentBytes / 4, octet))))
 })
