@@ -3,6 +3,7 @@ import { LRUCache } from 'lru-cache'
 import { cacheStores } from 'undici'
 import type { PolicyName } from '../src/cache/eviction/policy.ts'
 import { createHttpCache, type CacheForward, type CacheRequest } from '../src/cache/http-cache.ts'
+import { authority, cacheRequest, requestFields } from './lib/cache-request.ts'
 import { createMemoryStore } from '../src/cache/memory-store.ts'
 import { resolveConfig } from '../src/config/load.ts'
 
@@ -20,7 +21,6 @@ export const subjectNames = ['holdfast', 'holdfast s3-fifo', 'holdfast lru', 'ho
 export type SubjectName = (typeof subjectNames)[number]
 
 const now = Date.UTC(2026, 5, 1, 12)
-const authority = 'shop.example.com'
 const pathOf = (number: number): string => `/catalogue/articles/${String(number).padStart(8, '0')}/details.json`
 
 /** Eight fields of an ordinary answer of an API, each value a string of its own, as a parser makes them. */
@@ -56,23 +56,7 @@ function holdfast (content: Buffer, maxBytes: number, policy: PolicyName): Subje
   const cache = createHttpCache({ store, onFailure (error) { throw error } })
   const config = resolveConfig({ upstreams: { default: { targets: ['http://127.0.0.1:1'] } }, routes: [{ name: 'default', upstream: 'default' }] })
   const rules = config.routes[0]?.cache as CacheRequest['rules']
-  const requestOf = (number: number): CacheRequest => ({
-    scope: 'default.k3v9x0ab',
-    scheme: 'https',
-    authority,
-    path: pathOf(number),
-    query: '',
-    extra: '',
-    method: 'GET',
-    fields: { host: authority, accept: 'application/json', 'accept-encoding': 'gzip, br', 'user-agent': 'curl/8.9' },
-    rules,
-    enabled: true,
-    hasContent: false,
-    authenticated: false,
-    common: false,
-    personal: false,
-    showKey: false
-  })
+  const requestOf = (number: number): CacheRequest => cacheRequest(pathOf(number), rules)
   return {
     store (number) {
       const response = { statusCode: 200, fields: fieldsOf(number, content.length), requestedAt: now - 12, receivedAt: now, locatesTarget: false }
@@ -88,7 +72,7 @@ function holdfast (content: Buffer, maxBytes: number, policy: PolicyName): Subje
 
 function undiciStore (content: Buffer): Subject {
   const store = new cacheStores.MemoryCacheStore({ maxSize: Number.MAX_SAFE_INTEGER, maxCount: Number.MAX_SAFE_INTEGER, maxEntrySize: Number.MAX_SAFE_INTEGER })
-  const keyOf = (number: number) => ({ origin: `https://${authority}`, method: 'GET', path: pathOf(number), headers: { host: authority, accept: 'application/json', 'accept-encoding': 'gzip, br', 'user-agent': 'curl/8.9' } })
+  const keyOf = (number: number) => ({ origin: `https://${authority}`, method: 'GET', path: pathOf(number), headers: requestFields })
   let entries = 0
   return {
     store (number) {

@@ -4,12 +4,11 @@
  */
 import { join } from 'node:path'
 import type { CacheForward, CacheHit, CacheRequest } from '../../src/cache/http-cache.ts'
+import { authority, cacheRequest, requestFields } from '../lib/cache-request.ts'
 
 const now = Date.UTC(2026, 5, 1, 12)
 const stored = 1000
-const authority = 'shop.example.com'
 const pathOf = (i: number): string => `/catalogue/articles/${1_000_000 + i % stored}/details.json`
-const requestFields = { host: authority, accept: 'application/json', 'accept-encoding': 'gzip, br', 'user-agent': 'curl/8.9' }
 const etagOf = (i: number): string => `"${100_000 + i % stored}"`
 const fieldsOf = (i: number): Record<string, string> => ({
   date: 'Mon, 01 Jun 2026 12:00:00 GMT',
@@ -41,23 +40,7 @@ export async function createOperations (root: string): Promise<Readonly<Record<s
 
   const config = resolveConfig({ upstreams: { default: { targets: ['http://127.0.0.1:1'] } }, routes: [{ name: 'default', upstream: 'default' }] })
   const rules = config.routes[0]?.cache as CacheRequest['rules']
-  const requestOf = (i: number): CacheRequest => ({
-    scope: 'default.k3v9x0ab',
-    scheme: 'https',
-    authority,
-    path: pathOf(i),
-    query: '',
-    extra: '',
-    method: 'GET',
-    fields: requestFields,
-    rules,
-    enabled: true,
-    hasContent: false,
-    authenticated: false,
-    common: false,
-    personal: false,
-    showKey: false
-  })
+  const requestOf = (i: number): CacheRequest => cacheRequest(pathOf(i), rules)
   const store = createMemoryStore({ maxBytes: 2 ** 30, maxEntries: 2 * stored, maxVariants: 32 })
   const cache = createHttpCache({ store, onFailure (error) { throw error } })
   const content = Buffer.alloc(1024, '{"name":"value"},')
