@@ -20,7 +20,7 @@ import type { Forwarding } from '../src/proxy/forwarding.ts'
 import { clientKey, cookieValue, digestKey } from '../src/rate-limit/client-key.ts'
 import type { LimitKey, ReadyLimit } from '../src/rate-limit/from-config.ts'
 import { unitsPerRequest } from '../src/rate-limit/limit.ts'
-import { seconds, setRateFields } from '../src/rate-limit/rate-fields.ts'
+import { createRateLines, seconds, setRateFields } from '../src/rate-limit/rate-fields.ts'
 import type { Charge, Counter, RateLimitStore, Verdict } from '../src/rate-limit/store.ts'
 import type { RateTicket } from '../src/rate-limit/ticket.ts'
 import { sendError } from './errors.ts'
@@ -108,21 +108,21 @@ export default fp<RateLimitPluginOptions>(async function rateLimit (app, options
 
   function chargingHits (limits: readonly ReadyLimit[]): QuickLimit {
     const areExempting = limits.some(({ exempt }) => exempt !== null)
+    const rateLines = createRateLines(limits)
+    let verdict: Verdict | null = null
+    const take = (error: Error | null, given?: Verdict): void => { verdict = error === null && given !== undefined ? given : null }
     return function chargeHit (clientAddress, fields) {
       const counted = areExempting ? limits.filter(({ exempt }) => exempt === null || !exempt.isTrusted(clientAddress)) : limits
       const charges: Charge[] = []
       for (const { limit, key } of counted) charges.push({ limit, key: clientNamed(key, clientAddress, fields), units: limit.hitUnits })
-      let lines: string | null = null
+      verdict = null
       try {
-        store.take(charges, (error, verdict) => {
-          if (error !== null || verdict?.passed !== true) return
-          lines = ''
-          setRateFields(counted, verdict.counters, (name, value) => { lines += `${name}: ${value}\r\n` })
-        })
+        store.take(charges, take)
       } catch {
         // The long way tells of it.
       }
-      return lines
+      const given = verdict as Verdict | null
+      return given?.passed === true ? rateLines(counted, given.counters) : null
     }
   }
 

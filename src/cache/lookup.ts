@@ -103,8 +103,13 @@ export function noteHit (context: CacheContext, { entry, outcome }: CacheHit): v
 }
 
 function reused (request: CacheRequest, key: string, entry: StoredEntry, { ttl, detail }: ReuseDecision, range: RangeAnswer | null, now: number): CacheHit {
-  const foreign = entry.key === key ? null : 'no-vary-search'
-  return { ...hitWith(request, entry, now, range), outcome: { ...nothingForwarded, ...keyOf(request, entry.key), hit: true, ttl, detail: detail ?? foreign } }
+  const because = detail ?? (entry.key === key ? null : 'no-vary-search')
+  const notModified = isAnsweredByNotModified(request, entry.response, now)
+  // Written out: every hit passes here, and copying `nothingForwarded` costs more than all the rest of it.
+  const outcome: CacheOutcome = request.showKey
+    ? { ...nothingForwarded, key: entry.key, hit: true, ttl, detail: because }
+    : { hit: true, fwd: null, fwdStatus: null, stored: false, collapsed: null, ttl, detail: because }
+  return { action: 'hit', entry, age: Math.floor(currentAge(entry.response, now)), notModified, range: notModified ? null : range, revalidate: null, outcome }
 }
 
 export function lookUp (context: CacheContext, request: CacheRequest, now: number, knownKey?: string): CacheLookup {

@@ -64,14 +64,53 @@ function lineWriter (logger: object): ((members: string) => void) | null {
 }
 
 function formatRecord (record: AccessRecord): string {
-  let line = `"reqId":${text(record.reqId)},"method":${text(record.method)},"path":${text(record.path)},"route":${text(record.route)},"status":${record.status}` +
-    `,"cache":"${record.cache}","client":${text(record.client)},"http":${text(record.http)},"durationMs":${milliseconds(record.durationMs)},"bytes":${record.bytes}`
+  const { before, after } = commonOf(record)
+  let line = `"reqId":${text(record.reqId)}${before}${milliseconds(record.durationMs)}${after}`
   if (record.subject !== undefined) line += `,"subject":${text(record.subject)}`
   if (record.reason !== undefined) line += `,"reason":${text(record.reason)}`
   if (record.upstream !== undefined) line += `,"upstream":${text(record.upstream)},"target":${text(record.target ?? '')},"upstreamMs":${milliseconds(record.upstreamMs ?? 0)}`
   if (record.code !== undefined) line += `,"code":${text(record.code)}`
   if (record.aborted === true) line += ',"aborted":true'
   return line
+}
+
+/** What lines of requests that are alike have in common, as text, with the record it was made for. */
+interface Common {
+  readonly of: AccessRecord
+  /** From the method to the name of the duration. */
+  readonly before: string
+  readonly after: string
+}
+
+/** Paths beyond this length are not remembered, so that what is remembered is bounded. */
+const maxRememberedPath = 256
+const places = 512
+const remembered: Array<Common | undefined> = Array.from({ length: places })
+
+/** Most requests are like one that came shortly before. */
+function commonOf (record: AccessRecord): Common {
+  const { method, path, route, status, cache, client, http, bytes } = record
+  const place = placeOf(path, bytes)
+  const known = remembered[place]
+  if (known !== undefined) {
+    const { of } = known
+    if (of.path === path && of.bytes === bytes && of.status === status && of.client === client && of.cache === cache && of.method === method && of.route === route && of.http === http) return known
+  }
+  const made = {
+    of: { reqId: '', durationMs: 0, method, path, route, status, cache, client, http, bytes },
+    before: `,"method":${text(method)},"path":${text(path)},"route":${text(route)},"status":${status},"cache":"${cache}","client":${text(client)},"http":${text(http)},"durationMs":`,
+    after: `,"bytes":${bytes}`
+  }
+  if (path.length <= maxRememberedPath) remembered[place] = made
+  return made
+}
+
+/** Where a path is remembered: paths differ at their end more often than elsewhere. */
+function placeOf (path: string, bytes: number): number {
+  const { length } = path
+  let sum = bytes
+  for (let index = Math.max(0, length - 8); index < length; index++) sum = Math.imul(sum, 31) + path.charCodeAt(index)
+  return (sum ^ (sum >>> 9)) & (places - 1)
 }
 
 const thousandths = Array.from({ length: 1000 }, (_, part) => part === 0 ? '' : `.${String(part).padStart(3, '0').replace(/0+$/, '')}`)

@@ -76,6 +76,28 @@ export function setRateFields (told: readonly ToldLimit[], counters: readonly Co
   }
 }
 
+/**
+ * The same fields as lines of a head, each with its CRLF. For the usual ones (the draft's form, for all of `usual`) the
+ * parts that never change are put together once.
+ */
+export function createRateLines (usual: readonly ToldLimit[]): (told: readonly ToldLimit[], counters: readonly Counter[]) => string {
+  const isUsual = usual.every(({ fields }) => fields === 'draft')
+  const policies = `ratelimit-policy: ${usual.map(({ policy }) => policy).join(', ')}\r\nratelimit: `
+  return (told, counters) => {
+    if (told !== usual || !isUsual) {
+      let lines = ''
+      setRateFields(told, counters, (name, value) => { lines += `${name}: ${value}\r\n` })
+      return lines
+    }
+    let lines = policies
+    for (let index = 0; index < usual.length; index++) {
+      const { limit } = usual[index] as ToldLimit
+      lines += `${index === 0 ? '' : ', '}${limitItem(limit, counters[index] as Counter)}`
+    }
+    return `${lines}\r\n`
+  }
+}
+
 function share (told: readonly ToldLimit[], counters: readonly Counter[], index: number): number {
   const { max, burst } = (told[index] as ToldLimit).limit
   return (counters[index] as Counter).remaining / (burst ?? max)

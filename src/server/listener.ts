@@ -46,7 +46,8 @@ export async function createProxyListener (input: ProxyListenerInput): Promise<P
     // Refused with every other bad target, so that it is logged and counted (plugins/request-context.ts).
     requireHostHeader: false,
     noDelay: true,
-    rejectNonStandardBodyWrites: false
+    rejectNonStandardBodyWrites: false,
+    optimizeEmptyRequests: true
   }
 
   let connections: ConnectionGuard | null = null
