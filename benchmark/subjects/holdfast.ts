@@ -69,7 +69,7 @@ export function createHoldfasts ({ root, label }: Revision): Subject[] {
       const file = join(input.folder, 'holdfast.json')
       writeFileSync(file, JSON.stringify(configurationOf(input, everything, port, adminPort)))
       const flags = [...nodeFlags, `--max-old-space-size=${heapMiB(input.settings.cacheMiB ?? defaultMiB)}`]
-      const spawned = launch('server', process.execPath, [...flags, join(root, 'src/server.ts'), '--config', file], { discard: true })
+      const spawned = launch('server', process.execPath, [...flags, join(root, 'src/server.ts'), '--config', file], { discard: true, env: input.settings.env ?? {} })
       await listens(spawned, port)
       return { spawned, port, ...everything && { adminPort } }
     }

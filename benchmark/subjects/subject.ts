@@ -17,6 +17,8 @@ export interface Settings {
   /** Stored responses besides those that are asked for, made in the process itself; of 1 KiB each. */
   readonly preload?: number
   readonly tls?: boolean
+  /** Of the environment of a server in Node, beyond the usual. */
+  readonly env?: Readonly<Record<string, string>>
   /** As the configuration has them. */
   readonly extensions?: ReadonlyArray<{ readonly file: string, readonly options: object }>
   /** Further options of `cache`, and of the route for everything, as the configuration has them. */

@@ -5,8 +5,8 @@ import { launch, type Place, type Spawned } from '../lib/processes.ts'
 import type { Subject } from './subject.ts'
 
 /** A server of ours that prints its port. */
-export async function startNode (place: Place, file: string, args: readonly string[]): Promise<{ readonly spawned: Spawned, readonly port: number }> {
-  const spawned = launch(place, process.execPath, [join(import.meta.dirname, '../servers', file), ...args])
+export async function startNode (place: Place, file: string, args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<{ readonly spawned: Spawned, readonly port: number }> {
+  const spawned = launch(place, process.execPath, [join(import.meta.dirname, '../servers', file), ...args], { env })
   const ended = once(spawned.child, 'close').then(() => { throw new Error(`${file} ${args.join(' ')} did not start: ${spawned.output()}`) })
   ended.catch(() => {})
   while (!spawned.output().includes('\n')) await Promise.race([once(spawned.child.stdout as NodeJS.ReadableStream, 'data'), ended])
@@ -19,7 +19,7 @@ const createYardstick = (name: string, title: string): Subject => ({
   isOurs: false,
   missing: null,
   version: process.version,
-  start: ({ origin }) => startNode('server', 'node.ts', [name, origin])
+  start: ({ origin, settings }) => startNode('server', 'node.ts', [name, origin], settings.env)
 })
 
 export const createYardsticks = (): Subject[] => [
