@@ -16,7 +16,7 @@ function answerOf (kind: string, bytes: number): Buffer {
   const key = `${kind} ${bytes}`
   let answer = answers.get(key)
   if (answer === undefined) {
-    const control = kind === 'passing' ? 'no-store' : 'max-age=3600'
+    const control = kind === 'passing' ? 'no-store' : 'max-age=86400'
     const vary = kind === 'varying' ? 'X-Variant' : 'Accept-Encoding'
     answer = Buffer.concat([Buffer.from(`HTTP/1.1 200 OK\r\n${fieldLines(bytes, control, vary)}Date: ${new Date().toUTCString()}\r\n\r\n`), Buffer.alloc(bytes, 'x')])
     answers.set(key, answer)
