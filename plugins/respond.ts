@@ -18,7 +18,7 @@ import { passBody } from '../src/proxy/pass-body.ts'
 import type { StoredBlock } from '../src/proxy/stored-block.ts'
 import { sendError } from './errors.ts'
 import { finish } from './finish.ts'
-import { canWriteBlock, endWith, presetText, writeBlock, writeTextHead } from './wire.ts'
+import { canWriteBlock, endWith, presetText, writeBlock, writeContent, writeTextHead } from './wire.ts'
 
 /** What a response consists of; `lines` is `[name, value, ...]` and is not changed. */
 export interface OutgoingResponse {
@@ -103,7 +103,7 @@ function write (request: FastifyRequest, reply: FastifyReply, response: Outgoing
     raw.end()
   } else if (body instanceof Body) {
     resetWhenCutShort(request, body)
-    passBody(body, raw, endWith)
+    passBody(body, raw, endWith, writeContent)
   } else {
     endWith(raw, body)
   }

@@ -7,6 +7,7 @@
  * than that it is set. Where that should ever change, `canWriteBlock` says so and the public way is taken.
  */
 import { OutgoingMessage, ServerResponse, STATUS_CODES } from 'node:http'
+import type { Socket } from 'node:net'
 import type { StoredBlock } from '../src/proxy/stored-block.ts'
 
 /** What of Node's response is used here; all of it has been there since Node 0.6 or 8. */
@@ -34,7 +35,7 @@ const prototype = OutgoingMessage.prototype as unknown as Record<string, unknown
 
 /** Whether this Node keeps responses in the way that is relied on. */
 const knowsInternals = typeof prototype['_send'] === 'function' && ['_header', '_headerSent', 'outputData', '_hasBody'].every(name => Object.hasOwn(new OutgoingMessage(), name))
-const { writeHead, end } = ServerResponse.prototype
+const { writeHead, write, end } = ServerResponse.prototype
 
 /** Whether a block may be written: not to what only looks like a response (`app.inject`), nor past somebody's own `writeHead`. */
 export function canWriteBlock (raw: ServerResponse): boolean {
@@ -91,6 +92,20 @@ export function endWith (raw: ServerResponse, content: string | Buffer | null): 
     socket.uncork()
   }
   raw.end()
+}
+
+/**
+ * Writes some of the content. Behind a head that has left it goes to the connection directly: Node would keep it until the
+ * end of the tick, and take every piece as large as a read for one too many, also where the system has taken all of it.
+ * @returns null when more may follow at once, else what emits `drain` when it may
+ */
+export function writeContent (raw: ServerResponse, chunk: Buffer): ServerResponse | Socket | null {
+  const message = raw as unknown as Internals
+  const { socket } = raw
+  if (!canWriteBlock(raw) || raw.write !== write || socket === null || socket.destroyed || socket.writableCorked > 0 || !message._headerSent || !message._hasBody || message.chunkedEncoding || message.outputData.length > 0 || (socket as unknown as Internals)._httpMessage !== raw) {
+    return raw.write(chunk) ? null : raw
+  }
+  return socket.write(chunk) || socket.writableLength === 0 ? null : socket
 }
 
 /** Fields that decide on framing or the connection are Node's to write. */

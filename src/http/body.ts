@@ -48,8 +48,12 @@ export class Body {
   /** Why it was cut short. */
   failure: Error | null = null
 
-  constructor (source: BodySource) {
+  /** Nobody but the reader is given the pieces, and what brings them does not look at one again once the next has come. */
+  readonly piecesAreOwn: boolean
+
+  constructor (source: BodySource, piecesAreOwn = false) {
     this.#source = source
+    this.piecesAreOwn = piecesAreOwn
   }
 
   // For who makes it.
@@ -58,6 +62,8 @@ export class Body {
   push (chunk: Buffer): boolean {
     if (this.closed) return true
     const reader = this.#reader
+    // undici brings an empty piece each time that it goes on, which would go all the way to the client's connection.
+    if (chunk.length === 0) return this.#waitingBytes < maxWaitingBytes && (reader === null || !this.#paused)
     if (reader !== null && !this.#paused && this.#waiting === null) {
       this.begun = true
       this.#paused = !reader.data(chunk)
@@ -171,6 +177,17 @@ export class Body {
     this.#waiting = null
     this.#onClose?.(error, complete)
   }
+}
+
+/** Smaller ones are not worth the call. */
+const leastFreed = 16 * 1024
+
+/**
+ * Gives the memory of a piece back at once. V8 counts buffers beside its heap, and would collect all of it, old objects
+ * included, for every few dozen MB that pass. A piece that shares its buffer, with a head or with other pieces, is left alone.
+ */
+export function freePiece (piece: Buffer): void {
+  if (piece.length >= leastFreed && piece.length === piece.buffer.byteLength) (piece.buffer as ArrayBuffer).transfer(0)
 }
 
 /** What a stream brings. */

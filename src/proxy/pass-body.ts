@@ -6,7 +6,7 @@
  * that is whole by then leaves in one write with it.
  */
 import type { ServerResponse } from 'node:http'
-import type { Body, BodyReader } from '../http/body.ts'
+import { freePiece, type Body, type BodyReader } from '../http/body.ts'
 
 /** Content up to here is copied to text to leave in one write with the head: Node puts text, and not bytes, behind the head. */
 const maxTextBytes = 16 * 1024
@@ -14,27 +14,37 @@ const maxTextBytes = 16 * 1024
 /** Ends a response with the last of its content, or with none. */
 export type EndWith = (raw: ServerResponse, content: string | Buffer | null) => void
 
+/** Writes some of the content; returns null when more may follow, else what emits `drain` when it may. */
+export type WriteContent = (raw: ServerResponse, chunk: Buffer) => NodeJS.EventEmitter | null
+
 /** The head of the response has been written, and has not left yet. */
-export function passBody (body: Body, raw: ServerResponse, endWith: EndWith): void {
-  const passing = new Passing(body, raw, endWith)
+export function passBody (body: Body, raw: ServerResponse, endWith: EndWith, writeContent: WriteContent): void {
+  const passing = new Passing(body, raw, endWith, writeContent)
   atEndOfTurn(passing)
   body.read(passing)
 }
+
+/** Pieces remembered while the system has not taken all that was written; the others will have to be collected. */
+const mostWritten = 8
 
 class Passing implements BodyReader {
   readonly #body: Body
   readonly #raw: ServerResponse
   readonly #endWith: EndWith
+  readonly #writeContent: WriteContent
   /** The first piece, until the turn ends. */
   #first: Buffer | null = null
+  /** The last pieces that were written. */
+  #written: Buffer[] = []
   #hasLeft = false
   #waits = false
   #over = false
 
-  constructor (body: Body, raw: ServerResponse, endWith: EndWith) {
+  constructor (body: Body, raw: ServerResponse, endWith: EndWith, writeContent: WriteContent) {
     this.#body = body
     this.#raw = raw
     this.#endWith = endWith
+    this.#writeContent = writeContent
   }
 
   data (chunk: Buffer): boolean {
@@ -78,11 +88,15 @@ class Passing implements BodyReader {
   }
 
   #write (chunk: Buffer): boolean {
-    const raw = this.#raw
-    if (raw.write(chunk)) return true
+    // Not before there is another one: the parser that brought them was not through with them at the time.
+    if (this.#raw.writableLength === 0 && !this.#raw.destroyed) this.#freeWritten()
+    else if (this.#written.length >= mostWritten) this.#written = []
+    this.#written.push(chunk)
+    const full = this.#writeContent(this.#raw, chunk)
+    if (full === null) return true
     if (!this.#waits) {
       this.#waits = true
-      raw.once('drain', () => {
+      full.once('drain', () => {
         this.#waits = false
         this.#body.resume()
       })
@@ -90,7 +104,14 @@ class Passing implements BodyReader {
     return false
   }
 
+  /** The system has taken all that was written. */
+  #freeWritten (): void {
+    if (this.#body.piecesAreOwn) for (const piece of this.#written) freePiece(piece)
+    this.#written = []
+  }
+
   #leave (): void {
+    if (this.#raw.writableFinished) this.#freeWritten()
     if (this.#over) return
     this.#over = true
     this.#body.destroy()

@@ -155,7 +155,7 @@ class RunningAttempt implements Attempt, BodySource, Dispatcher.DispatchHandler 
       return true
     }
     this.#resumeSocket = resumeSocket
-    const body = this.#body = new Body(this)
+    const body = this.#body = new Body(this, true)
     this.#watchSilence()
     onResponse({ statusCode, fields, body, target: target.origin, reused: this.#reused })
     return !this.#paused

@@ -67,3 +67,19 @@ t.test('from a stream and back to one nothing is lost', async t => {
   for await (const chunk of bodyOf(Readable.from(pieces, { objectMode: false })).stream()) collected.push(chunk as Buffer)
   t.ok(Buffer.concat(collected).equals(Buffer.concat(pieces)))
 })
+
+t.test('an empty piece goes no further', async t => {
+  const { body, said } = opened()
+  body.read({ data (chunk) { said.push(`data ${chunk.length}`); return true }, end () { said.push('end') }, fail () {} })
+  t.equal(body.push(Buffer.alloc(0)), true)
+  body.push(Buffer.from('a'))
+  body.finish()
+  t.same(said, ['resume', 'data 1', 'closed complete', 'end'])
+})
+
+t.test('an empty piece does not make a source go on that is to wait', async t => {
+  const { body } = opened()
+  body.read({ data: () => false, end () {}, fail () {} })
+  t.equal(body.push(Buffer.from('a')), false)
+  t.equal(body.push(Buffer.alloc(0)), false)
+})

@@ -1,0 +1,106 @@
+/** Content on its way to a client: whole, whoever is slow, and freed when it has left. */
+import { createHash } from 'node:crypto'
+import { createServer, request } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import t, { type Test } from 'tap'
+import { endWith, writeContent } from '../../plugins/wire.ts'
+import { Body } from '../../src/http/body.ts'
+import { passBody } from '../../src/proxy/pass-body.ts'
+import { get, openSocket, startProxy, until } from '../fixtures/proxy.ts'
+import { startRawOrigin } from '../fixtures/raw-origin.ts'
+
+const pieceBytes = 64 * 1024
+const pieceCount = 40
+
+/** Sends pieces through `passBody`, one in each turn of the event loop, and returns them once the client has had all. */
+async function passPieces (t: Test, piecesAreOwn: boolean): Promise<{ pieces: Buffer[], received: number }> {
+  const pieces = Array.from({ length: pieceCount }, (_, i) => Buffer.from(new ArrayBuffer(pieceBytes)).fill(i))
+  const server = createServer((_request, raw) => {
+    let next = 0
+    let wanted = true
+    const body = new Body({ resume () { wanted = true; push() }, cancel () {} }, piecesAreOwn)
+    const push = (): void => {
+      if (!wanted) return
+      const piece = pieces[next++]
+      if (piece === undefined) return body.finish()
+      wanted = body.push(piece)
+      setImmediate(push)
+    }
+    raw.writeHead(200, { 'content-length': pieceBytes * pieceCount })
+    passBody(body, raw, endWith, writeContent)
+  })
+  await new Promise<void>(resolve => { server.listen(0, '127.0.0.1', resolve) })
+  t.teardown(() => { server.close() })
+  let received = 0
+  await new Promise<void>((resolve, reject) => {
+    request({ port: (server.address() as AddressInfo).port, agent: false }, response => {
+      response.on('data', (chunk: Buffer) => {
+        for (const octet of chunk) if (octet !== Math.floor(received++ / pieceBytes)) throw new Error(`another octet at ${received}`)
+      })
+      response.on('end', resolve).on('error', reject)
+    }).on('error', reject).end()
+  })
+  // The server hears of the end of its response after the client.
+  await new Promise(resolve => { setImmediate(resolve) })
+  return { pieces, received }
+}
+
+t.test('pieces that nobody else has are freed once the system has taken them, and the client gets them whole', async t => {
+  const { pieces, received } = await passPieces(t, true)
+  t.equal(received, pieceBytes * pieceCount)
+  t.ok(pieces.filter(({ buffer }) => (buffer as ArrayBuffer).detached).length > pieceCount / 4, 'many are freed')
+})
+
+t.test('pieces that others may have are left alone', async t => {
+  const { pieces, received } = await passPieces(t, false)
+  t.equal(received, pieceBytes * pieceCount)
+  t.ok(pieces.every(({ length }) => length === pieceBytes))
+})
+
+t.test('large content comes whole to fast and slow readers at once, in any framing, stored or not', async t => {
+  const bytes = 6_000_000
+  const content = Buffer.alloc(bytes)
+  for (let at = 0; at + 4 <= bytes; at += 4) content.writeUInt32LE(Math.imul(at, 2654435761) >>> 0, at)
+  const expected = createHash('sha256').update(content).digest('hex')
+  const origin = await startRawOrigin(t, ({ socket, text }) => {
+    const isChunked = text.includes('/chunked')
+    socket.write(`HTTP/1.1 200 OK\r\nCache-Control: ${text.includes('/stored') ? 'max-age=60' : 'no-store'}\r\n${isChunked ? 'Transfer-Encoding: chunked' : `Content-Length: ${bytes}`}\r\n\r\n`)
+    if (!isChunked) return content
+    for (let at = 0; at < bytes; at += 100_000) {
+      socket.write('186a0\r\n')
+      socket.write(content.subarray(at, at + 100_000))
+      socket.write('\r\n')
+    }
+    return '0\r\n\r\n'
+  })
+  const proxy = await startProxy(t, origin.url)
+
+  async function read (path: string, isSlow: boolean): Promise<string> {
+    const hash = createHash('sha256')
+    let whole = Buffer.alloc(0)
+    const chunks: Buffer[] = []
+    const client = openSocket(proxy.port)
+    client.on('data', chunk => {
+      chunks.push(chunk)
+      if (!isSlow) return
+      client.pause()
+      setImmediate(() => { client.resume() })
+    })
+    client.write(get(path, ['Connection: close']))
+    await until(() => client.readableEnded || client.destroyed)
+    whole = Buffer.concat(chunks)
+    const head = whole.indexOf('\r\n\r\n') + 4
+    if (!whole.subarray(0, head).includes('chunked')) return hash.update(whole.subarray(head)).digest('hex')
+    for (let at = head; ;) {
+      const end = whole.indexOf('\r\n', at)
+      const length = Number.parseInt(whole.subarray(at, end).toString('latin1'), 16)
+      if (length === 0) return hash.digest('hex')
+      hash.update(whole.subarray(end + 2, end + 2 + length))
+      at = end + 2 + length + 2
+    }
+  }
+
+  const paths = ['/passing', '/chunked-passing', '/stored', '/chunked/stored']
+  const digests = await Promise.all(paths.flatMap(path => [read(path, false), read(path, true), read(path, false)]))
+  t.same(new Set(digests), new Set([expected]))
+})
