@@ -115,7 +115,9 @@ export class Presented {
   #valueAt (place: number): string | undefined {
     const known = this.#values[place]
     if (known !== null) return known
-    return this.#values[place] = selectingValue(this.#raws[place], this.#names[place] as string, this.#mode)
+    const value = selectingValue(this.#raws[place], this.#names[place] as string, this.#mode)
+    this.#values[place] = value
+    return value
   }
 }
 
