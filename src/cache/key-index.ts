@@ -3,7 +3,7 @@
  *
  * Most keys have one response, which stands there itself; a list of one would cost 56 bytes.
  */
-import { ShardedMap } from './sharded-map.ts'
+import { KeyTable } from './key-table.ts'
 import type { StoredEntry } from './store.ts'
 
 /** What stands under one key. */
@@ -25,7 +25,7 @@ export interface KeyIndex {
 const none: readonly StoredEntry[] = Object.freeze([])
 
 export function createKeyIndex (): KeyIndex {
-  const index = new ShardedMap<Held>()
+  const index = new KeyTable<Held>(keyOf)
 
   return {
     get keys () { return index.size },
@@ -39,11 +39,11 @@ export function createKeyIndex (): KeyIndex {
     add (entry, most) {
       const held = index.get(entry.key)
       if (held === undefined) {
-        index.set(entry.key, entry)
+        index.set(entry)
         return null
       }
       if (Array.isArray(held)) held.push(entry)
-      else index.set(entry.key, [held, entry])
+      else index.set([held, entry])
       const entries = index.get(entry.key) as StoredEntry[]
       return entries.length > most ? entries[0] as StoredEntry : null
     },
@@ -55,7 +55,7 @@ export function createKeyIndex (): KeyIndex {
       const place = held.indexOf(entry)
       if (place === -1) return false
       held.splice(place, 1)
-      if (held.length === 1) index.set(entry.key, held[0] as StoredEntry)
+      if (held.length === 1) index.set(held[0] as StoredEntry)
       return true
     },
 
@@ -63,6 +63,10 @@ export function createKeyIndex (): KeyIndex {
 
     held: () => index.values()
   }
+}
+
+function keyOf (held: Held): string {
+  return Array.isArray(held) ? (held[0] as StoredEntry).key : held.key
 }
 
 /** The responses under one key, as a list of its own. */

@@ -27,6 +27,19 @@ export function uriKey ({ scope, scheme, authority, path, query }: KeyParts): st
   return `${scope.length},${scheme.length},${authority.length},${path.length},${query.length} ${scope} ${scheme}://${authority}${path}${query}`
 }
 
+/** As `uriKey` writes the lengths of paths up to this one, without a query. */
+const pathLengths = Array.from({ length: 512 }, (_, length) => `${length},0 `)
+
+/** Makes what `uriKey` makes, for many paths and queries of one place. */
+export function uriKeysOf ({ scope, scheme, authority }: Pick<KeyParts, 'scope' | 'scheme' | 'authority'>): (path: string, query: string) => string {
+  const before = `${scope.length},${scheme.length},${authority.length},`
+  const after = `${scope} ${scheme}://${authority}`
+  return (path, query) => {
+    const lengths = query === '' ? pathLengths[path.length] : undefined
+    return lengths === undefined ? `${before}${path.length},${query.length} ${after}${path}${query}` : before + lengths + after + path
+  }
+}
+
 /** The parts that `uriKey` was made of; null for any other text. */
 export function parseUriKey (key: string): Omit<KeyParts, 'extra'> | null {
   const start = key.indexOf(' ') + 1

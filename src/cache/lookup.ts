@@ -15,7 +15,7 @@ import { nothingForwarded, type CacheOutcome, type ForwardReason } from './statu
 import type { StoredEntry } from './store.ts'
 import type { StoredResponse } from './stored-response.ts'
 import { conditionalFields } from './validation.ts'
-import { selectingFields, selects, suitsByMeaning } from './vary.ts'
+import { Presented, selectingFields, selects, suitsByMeaning } from './vary.ts'
 
 export interface CacheRequest extends KeyParts {
   readonly method: string
@@ -291,10 +291,13 @@ function equivalentVariants (context: CacheContext, request: CacheRequest): read
 
 /** Of the responses that fit, the one with the most recent `Date` (section 4), one with `Vary` before one without (4.1). */
 function chooseVariant ({ fields, rules }: CacheRequest, variants: readonly StoredEntry[]): StoredEntry | null {
+  const [only] = variants
+  if (variants.length === 1 && only !== undefined && selects(fields, only.response.selecting, rules.vary)) return only
   let chosen: StoredEntry | null = null
+  const presented = new Presented(fields, rules.vary)
   for (let i = variants.length - 1; i >= 0; i--) {
     const variant = variants[i] as StoredEntry
-    if (selects(fields, variant.response.selecting, rules.vary) && (chosen === null || isPreferred(variant, chosen))) chosen = variant
+    if (presented.selects(variant.response.selecting) && (chosen === null || isPreferred(variant, chosen))) chosen = variant
   }
   if (chosen !== null || rules.vary !== 'meaning') return chosen
   for (const variant of variants) {

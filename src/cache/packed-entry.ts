@@ -62,7 +62,7 @@ export const policyBytes = 60
 
 /**
  * What an entry costs beyond its bytes, measured with `npm run bench:memory`: the object 128, its text and key 40, its place
- * in the index 30 to 112 (the Map doubles), and in the policy.
+ * in the index (19 to 29 by `key-table.ts`; counted as what a Map took, up to 112) and in the policy.
  */
 const entryOverheadBytes = 128 + 40 + 72 + policyBytes
 

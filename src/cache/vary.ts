@@ -74,17 +74,51 @@ export function selectingFields (request: FieldMap, names: readonly string[], mo
 export function selects (request: FieldMap, selecting: readonly SelectingField[], mode: VaryMode): boolean {
   for (const { name, raw, value } of selecting) {
     const presented = rawValue(request, name)
-    if (presented !== raw && presentedValue(presented, name, mode) !== value) return false
+    if (presented !== raw && selectingValue(presented, name, mode) !== value) return false
   }
   return true
 }
 
-/** The last one worked out: where a key has many variants, the request's value is compared with that of each. */
-let last: { readonly raw: string | undefined, readonly name: string, readonly mode: VaryMode, readonly value: string | undefined } = { raw: undefined, name: '', mode: 'exact', value: undefined }
+/**
+ * What a request presents, to be compared with many stored responses: where a key has many variants, all of them name the
+ * same fields in the same order, and each is read and brought into its spelling once.
+ */
+export class Presented {
+  readonly #request: FieldMap
+  readonly #mode: VaryMode
+  /** By place in the lists of fields: the name of the one that was read last, what it has, and its spelling or null as long as nobody needs that. */
+  readonly #names: string[] = []
+  readonly #raws: Array<string | undefined> = []
+  readonly #values: Array<string | undefined | null> = []
 
-function presentedValue (raw: string | undefined, name: string, mode: VaryMode): string | undefined {
-  if (last.raw !== raw || last.name !== name || last.mode !== mode) last = { raw, name, mode, value: selectingValue(raw, name, mode) }
-  return last.value
+  /** @param request must not change meanwhile */
+  constructor (request: FieldMap, mode: VaryMode) {
+    this.#request = request
+    this.#mode = mode
+  }
+
+  selects (selecting: readonly SelectingField[]): boolean {
+    for (let place = 0; place < selecting.length; place++) {
+      const { name, raw, value } = selecting[place] as SelectingField
+      if (this.#names[place] !== name) this.#read(place, name)
+      if (this.#raws[place] !== raw && this.#valueAt(place) !== value) return false
+    }
+    return true
+  }
+
+  #read (place: number, name: string): void {
+    this.#names[place] = name
+    this.#raws[place] = rawValue(this.#request, name)
+    this.#values[place] = null
+  }
+
+  #valueAt (place: number): string | undefined {
+    const known = this.#values[place]
+    if (known !== null) return known
+    const value = selectingValue(this.#raws[place], this.#names[place] as string, this.#mode)
+    this.#values[place] = value
+    return value
+  }
 }
 
 /** Whether every request that selects what was stored for `narrow` also selects what was stored for `wide`. */

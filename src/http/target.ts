@@ -86,7 +86,15 @@ function refused (reason: TargetRefusal): { readonly ok: false, readonly reason:
 }
 
 /** Nothing in it that normalising could change: no escape, no dot at the start of a segment, no empty segment but the last. */
-const plainPath = /^\/(?:[!$&'()*+,;=:@\w~-][!$&'()*+,;=:@\w.~-]*(?:\/[!$&'()*+,;=:@\w~-][!$&'()*+,;=:@\w.~-]*)*\/?)?$/
+const plain = String.raw`\/(?:[!$&'()*+,;=:@\w~-][!$&'()*+,;=:@\w.~-]*(?:\/[!$&'()*+,;=:@\w~-][!$&'()*+,;=:@\w.~-]*)*\/?)?`
+const plainPath = new RegExp(`^${plain}$`)
+/** With any octets in the query that may be there. */
+const plainTarget = new RegExp(String.raw`^${plain}(?:\?[\x21\x22\x24-\x7e\x80-\xff]*)?$`)
+
+/** Whether a target is in origin-form, and the path and query in it are what normalising would give. */
+export function isPlainTarget (target: string): boolean {
+  return plainTarget.test(target)
+}
 
 /** Octets that no target may have, anywhere (RFC 9112 3.2: no white space; a fragment is never sent). */
 function firstUnsafe (target: string): TargetRefusal | null {

@@ -2,7 +2,7 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { groupKey } from '../../src/cache/groups.ts'
-import { applyKeyRules, changesNothing, pathKey, primaryKey, uriKey, type KeyParts, type KeyRules } from '../../src/cache/key.ts'
+import { applyKeyRules, changesNothing, pathKey, primaryKey, uriKey, uriKeysOf, type KeyParts, type KeyRules } from '../../src/cache/key.ts'
 import { variantFlightKey, type CacheRequest } from '../../src/cache/lookup.ts'
 import type { FieldMap } from '../../src/http/fields.ts'
 
@@ -19,6 +19,14 @@ const text = (value: unknown): string => JSON.stringify(value)
 t.test('property: parts that differ anywhere make different keys', async t => {
   fc.assert(fc.property(anyParts, anyParts, (a, b) => (primaryKey(a) === primaryKey(b)) === (text(a) === text(b))), { numRuns: 2000 })
   fc.assert(fc.property(anyParts, hostile, (a, extra) => uriKey(a) === uriKey({ ...a, extra })))
+  t.pass()
+})
+
+t.test('property: keys made for many paths of one place are the same keys', async t => {
+  fc.assert(fc.property(anyParts, fc.constantFrom('', 'x'.repeat(500), 'x'.repeat(520)), (a, end) => {
+    const path = a.path + end
+    return uriKeysOf(a)(path, a.query) === uriKey({ ...a, path })
+  }), { numRuns: 2000 })
   t.pass()
 })
 

@@ -1,7 +1,7 @@
 /** Names in Vary and the matching of request fields (RFC 9111 4.1). */
 import fc from 'fast-check'
 import t from 'tap'
-import { selectingFields, selects, suitsByMeaning, varyNames, type VaryMode } from '../../src/cache/vary.ts'
+import { Presented, selectingFields, selects, suitsByMeaning, varyNames, type VaryMode } from '../../src/cache/vary.ts'
 import type { FieldMap } from '../../src/http/fields.ts'
 
 const modes: readonly VaryMode[] = ['exact', 'normalise', 'meaning']
@@ -23,6 +23,18 @@ t.test('a request matches itself, and matching has no direction, in each mode', 
     const [first, second] = [{ [name]: a }, { [name]: b }]
     return matches(first, first, [name], mode) && matches(first, second, [name], mode) === matches(second, first, [name], mode)
   }), { numRuns: 5000 })
+  t.end()
+})
+
+t.test('property: compared with many, a request selects those that it selects one by one', t => {
+  const fields = fc.dictionary(name, value, { maxKeys: 4 })
+  fc.assert(fc.property(fields, fc.array(fc.tuple(fields, fc.uniqueArray(name)), { maxLength: 12 }), fc.constantFrom(...modes), (request, stored, mode) => {
+    const presented = new Presented(request, mode)
+    return stored.every(([fields, names]) => {
+      const [same, other] = [selectingFields(request, names, mode), selectingFields(fields, names, mode)]
+      return presented.selects(same) && presented.selects(other) === selects(request, other, mode)
+    })
+  }), { numRuns: 3000 })
   t.end()
 })
 

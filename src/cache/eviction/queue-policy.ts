@@ -40,7 +40,9 @@ export class QueuePolicy<T extends object> implements EvictionPolicy<T> {
     if (slot === -1) return
     const queues = this.#queues
     queues.touch(slot)
-    this.#requested(queues.hash[slot] as number, queues.size[slot] as number, true)
+    const hash = queues.hash[slot] as number
+    // Of most keys the size is not asked for, and it lies in another place in memory.
+    if (this.#chooser?.isSampled(hash) === true) this.#requested(hash, queues.size[slot] as number, true)
   }
 
   remove (item: T): boolean {

@@ -90,7 +90,7 @@ export class RuleChooser {
 
   /** Takes note of a request, and of whether it was a hit. @returns whether to follow another rule now, or the same one anew */
   request (hash: number, sizeBytes: number, isHit: boolean): boolean {
-    if (!this.#isSampled(hash)) return false
+    if (!this.isSampled(hash)) return false
     if (isHit) this.#stored++
     const simulations = this.#simulations
     let most = 0
@@ -105,7 +105,7 @@ export class RuleChooser {
   }
 
   remove (hash: number): void {
-    if (this.#isSampled(hash)) for (const simulation of this.#simulations) simulation.remove(hash)
+    if (this.isSampled(hash)) for (const simulation of this.#simulations) simulation.remove(hash)
   }
 
   clear (): void {
@@ -157,12 +157,13 @@ export class RuleChooser {
     return true
   }
 
-  #isSampled = (hash: number): boolean => this.#sampleBits === 0 || hash >>> (32 - this.#sampleBits) === 0
+  /** Whether requests for a key are looked at. */
+  isSampled (hash: number): boolean { return this.#sampleBits === 0 || hash >>> (32 - this.#sampleBits) === 0 }
 
   #thinOut (): void {
     this.#sampleBits++
     const share = 2 ** this.#sampleBits
     const bounds = { maxBytes: this.#bounds.maxBytes / share, maxEntries: Math.ceil(this.#bounds.maxEntries / share), keysForOne: share }
-    for (const simulation of this.#simulations) simulation.narrow(this.#isSampled, bounds)
+    for (const simulation of this.#simulations) simulation.narrow(hash => this.isSampled(hash), bounds)
   }
 }
