@@ -80,6 +80,8 @@ export async function createProxyListener (input: ProxyListenerInput): Promise<P
             ...tls.options,
             allowHTTP1: true,
             maxHeaderListPairs: limits.headerCount + moreFields,
+            // A field that stands twice is passed on as it came, as over HTTP/1; Node would reset the stream, also where it is a list.
+            strictSingleValueFields: false,
             settings: { maxConcurrentStreams, maxHeaderListSize: limits.headerBytes, enableConnectProtocol: false },
             ...streamResets
           })
