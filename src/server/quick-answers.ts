@@ -34,7 +34,7 @@ export interface QuickAnswersInput {
   readonly log: AccessLog | null
 }
 
-/** What has to be known of a request. Arguments of `find` and not an object: it is asked for each request. */
+/** An answer that was found, with what has to be known of its request when it is over. */
 export interface QuickAnswer {
   readonly method: string
   readonly route: ProxyRoute
