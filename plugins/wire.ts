@@ -80,16 +80,20 @@ export function endWith (raw: ServerResponse, content: string | Buffer | null): 
     else raw.end(content, 'latin1')
     return
   }
-  message._headerSent = true
-  if (content === null || !message._hasBody) {
-    socket.write(message._header, 'latin1')
-  } else if (typeof content === 'string') {
-    socket.write(message._header + content, 'latin1')
-  } else {
+  const text = content === null || !message._hasBody ? '' : content
+  if (typeof text !== 'string') {
+    message._headerSent = true
     socket.cork()
     socket.write(message._header, 'latin1')
-    socket.write(content)
+    socket.write(text)
     socket.uncork()
+  } else if ((socket as unknown as { encrypted?: boolean }).encrypted === true) {
+    // What is written to TLS is never gone at once, and behind what is not `end` sends an empty write, which is a system
+    // call: so `end` gets all there is.
+    message._header += text
+  } else {
+    message._headerSent = true
+    socket.write(message._header + text, 'latin1')
   }
   raw.end()
 }

@@ -1,7 +1,7 @@
 /** The listener that the world sees: Fastify over `node:http`, `node:https` or `node:http2`, with every limit set. */
 import Fastify, { LogController, type FastifyInstance, type FastifyServerOptions } from 'fastify'
 import http, { METHODS } from 'node:http'
-import http2 from 'node:http2'
+import http2, { type Http2SecureServer } from 'node:http2'
 import https from 'node:https'
 import type { Socket } from 'node:net'
 import { holdfast, type HoldfastOptions, type ProxyParts } from '../app.ts'
@@ -11,7 +11,9 @@ import { createAccessLog } from '../observe/access-record.ts'
 import { createRequestIds } from '../proxy/request-id.ts'
 import { answerClientError, answerOddRequests } from './client-errors.ts'
 import { guardConnections, type ConnectionGuard, type RequestHandler } from './connection-guard.ts'
+import { createQuickAnswers } from './quick-answers.ts'
 import { createQuickHits, type QuickHits } from './quick-hits.ts'
+import { beforeRequests, createQuickStreams, type QuickStreams } from './quick-streams.ts'
 import { createRefusals, type NoteRefusal } from './refusals.ts'
 import { schemaController } from './schema-compilers.ts'
 import type { TlsContexts } from './tls.ts'
@@ -53,6 +55,7 @@ export async function createProxyListener (input: ProxyListenerInput): Promise<P
   let connections: ConnectionGuard | null = null
   let noteRefusal: NoteRefusal = () => {}
   let quickHits: QuickHits | null = null
+  let quickStreams: QuickStreams | null = null
   const requestId = createRequestIds()
   const app = Fastify({
     ...(input.logger === undefined ? { logger: false } : { loggerInstance: input.logger }),
@@ -78,6 +81,8 @@ export async function createProxyListener (input: ProxyListenerInput): Promise<P
             ...tls.options,
             allowHTTP1: true,
             maxHeaderListPairs: limits.headerCount + moreFields,
+            // A field that stands twice is passed on as it came, as over HTTP/1; Node would reset the stream, also where it is a list.
+            strictSingleValueFields: false,
             settings: { maxConcurrentStreams, maxHeaderListSize: limits.headerBytes, enableConnectProtocol: false },
             ...streamResets
           })
@@ -92,6 +97,7 @@ export async function createProxyListener (input: ProxyListenerInput): Promise<P
       plain.requestTimeout = limits.requestTimeout
       answerOddRequests(plain, (socket, status, code) => { noteRefusal(socket, status, code) })
       connections = guardConnections(plain, limits, (request, response) => { if (quickHits?.(request, response) !== true) handler(request, response) })
+      if (tls?.http2 === true) beforeRequests(server as Http2SecureServer, (stream, headers, rawHeaders) => quickStreams?.(stream, headers, rawHeaders) === true)
       tls?.attach(server as never)
       return plain
     }
@@ -120,6 +126,10 @@ export async function createProxyListener (input: ProxyListenerInput): Promise<P
   noteRefusal = createRefusals({ tallies, log: config.log.access ? app.log : null })
   const log = config.log.access ? createAccessLog(app.log) : null
   // Neither hooks of others nor classes of devices are known before Fastify has made a request of it.
-  if (!hasOwnHooks() && input.holdfast?.deviceClass === undefined) quickHits = createQuickHits({ cache, runtime, identifier: config.cache.name, now, requestId, tallies, log, maxFields: limits.headerCount })
+  if (!hasOwnHooks() && input.holdfast?.deviceClass === undefined) {
+    const answers = createQuickAnswers({ cache, runtime, identifier: config.cache.name, now, requestId, tallies, log })
+    quickHits = createQuickHits(answers, limits.headerCount)
+    quickStreams = createQuickStreams(answers, limits.headerCount)
+  }
   return { app, control: control as unknown as HoldfastControl, metrics: registry, connections: connections as unknown as ConnectionGuard }
 }
