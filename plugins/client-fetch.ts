@@ -105,7 +105,7 @@ abstract class RouteFetch implements FetchRequest {
       body: forwarding.content,
       betweenBytesMs: betweenBytes,
       attendant: this.attendant(),
-      cancel: null,
+      running: null,
       response: null
     }
   }

@@ -1,5 +1,5 @@
 /** The fields of a response as they go to the client, and into the cache. */
-import { fieldValue, type FieldMap, type MutableFieldMap } from '../http/fields.ts'
+import { fieldValue, noFields, type FieldMap, type MutableFieldMap } from '../http/fields.ts'
 import { formatHttpDate } from '../http/date.ts'
 import { endToEndFields } from './hop-by-hop.ts'
 import type { AboutResponse, ResponseRules } from './response-rules.ts'
@@ -40,7 +40,7 @@ export function responseFields ({ received, rules, reserved, pseudonym, received
   appendVia(fields, '1.1', pseudonym)
   for (const name of reserved) delete fields[name]
   rules.locate(fields, mount)
-  const said: MutableFieldMap = Object.create(null)
+  const said = noFields()
   for (const name of related) said[name] = fields[name]
   rules.apply?.(fields, { statusCode, isSecure, updates: updates(fieldValue(fields, 'etag')) })
   return { fields, said }
