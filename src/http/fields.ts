@@ -42,6 +42,11 @@ export function copyFields (fields: FieldMap): MutableFieldMap {
 const Fields = function () {} as unknown as new () => MutableFieldMap
 Fields.prototype = Object.create(null)
 
+/** Takes a field away where it is there; to delete what is not there costs as much. */
+export function removeField (fields: MutableFieldMap, name: string): void {
+  if (fields[name] !== undefined) delete fields[name]
+}
+
 /** Adds a line, its name in lower case, behind those of the same name. */
 export function addLine (fields: MutableFieldMap, name: string, value: string): void {
   const present = fields[name]
