@@ -2,7 +2,8 @@
 import { absentControl } from '../http/cache-control.ts'
 import { strongMatch, weakMatch } from '../http/entity-tag.ts'
 import { fieldValue, type FieldMap } from '../http/fields.ts'
-import { createBodyRecorder, type RecordingEnd } from './body-recorder.ts'
+import type { ContentRange } from '../http/range.ts'
+import { BodyRecorder, type RecordingEnd } from './body-recorder.ts'
 import { isSuperseded, type CacheContext } from './context.ts'
 import { discardHidden } from './discarding.ts'
 import { createEntry, createHead, createPartialEntry, placeOfEntry, withHead, type EntryHead, type EntryPlace } from './entry.ts'
@@ -124,41 +125,86 @@ export function record (context: CacheContext, lookup: CacheForward, response: R
     freshnessLifetime: lifetime.seconds,
     override: lifetime.override
   })
-  const recorder = createBodyRecorder(maxBytes, context.budget, expectedBytes)
-  const isCurrent = (): boolean => !isSuperseded(context, place)
-  let stored: { readonly entry: PackedEntry, readonly body: Buffer } | null = null
   return {
-    recording: {
-      head: range === null && request.method === 'GET' ? { ...head, place } : null,
-      expectedBytes,
-      write: recorder.write,
-      isRunning: recorder.isRunning,
-      isCurrent,
-      abandon: recorder.abandon,
-      stored: () => stored === null || stored.entry.isReleased ? null : stored.entry.bytesApart ?? stored.body,
-      complete (isRead = false) {
-        const body = recorder.finish()
-        if (body === 'too-large' && statusCode < 500) forget(context, lookup)
-        if (typeof body === 'string') return body
-        if (!isCurrent()) return 'superseded'
-        return context.safely<RecordingFailure | null>('store-failed', () => {
-          const before = completed(context, lookup) ?? replaced(context, place.key, request, vary)
-          // What it would be put together with was purged by a tag that it does not say again.
-          if (range !== null && before !== null && isSuperseded(context, placeOfEntry(before, moment))) return 'superseded'
-          const entry = range === null
-            ? createEntry(place, head, body, !isRead)
-            : combined({ place, head, request, response, maxBytes, added: { start: range.start, bytes: body }, totalBytes: range.totalBytes }, before)
-          if (entry === null) return 'partial'
-          if (!context.store.put(entry, before, response.receivedAt - response.requestedAt)) return 'no-room'
-          noteSearch(context, request, entry.key, range === null ? head.response.fields : entry.response.fields)
-          discardHidden(context, entry, request.rules.vary)
-          if (range === null && entry instanceof PackedEntry) stored = { entry, body }
-          return null
-        })
-      }
-    },
+    recording: new RunningRecording(context, lookup, response, maxBytes, { place, head, vary, range, expectedBytes }),
     // The detail says why it went forward, unless something remarkable decided how long it is fresh.
     outcome: { ...outcome, stored: true, ttl: Math.floor(lifetime.seconds - head.response.initialAge), detail: lifetime.override ?? outcome.detail }
+  }
+}
+
+/** What was decided when the head came. */
+interface Recorded {
+  readonly place: EntryPlace
+  readonly head: EntryHead
+  readonly vary: readonly string[]
+  readonly range: ContentRange & { readonly totalBytes: number } | null
+  readonly expectedBytes: number | undefined
+}
+
+/** A class, because there is one for each response that is stored: its methods are made once. */
+class RunningRecording implements Recording {
+  readonly #context: CacheContext
+  readonly #lookup: CacheForward
+  readonly #response: ReceivedResponse
+  readonly #maxBytes: number
+  readonly #recorded: Recorded
+  readonly #recorder: BodyRecorder
+  readonly head: SharedHead | null
+  #stored: PackedEntry | null = null
+  #body: Buffer | null = null
+
+  constructor (context: CacheContext, lookup: CacheForward, response: ReceivedResponse, maxBytes: number, recorded: Recorded) {
+    const { place, head, range } = recorded
+    this.#context = context
+    this.#lookup = lookup
+    this.#response = response
+    this.#maxBytes = maxBytes
+    this.#recorded = recorded
+    this.#recorder = new BodyRecorder(maxBytes, context.budget, recorded.expectedBytes)
+    this.head = range === null && lookup.request.method === 'GET' ? { ...head, place } : null
+  }
+
+  get expectedBytes (): number | undefined { return this.#recorded.expectedBytes }
+
+  write (chunk: Buffer): Buffer { return this.#recorder.write(chunk) }
+  isRunning (): boolean { return this.#recorder.isRunning() }
+  abandon (): void { this.#recorder.abandon() }
+
+  isCurrent (): boolean { return !isSuperseded(this.#context, this.#recorded.place) }
+
+  stored (): Buffer | null {
+    const entry = this.#stored
+    return entry === null || entry.isReleased ? null : entry.bytesApart ?? this.#body
+  }
+
+  complete (isRead = false): RecordingFailure | null {
+    const body = this.#recorder.finish()
+    if (body === 'too-large' && this.#response.statusCode < 500) forget(this.#context, this.#lookup)
+    if (typeof body === 'string') return body
+    if (!this.isCurrent()) return 'superseded'
+    return this.#context.safely<RecordingFailure | null>('store-failed', () => this.#put(body, isRead))
+  }
+
+  #put (body: Buffer, isRead: boolean): RecordingFailure | null {
+    const context = this.#context
+    const response = this.#response
+    const { request } = this.#lookup
+    const { place, head, vary, range } = this.#recorded
+    const before = completed(context, this.#lookup) ?? replaced(context, place.key, request, vary)
+    // What it would be put together with was purged by a tag that it does not say again.
+    if (range !== null && before !== null && isSuperseded(context, placeOfEntry(before, place.moment))) return 'superseded'
+    const entry = range === null
+      ? createEntry(place, head, body, !isRead)
+      : combined({ place, head, request, response, maxBytes: this.#maxBytes, added: { start: range.start, bytes: body }, totalBytes: range.totalBytes }, before)
+    if (entry === null) return 'partial'
+    if (!context.store.put(entry, before, response.receivedAt - response.requestedAt)) return 'no-room'
+    noteSearch(context, request, entry.key, range === null ? head.response.fields : entry.response.fields)
+    discardHidden(context, entry, request.rules.vary)
+    if (range === null && entry instanceof PackedEntry) {
+      this.#stored = entry
+      this.#body = body
+    }
+    return null
   }
 }
 
@@ -198,7 +244,9 @@ function noteSearch (context: CacheContext, request: CacheRequest, key: string, 
 
 /** The stored response that a new one for the same request takes the place of. */
 function replaced (context: CacheContext, key: string, { fields, rules }: CacheRequest, vary: readonly string[]): StoredEntry | null {
-  return context.store.variants(key).find(({ response: { selecting } }) => {
+  const variants = context.store.variants(key)
+  if (variants.length === 0) return null
+  return variants.find(({ response: { selecting } }) => {
     return selecting.length === vary.length && vary.every((name, i) => selecting[i]?.name === name) && selects(fields, selecting, rules.vary)
   }) ?? null
 }
