@@ -59,8 +59,11 @@ export const sharedSelecting = createInterner<readonly SelectingField[]>(selecti
 export function createHead (input: HeadInput): EntryHead {
   const { control, receivedAt } = input
   const fields = storableFields(input)
+  const { commonLines, contentLines, hiddenLines } = headLines(fields, input.consumed)
   return {
-    ...headLines(fields, input.consumed),
+    commonLines,
+    contentLines,
+    hiddenLines,
     response: {
       statusCode: input.statusCode,
       fields,

@@ -1,27 +1,24 @@
 /** Decides on storing a response whose head has come, and records its content while it streams (RFC 9111 section 3). */
 import { absentControl } from '../http/cache-control.ts'
-import { strongMatch, weakMatch } from '../http/entity-tag.ts'
 import { fieldValue, type FieldMap } from '../http/fields.ts'
 import type { ContentRange } from '../http/range.ts'
 import { BodyRecorder, type RecordingEnd } from './body-recorder.ts'
+import { combined, headRules } from './combining.ts'
 import { isSuperseded, type CacheContext } from './context.ts'
 import { discardHidden } from './discarding.ts'
-import { createEntry, createHead, createPartialEntry, placeOfEntry, withHead, type EntryHead, type EntryPlace } from './entry.ts'
-import { freshnessLifetime } from './freshness.ts'
+import { createEntry, createHead, placeOfEntry, type EntryHead, type EntryPlace } from './entry.ts'
 import { groupKey, groupsOf } from './groups.ts'
 import { uriKey } from './key.ts'
 import type { CacheForward, CacheRequest } from './lookup.ts'
 import { PackedEntry } from './packed-entry.ts'
 import type { ReasonWord } from './reasons.ts'
-import { addSegment, heldBytes } from './parts.ts'
 import { responseControl } from './response-control.ts'
 import { searchVariance } from './search-variance.ts'
 import type { CacheOutcome } from './status.ts'
-import { decideStoring, mayBeShared } from './storing.ts'
-import type { Segment, StoredEntry } from './store.ts'
-import { updatedFields } from './validation.ts'
+import { decideStoring } from './storing.ts'
+import type { StoredEntry } from './store.ts'
 import type { Tags } from './tags.ts'
-import { selects, varyNames } from './vary.ts'
+import { selects } from './vary.ts'
 
 /** A response that the upstream has begun. */
 export interface ReceivedResponse {
@@ -114,11 +111,16 @@ export function record (context: CacheContext, lookup: CacheForward, response: R
   // The request itself has just invalidated what was stored; what happens from now on counts.
   const moment = request.method === 'POST' ? context.removals.moment() : lookup.moment
   const place = placeOf(request, lookup.key, moment, fields, tags ?? [])
+  const { varyMode, stripSetCookie, consumed } = headRules(request)
   const head = createHead({
-    ...response,
-    ...headRules(request),
     // 3.3: a part is stored as an incomplete whole, and where it belongs is known.
-    ...(range === null ? {} : { statusCode: 200, fields: without(fields, 'content-range') }),
+    statusCode: range === null ? statusCode : 200,
+    fields: range === null ? fields : without(fields, 'content-range'),
+    requestedAt: response.requestedAt,
+    receivedAt: response.receivedAt,
+    varyMode,
+    stripSetCookie,
+    consumed,
     control,
     vary,
     requestFields: request.fields,
@@ -161,7 +163,8 @@ class RunningRecording implements Recording {
     this.#maxBytes = maxBytes
     this.#recorded = recorded
     this.#recorder = new BodyRecorder(maxBytes, context.budget, recorded.expectedBytes)
-    this.head = range === null && lookup.request.method === 'GET' ? { ...head, place } : null
+    const { response: stored, commonLines, contentLines, hiddenLines } = head
+    this.head = range === null && lookup.request.method === 'GET' ? { response: stored, commonLines, contentLines, hiddenLines, place } : null
   }
 
   get expectedBytes (): number | undefined { return this.#recorded.expectedBytes }
@@ -222,11 +225,6 @@ function forget (context: CacheContext, { request, stored }: CacheForward): void
   context.safely(undefined, () => { context.store.remove(stored) })
 }
 
-export function headRules (request: CacheRequest) {
-  const { rules } = request
-  return { varyMode: rules.vary, stripSetCookie: rules.setCookie === 'strip', consumed: rules.consumeTargetedFields ? rules.targetedFields.map(name => name.toLowerCase()) : [] }
-}
-
 function placeOf (request: CacheRequest, key: string, moment: number, fields: FieldMap, tags: readonly string[]): EntryPlace {
   return { key, uri: request.extra === '' ? key : uriKey(request), scope: request.scope, groups: groupKeys(request, fields), tags, moment }
 }
@@ -255,75 +253,4 @@ function replaced (context: CacheContext, key: string, { fields, rules }: CacheR
 function completed (context: CacheContext, { completion }: CacheForward): StoredEntry | null {
   if (completion === null) return null
   return context.store.variants(completion.part.key).includes(completion.part) ? completion.part : null
-}
-
-/** Gaps in one content: with more, what is here is let go of, since each piece costs more than its bytes. */
-const maxSegments = 64
-
-interface AddedPart {
-  readonly place: EntryPlace
-  readonly head: EntryHead
-  readonly request: CacheRequest
-  readonly response: ReceivedResponse
-  readonly maxBytes: number
-  readonly added: Segment
-  readonly totalBytes: number
-}
-
-/**
- * A part put together with what is here of the same representation, by its strong validator, its fields being those that
- * were stored as updated by its own (3.4). Null where it would take the place of a whole that it may be a part of.
- */
-function combined ({ place, head, request, response, maxBytes, added, totalBytes }: AddedPart, before: StoredEntry | null): StoredEntry | null {
-  const alone = (): StoredEntry => createPartialEntry(place, head, { totalBytes, segments: [added] })
-  if (before === null) return alone()
-  const { etag } = head.response
-  const same = etag !== null && before.response.etag !== null && strongMatch(etag, before.response.etag)
-  if (!same) return before.parts === null && mayBePartOf(before, head, totalBytes) ? null : alone()
-
-  const updated = updatedHead(before, request, response)
-  if (!updated.mayStay || totalBytes !== (before.parts?.totalBytes ?? before.bodyBytes)) return alone()
-  const together = (response.tags ?? null) === null ? { ...place, tags: before.tags } : place
-  if (before.parts === null) return withHead(before, together, updated)
-  const parts = addSegment(before.parts, added)
-  return parts.segments.length > maxSegments || heldBytes(parts) > maxBytes ? alone() : createPartialEntry(together, updated, parts)
-}
-
-/** Nothing says that it is not: the same length, and no validator that differs. */
-function mayBePartOf (whole: StoredEntry, { response: { etag, lastModifiedAt } }: EntryHead, totalBytes: number): boolean {
-  const { response } = whole
-  return response.statusCode === 200 && whole.bodyBytes === totalBytes &&
-    (etag === null || response.etag === null || weakMatch(etag, response.etag)) && (etag !== null || lastModifiedAt === response.lastModifiedAt)
-}
-
-export interface UpdatedHead extends EntryHead {
-  /** False where the update says that the response must not be stored any more. */
-  readonly mayStay: boolean
-  /** False where the update is for the user alone who asked (3.5): then what is stored stays as it is. */
-  readonly isShareable: boolean
-}
-
-/**
- * A stored response with the fields of a later message about the same representation (3.2, 4.3.4, 4.3.5).
- * @param request that the message answered, by whose fields the result is selected
- */
-export function updatedHead (stored: StoredEntry, request: CacheRequest, response: ReceivedResponse): UpdatedHead {
-  const fields = updatedFields(stored.response.fields, response.fields, request.rules.setCookie === 'store')
-  const { control, source } = responseControl(fields, request.rules.targetedFields)
-  const { statusCode } = stored.response
-  const lifetime = freshnessLifetime({ statusCode, fields, control, targeted: source !== 'cache-control', rules: request.rules, receivedAt: response.receivedAt })
-  // The field itself may be one that is not stored (5.2.2.4, 5.2.2.7); what it said still holds.
-  const vary = fields['vary'] === undefined ? stored.response.selecting.map(({ name }) => name) : varyNames(fields)
-  const head = createHead({
-    ...response,
-    ...headRules(request),
-    statusCode,
-    fields: response.fields['age'] === undefined ? fields : { ...fields, age: response.fields['age'] },
-    control,
-    vary: vary === '*' ? [] : vary,
-    requestFields: request.fields,
-    freshnessLifetime: lifetime.seconds,
-    override: lifetime.override
-  })
-  return { ...head, isShareable: mayBeShared(request.fields, request, control), mayStay: vary !== '*' && response.tags !== 'too-many' && (!control.noStore || control.mustUnderstand) && (control.private !== true || request.personal) && !control.malformed }
 }

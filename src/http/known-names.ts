@@ -17,6 +17,9 @@ const names = [
 const byLength: KnownName[][] = []
 for (const name of names) (byLength[name.length] ??= []).push({ name, octets: Buffer.from(name) })
 
+/** Names that need no look whether they are valid. */
+export const knownNames: ReadonlySet<string> = new Set(names)
+
 /** The name in lower case, or null where it is none of the known ones. */
 export function knownNameOf (octets: Buffer): string | null {
   const candidates = byLength[octets.length]
