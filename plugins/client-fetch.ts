@@ -17,7 +17,7 @@ import { buildRequestFields } from '../src/forward/request-fields.ts'
 import { responseFields, type ResponseFields } from '../src/forward/response-fields.ts'
 import { fieldValue, type FieldMap, type MutableFieldMap } from '../src/http/fields.ts'
 import { cacheKeyOf } from '../src/proxy/cache-key-of.ts'
-import type { Audience, FetchRequest, FetchTransforms, PassedResponse } from '../src/proxy/fetch.ts'
+import type { Audience, Fetch, FetchRequest, FetchTransforms, PassedResponse } from '../src/proxy/fetch.ts'
 import type { Forwarding } from '../src/proxy/forwarding.ts'
 import type { ProxyRoute } from '../src/proxy/proxy-route.ts'
 import { templateInput } from '../src/proxy/template-input.ts'
@@ -105,7 +105,7 @@ abstract class RouteFetch implements FetchRequest {
       body: forwarding.content,
       betweenBytesMs: betweenBytes,
       attendant: this.attendant(),
-      cancel: null,
+      running: null,
       response: null
     }
   }
@@ -166,6 +166,8 @@ export class BackgroundFetch extends RouteFetch {
 export class ClientFetch extends RouteFetch implements Audience, Attendant {
   readonly background = false
   exchange: Exchange | null = null
+  /** Set when it has begun. */
+  fetch: Fetch | null = null
   readonly #reply: FastifyReply
   #callback: FetchCallback | null = null
 

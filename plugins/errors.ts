@@ -4,7 +4,7 @@ import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import { formatCacheStatus, nothingForwarded, type CacheOutcome } from '../src/cache/status.ts'
 import { createErrorBody, messageOf } from '../src/errors/error-body.ts'
 import { mediaTypeOf } from '../src/forward/response-rules.ts'
-import { fieldValue, type MutableFieldMap } from '../src/http/fields.ts'
+import { fieldValue, noFields } from '../src/http/fields.ts'
 import { templateInput } from '../src/proxy/template-input.ts'
 import { ExtensionFailure } from '../src/extensions/extension.ts'
 import { noteExtensionFailure } from '../src/extensions/note-failure.ts'
@@ -39,7 +39,7 @@ function applyRules (request: FastifyRequest, reply: FastifyReply, statusCode: n
   const own = forwarding?.route.responseRules.own ?? null
   if (forwarding === null || own === null) return
   const before = reply.getHeaders()
-  const fields: MutableFieldMap = Object.create(null)
+  const fields = noFields()
   for (const [name, value] of Object.entries(before)) if (value !== undefined) fields[name] = Array.isArray(value) ? value.map(String) : String(value)
   const contentType = mediaTypeOf(fieldValue(fields, 'content-type'))
   own(fields, forwarding.target.scheme === 'https', { statusCode, contentType: () => contentType, isHit: false, method: request.method }, () => templateInput(request, forwarding))

@@ -53,7 +53,9 @@ export default fp<ForwardOptions>(async function forward (app, options) {
   const { cache, identifier, pseudonym, now } = options
   const flights = createFlights()
   const services: FetchServices = { app, cache, identifier, pseudonym, hiddenFields, send, failed, cutShort: noteCutShort }
+  const dependencies = { cache, flights, now }
   app.decorateRequest('asking', null)
+  app.onRequestGone(request => { request.asking?.fetch?.leave() })
   const hidden = new WeakMap<RouteCacheConfig, ReadonlySet<string>>()
 
   /** `Cache-Status`, which goes with our own, targeted fields that end here (RFC 9213 3.1), and tags. */
@@ -168,8 +170,7 @@ export default fp<ForwardOptions>(async function forward (app, options) {
     const forwarding = request.forwarding as Forwarding
     if (forwarding.hasContent) forwarding.content ??= limitContent(request.raw, reply.raw, forwarding.route.maxBodyBytes)
     const asking = request.asking = new ClientFetch(services, request, reply, forwarding, lookup)
-    const fetch = startFetch({ cache, flights, now }, asking)
-    reply.raw.once('close', () => { fetch.leave() })
+    asking.fetch = startFetch(dependencies, asking)
   }
 
   app.decorate('validateInBackground', (request: FastifyRequest, lookup: CacheForward): void => {
@@ -180,7 +181,7 @@ export default fp<ForwardOptions>(async function forward (app, options) {
       if (cause instanceof TransformError) app.noteTransformError(request, cause)
       request.log.warn({ reqId: request.id, upstream: forwarding.upstreamName, code, cause: describe(cause) }, 'background validation failed')
     }
-    startFetch({ cache, flights, now }, new BackgroundFetch(services, request, { ...forwarding, hasContent: false, content: null }, lookup, {
+    startFetch(dependencies, new BackgroundFetch(services, request, { ...forwarding, hasContent: false, content: null }, lookup, {
       stored () {},
       passed ({ statusCode, body }) {
         if (body !== null) discard(body)
@@ -221,7 +222,7 @@ export default fp<ForwardOptions>(async function forward (app, options) {
     if (error.cause instanceof TransformError) return app.noteTransformError(request, error.cause)
     request.log.warn({ reqId: request.id, upstream: forwarding.upstreamName, target: error.target, code: error.code, cause: describe(error.cause) }, 'upstream response cut short')
   }
-}, { name: 'forward', fastify: '5.x', dependencies: ['request-context', 'cache', 'errors'] })
+}, { name: 'forward', fastify: '5.x', dependencies: ['request-end', 'request-context', 'cache', 'errors'] })
 
 function cancelled (request: FastifyRequest, reply: FastifyReply): void {
   const forwarding = request.forwarding as Forwarding

@@ -6,13 +6,13 @@
  */
 import fp from 'fastify-plugin'
 import fastifyMetrics from 'fastify-metrics'
-import type { Histogram, Registry } from '@prometheus-io/client'
+import type { Registry } from '@prometheus-io/client'
 import type { PurgeStatistics } from '../src/cache/purging.ts'
 import type { MemoryStatistics } from '../src/cache/store.ts'
 import { outcomeLabel } from '../src/cache/status.ts'
 import type { HoldfastControl } from '../src/control.ts'
 import { registerRequestMetrics } from '../src/observe/request-metrics.ts'
-import { count, createRequestTallies, durationBounds, type RequestTallies } from '../src/observe/request-tally.ts'
+import { count, createRequestTallies, createUpstreamTallies, type RequestTallies } from '../src/observe/request-tally.ts'
 import type { FilterRegistry } from '../src/extensions/registry.ts'
 
 declare module 'fastify' {
@@ -31,9 +31,6 @@ export interface MetricsOptions {
   readonly extensionFailures: FilterRegistry['failures']
 }
 
-/** Upstreams remembered; beyond it (a reload may rename them without end) they are looked up again. */
-const maxObservers = 1000
-
 export default fp<MetricsOptions>(async function metrics (app, options) {
   let client: unknown = null
   await app.register(async inner => {
@@ -50,30 +47,16 @@ export default fp<MetricsOptions>(async function metrics (app, options) {
 
   const tallies = createRequestTallies()
   app.decorate('requestTallies', tallies)
-  registerRequestMetrics(registry, tallies)
-  const upstreamDurations: Histogram<string> = new prometheus.Histogram({
-    name: 'holdfast_upstream_duration_seconds', help: 'Upstream exchanges, from queue to last byte.', labelNames: ['upstream'], buckets: [...durationBounds], registers
-  })
-
-  const observers = new Map<string, { observe: (seconds: number) => void }>()
+  const upstreams = createUpstreamTallies()
+  registerRequestMetrics(registry, tallies, upstreams)
   app.onRequestEnd((request, reply, { statusCode }) => {
     const { forwarding } = request
     count(tallies.of(forwarding?.routeName ?? '(none)', request.method, statusCode, outcomeLabel(request.cacheOutcome)), reply.elapsedTime / 1000)
     if (forwarding !== null && forwarding.upstreamStartedAt > 0) {
       const endedAt = forwarding.upstreamEndedAt || performance.now()
-      upstreamObserver(forwarding.upstreamName).observe((endedAt - forwarding.upstreamStartedAt) / 1000)
+      count(upstreams.of(forwarding.upstreamName), (endedAt - forwarding.upstreamStartedAt) / 1000)
     }
   })
-
-  function upstreamObserver (upstream: string): { observe: (seconds: number) => void } {
-    let observer = observers.get(upstream)
-    if (observer === undefined) {
-      observer = upstreamDurations.labels({ upstream })
-      if (observers.size >= maxObservers) observers.clear()
-      observers.set(upstream, observer)
-    }
-    return observer
-  }
 
   /** One look at everything for each time that the metrics are asked for, not one for each metric. */
   let held: ReturnType<MetricsOptions['stats']> | null = null

@@ -3,7 +3,9 @@
  *
  * `@fastify/rate-limit` asks and judges; what it asks is our store. It hands each question on as it is, so that one can be
  * about several limits of which all or none count, and the store can take back what a hit did not cost and keep clients
- * that are over their limit when many addresses come (`src/rate-limit/store.ts`).
+ * that are over their limit when many addresses come (`src/rate-limit/store.ts`). A store that answers at once is asked
+ * directly before: what fits, which is nearly every request, needs none of the promises of the long way. What does not is
+ * charged nothing by that and judged by the plugin, as everything is where the counters are in another process.
  *
  * A request is charged in full when it comes, in one step for all limits that count before authentication, and in a second
  * one for those by identity; a refusal in the second takes the first back. A hit is then given back what it costs less. A
@@ -81,49 +83,57 @@ export default fp<RateLimitPluginOptions>(async function rateLimit (app, options
   function counting (limits: readonly ReadyLimit[], mayBeHit: boolean): onRequestHookHandler {
     return function countRequest (request, reply, done) {
       const forwarding = request.forwarding as Forwarding
-      const counted: ReadyLimit[] = []
+      const counted = withoutExempt(limits, forwarding.clientAddress)
+      if (counted.length === 0) return done()
       const charges: Charge[] = []
-      for (const ready of limits) {
-        if (ready.exempt !== null && ready.exempt.isTrusted(forwarding.clientAddress)) continue
-        counted.push(ready)
-        charges.push({ limit: ready.limit, key: keyFor(request, forwarding, ready), units: unitsPerRequest })
-      }
-      if (charges.length === 0) return done()
-      const accept = (accepted: Charge[], counters: readonly Counter[], refusal: Verdict | null): void => {
-        note(forwarding, { limits: counted, charges: accepted, counters: [...counters], refusal })
-        tell(forwarding.rateTicket as RateTicket, reply)
-        done()
-      }
-      take(request, charges, done, verdict => {
-        if (verdict.passed) return accept(charges, verdict.counters, null)
-        if (!mayBeHit || !isHitCheaper(charges, verdict)) return refuse(request, reply, verdict, counted)
-        const asHit = charges.map(charge => ({ ...charge, units: charge.limit.hitUnits }))
-        take(request, asHit, done, lesser => {
-          if (lesser.passed) accept(asHit, lesser.counters, verdict)
-          else refuse(request, reply, verdict, counted)
-        })
-      })
+      for (const ready of counted) charges.push({ limit: ready.limit, key: keyFor(request, forwarding, ready), units: unitsPerRequest })
+      const passed = takeAtOnce(charges)
+      if (passed === null) return judgeRequest(request, reply, counted, charges, mayBeHit, done)
+      accept(forwarding, reply, { limits: counted, charges, counters: passed.counters, refusal: null })
+      done()
     }
   }
 
+  function judgeRequest (request: FastifyRequest, reply: FastifyReply, counted: readonly ReadyLimit[], charges: readonly Charge[], mayBeHit: boolean, done: () => void): void {
+    const go = (accepted: readonly Charge[], { counters }: Verdict, refusal: Verdict | null): void => {
+      accept(request.forwarding as Forwarding, reply, { limits: counted, charges: accepted, counters, refusal })
+      done()
+    }
+    take(request, charges, done, verdict => {
+      if (verdict.passed) return go(charges, verdict, null)
+      if (!mayBeHit || !isHitCheaper(charges, verdict)) return refuse(request, reply, verdict, counted)
+      const asHit = charges.map(charge => ({ ...charge, units: charge.limit.hitUnits }))
+      take(request, asHit, done, lesser => {
+        if (lesser.passed) go(asHit, lesser, verdict)
+        else refuse(request, reply, verdict, counted)
+      })
+    })
+  }
+
+  function accept (forwarding: Forwarding, reply: FastifyReply, noted: RateTicket): void {
+    const ticket = forwarding.rateTicket = joined(forwarding.rateTicket, noted)
+    tell(ticket, reply)
+  }
+
   function chargingHits (limits: readonly ReadyLimit[]): QuickLimit {
-    const areExempting = limits.some(({ exempt }) => exempt !== null)
     const rateLines = createRateLines(limits)
-    let verdict: Verdict | null = null
-    const take = (error: Error | null, given?: Verdict): void => { verdict = error === null && given !== undefined ? given : null }
     return function chargeHit (clientAddress, fields) {
-      const counted = areExempting ? limits.filter(({ exempt }) => exempt === null || !exempt.isTrusted(clientAddress)) : limits
+      const counted = withoutExempt(limits, clientAddress)
       const charges: Charge[] = []
       for (const { limit, key } of counted) charges.push({ limit, key: clientNamed(key, clientAddress, fields), units: limit.hitUnits })
-      verdict = null
-      try {
-        store.take(charges, take)
-      } catch {
-        // The long way tells of it.
-      }
-      const given = verdict as Verdict | null
-      return given?.passed === true ? rateLines(counted, given.counters) : null
+      const passed = takeAtOnce(charges)
+      return passed === null ? null : rateLines(counted, passed.counters)
     }
+  }
+
+  /** Null where it does not fit, and then nothing was charged; or where the store does not answer at once, or fails: the long way tells of it. */
+  function takeAtOnce (charges: readonly Charge[]): Verdict | null {
+    if (store.answersAtOnce !== true) return null
+    let passed: Verdict | null = null
+    try {
+      store.take(charges, (error, verdict) => { if (error === null && verdict?.passed === true) passed = verdict })
+    } catch {}
+    return passed
   }
 
   /** A store that fails counts nothing: it must not be the end of what it is to protect. */
@@ -160,10 +170,11 @@ export default fp<RateLimitPluginOptions>(async function rateLimit (app, options
   }
 
   function giveBack (ticket: RateTicket, unitsOf: (charge: Charge) => number): void {
-    for (const [index, charge] of ticket.charges.entries()) {
+    ticket.counters = ticket.charges.map((charge, index) => {
       const units = unitsOf(charge)
-      if (units > 0) ticket.counters[index] = store.giveBack(charge, ticket.counters[index] as Counter, units)
-    }
+      const counter = ticket.counters[index] as Counter
+      return units > 0 ? store.giveBack(charge, counter, units) : counter
+    })
   }
 
   function keyFor (request: FastifyRequest, { clientAddress, identity }: Forwarding, { key }: ReadyLimit): string {
@@ -242,15 +253,18 @@ function isHitCheaper (charges: readonly Charge[], { counters }: Verdict): boole
   return charges.every(({ limit }, index) => counters[index]?.exceeded !== true || limit.hitUnits < unitsPerRequest)
 }
 
-function note (forwarding: Forwarding, noted: RateTicket): void {
-  const ticket = forwarding.rateTicket
-  if (ticket === null) {
-    forwarding.rateTicket = noted
-    return
+/** All limits but those that do not count this address. */
+function withoutExempt (limits: readonly ReadyLimit[], address: string): readonly ReadyLimit[] {
+  for (const { exempt } of limits) {
+    if (exempt !== null) return limits.filter(({ exempt }) => exempt === null || !exempt.isTrusted(address))
   }
-  ticket.limits.push(...noted.limits)
-  ticket.charges.push(...noted.charges)
-  ticket.counters.push(...noted.counters)
+  return limits
+}
+
+function joined (before: RateTicket | null, noted: RateTicket): RateTicket {
+  if (before === null) return noted
+  const { limits, charges, counters, refusal } = before
+  return { limits: [...limits, ...noted.limits], charges: [...charges, ...noted.charges], counters: [...counters, ...noted.counters], refusal }
 }
 
 function tell ({ limits, counters }: RateTicket, reply: FastifyReply): void {

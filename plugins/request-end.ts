@@ -23,6 +23,8 @@ declare module 'fastify' {
   interface FastifyInstance {
     /** Calls the listener once for every request, whether it was answered or not. */
     onRequestEnd: (listener: RequestEndListener) => void
+    /** Calls it when nothing can be sent to the client any more, after those of `onRequestEnd`. */
+    onRequestGone: (listener: (request: FastifyRequest) => void) => void
   }
   interface FastifyRequest {
     /** The listeners of `onRequestEnd` have been called. */
@@ -33,6 +35,8 @@ declare module 'fastify' {
 export default fp(async function requestEnd (app) {
   const listeners: RequestEndListener[] = []
   app.decorate('onRequestEnd', (listener: RequestEndListener) => { listeners.push(listener) })
+  const goneListeners: Array<(request: FastifyRequest) => void> = []
+  app.decorate('onRequestGone', (listener: (request: FastifyRequest) => void) => { goneListeners.push(listener) })
   app.decorateRequest('isOver', false)
 
   function end (request: FastifyRequest, reply: FastifyReply): void {
@@ -45,7 +49,10 @@ export default fp(async function requestEnd (app) {
 
   app.addHook('onRequest', (request, reply, done) => {
     const { raw } = reply
-    raw.once('close', () => { end(request, reply) })
+    raw.once('close', () => {
+      end(request, reply)
+      for (const listener of goneListeners) listener(request)
+    })
     if (raw.socket === null) closeWithConnection(request, raw)
     done()
   })

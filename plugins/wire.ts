@@ -8,6 +8,7 @@
  */
 import { OutgoingMessage, ServerResponse, STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
+import { knownNames } from '../src/http/known-names.ts'
 import type { StoredBlock } from '../src/proxy/stored-block.ts'
 
 /** What of Node's response is used here; all of it has been there since Node 0.6 or 8. */
@@ -147,7 +148,7 @@ export function writeTextHead (raw: ServerResponse, statusCode: number, lists: r
     for (let i = 0; i + 1 < lines.length; i += 2) {
       const name = lines[i] as string
       const value = lines[i + 1] as string
-      if (!fieldName.test(name) || !fieldValue.test(value)) return false
+      if ((!knownNames.has(name) && !fieldName.test(name)) || !fieldValue.test(value)) return false
       if (framing.has(name)) {
         if (name === 'date') {
           isDated = true

@@ -18,101 +18,104 @@ export interface RecordingBudget {
 
 export type RecordingEnd = 'too-large' | 'no-room' | 'incomplete'
 
-export interface BodyRecorder {
-  /** Copies a piece and gives back the copy; the piece itself when the recording has ended. */
-  write (chunk: Buffer): Buffer
-  /** False once the recording has ended. */
-  isRunning (): boolean
-  /** The whole content, or why there is none. Ends the recording. */
-  finish (): Buffer | RecordingEnd
-  /** Gives up, for instance because the content was cut short. */
-  abandon (): void
-}
-
 /** Up to this length memory for all of it is taken with the first piece. */
 const wholeAtOnceBytes = 1024 * 1024
 /** Of longer content this share has to have come first, or so many bytes: who announces much and sends little gets little, and copying them is no long turn. */
 const shareFirst = 1 / 8
 const mostFirstBytes = 2 * 1024 * 1024
 
-/** @param expectedBytes content length as announced, or undefined: then it grows as it comes. */
-export function createBodyRecorder (limitBytes: number, budget: RecordingBudget, expectedBytes: number | undefined): BodyRecorder {
-  let pieces: Buffer[] = []
+/** A class, because there is one for each response that is stored: its methods are made once. */
+export class BodyRecorder {
+  readonly #limitBytes: number
+  readonly #budget: RecordingBudget
+  readonly #expectedBytes: number | undefined
+  #pieces: Buffer[] = []
   /** All of the content, what has come of it in front; null as long as it is in `pieces`. */
-  let whole: Buffer | null = null
-  let receivedBytes = 0
+  #whole: Buffer | null = null
+  #receivedBytes = 0
   /** What counts in the budget. */
-  let heldBytes = 0
-  let ended: RecordingEnd | null = null
+  #heldBytes = 0
+  #ended: RecordingEnd | null = null
 
-  function end (reason: RecordingEnd): void {
-    if (ended === null) {
-      ended = reason
-      budget.running--
+  /** @param expectedBytes content length as announced, or undefined: then it grows as it comes. */
+  constructor (limitBytes: number, budget: RecordingBudget, expectedBytes: number | undefined) {
+    this.#limitBytes = limitBytes
+    this.#budget = budget
+    this.#expectedBytes = expectedBytes
+    budget.running++
+    if (expectedBytes !== undefined && expectedBytes > limitBytes) this.#end('too-large')
+  }
+
+  /** Copies a piece and gives back the copy; the piece itself when the recording has ended. */
+  write (chunk: Buffer): Buffer {
+    if (this.#ended !== null) return chunk
+    const soonBytes = this.#receivedBytes + chunk.length
+    if (soonBytes > this.#limitBytes) this.#end('too-large')
+    else if (this.#expectedBytes !== undefined && soonBytes > this.#expectedBytes) this.#end('incomplete')
+    else {
+      this.#takeWhole(soonBytes)
+      if (soonBytes > this.#heldBytes && !this.#hold(soonBytes)) this.#end('no-room')
     }
-    budget.usedBytes -= heldBytes
-    heldBytes = 0
-    pieces = []
-    whole = null
+    if (this.#hasEnded()) return chunk
+    const at = this.#receivedBytes
+    this.#receivedBytes = soonBytes
+    if (this.#whole !== null) {
+      chunk.copy(this.#whole, at)
+      return this.#whole.subarray(at, soonBytes)
+    }
+    // A copy of exact size: the piece is a view into a socket buffer of up to 64 KiB, which must not stay alive with it.
+    const copy = Buffer.allocUnsafeSlow(chunk.length)
+    chunk.copy(copy)
+    this.#pieces.push(copy)
+    return copy
+  }
+
+  /** False once the recording has ended. */
+  isRunning (): boolean { return this.#ended === null }
+
+  /** The whole content, or why there is none. Ends the recording. */
+  finish (): Buffer | RecordingEnd {
+    if (this.#ended !== null) return this.#ended
+    const content = this.#whole ?? (this.#pieces.length === 1 ? this.#pieces[0] as Buffer : concatExact(this.#pieces))
+    this.#end('incomplete')
+    if (this.#expectedBytes !== undefined && this.#receivedBytes !== this.#expectedBytes) return 'incomplete'
+    return content
+  }
+
+  /** Gives up, for instance because the content was cut short. */
+  abandon (): void { if (this.#ended === null) this.#end('incomplete') }
+
+  #hasEnded (): boolean { return this.#ended !== null }
+
+  #end (reason: RecordingEnd): void {
+    if (this.#ended === null) {
+      this.#ended = reason
+      this.#budget.running--
+    }
+    this.#budget.usedBytes -= this.#heldBytes
+    this.#heldBytes = 0
+    this.#pieces = []
+    this.#whole = null
   }
 
   /** Takes memory for `bytes` in all from the budget, if there is room. */
-  function hold (bytes: number): boolean {
-    const more = bytes - heldBytes
-    if (budget.usedBytes + more > budget.maxBytes) return false
-    budget.usedBytes += more
-    heldBytes = bytes
+  #hold (bytes: number): boolean {
+    const more = bytes - this.#heldBytes
+    if (this.#budget.usedBytes + more > this.#budget.maxBytes) return false
+    this.#budget.usedBytes += more
+    this.#heldBytes = bytes
     return true
   }
 
-  function takeWhole (soonBytes: number): void {
-    if (whole !== null || expectedBytes === undefined || soonBytes > expectedBytes) return
+  #takeWhole (soonBytes: number): void {
+    const expectedBytes = this.#expectedBytes
+    if (this.#whole !== null || expectedBytes === undefined || soonBytes > expectedBytes) return
     if (expectedBytes > wholeAtOnceBytes && soonBytes < Math.min(expectedBytes * shareFirst, mostFirstBytes)) return
-    if (!hold(expectedBytes)) return
+    if (!this.#hold(expectedBytes)) return
     // Small content becomes text: its bytes go soon, and come from what many share.
-    whole = expectedBytes <= textBytes ? Buffer.allocUnsafe(expectedBytes) : Buffer.allocUnsafeSlow(expectedBytes)
+    this.#whole = expectedBytes <= textBytes ? Buffer.allocUnsafe(expectedBytes) : Buffer.allocUnsafeSlow(expectedBytes)
     let at = 0
-    for (const piece of pieces) at += piece.copy(whole, at)
-    pieces = []
-  }
-
-  budget.running++
-  if (expectedBytes !== undefined && expectedBytes > limitBytes) end('too-large')
-
-  return {
-    write (chunk) {
-      if (ended !== null) return chunk
-      const soonBytes = receivedBytes + chunk.length
-      if (soonBytes > limitBytes) end('too-large')
-      else if (expectedBytes !== undefined && soonBytes > expectedBytes) end('incomplete')
-      else {
-        takeWhole(soonBytes)
-        if (soonBytes > heldBytes && !hold(soonBytes)) end('no-room')
-      }
-      if (ended !== null) return chunk
-      const at = receivedBytes
-      receivedBytes = soonBytes
-      if (whole !== null) {
-        chunk.copy(whole, at)
-        return whole.subarray(at, soonBytes)
-      }
-      // A copy of exact size: the piece is a view into a socket buffer of up to 64 KiB, which must not stay alive with it.
-      const copy = Buffer.allocUnsafeSlow(chunk.length)
-      chunk.copy(copy)
-      pieces.push(copy)
-      return copy
-    },
-
-    isRunning: () => ended === null,
-
-    finish () {
-      if (ended !== null) return ended
-      const content = whole ?? (pieces.length === 1 ? pieces[0] as Buffer : concatExact(pieces))
-      end('incomplete')
-      if (expectedBytes !== undefined && receivedBytes !== expectedBytes) return 'incomplete'
-      return content
-    },
-
-    abandon () { if (ended === null) end('incomplete') }
+    for (const piece of this.#pieces) at += piece.copy(this.#whole, at)
+    this.#pieces = []
   }
 }

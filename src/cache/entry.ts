@@ -1,7 +1,7 @@
 /** Makes stored entries: all that a hit needs is worked out here, so that the hit itself only copies references. */
 import { parseEntityTag } from '../http/entity-tag.ts'
 import { formatHttpDate } from '../http/date.ts'
-import { fieldValue, type FieldMap, type MutableFieldMap } from '../http/fields.ts'
+import { copyFields, fieldValue, type FieldMap } from '../http/fields.ts'
 import type { CacheControl } from '../http/cache-control.ts'
 import { linesOf } from '../forward/response-fields.ts'
 import { dateOf, initialAge, lastModifiedOf } from './freshness.ts'
@@ -59,8 +59,11 @@ export const sharedSelecting = createInterner<readonly SelectingField[]>(selecti
 export function createHead (input: HeadInput): EntryHead {
   const { control, receivedAt } = input
   const fields = storableFields(input)
+  const { commonLines, contentLines, hiddenLines } = headLines(fields, input.consumed)
   return {
-    ...headLines(fields, input.consumed),
+    commonLines,
+    contentLines,
+    hiddenLines,
     response: {
       statusCode: input.statusCode,
       fields,
@@ -131,7 +134,7 @@ function pack ({ key, uri, scope, groups, tags, moment }: EntryPlace, { response
 function storableFields (input: HeadInput): FieldMap {
   const { noCache, private: limited } = input.control
   if (typeof noCache !== 'object' && typeof limited !== 'object' && !input.stripSetCookie && input.fields['date'] !== undefined) return input.fields
-  const fields: MutableFieldMap = Object.assign(Object.create(null), input.fields)
+  const fields = copyFields(input.fields)
   // 5.2.2.4 and 5.2.2.7: named fields must not be used again unvalidated, or not be stored at all.
   for (const names of [noCache, limited]) {
     if (typeof names === 'object') for (const name of names) delete fields[name]

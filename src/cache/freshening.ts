@@ -1,11 +1,12 @@
 /** Stored responses brought up to date by a 304 or a response to HEAD, or used although stale because the upstream failed (RFC 9111 4.3, RFC 5861 4). */
 import { linesOf } from '../forward/response-fields.ts'
 import type { FieldMap } from '../http/fields.ts'
+import { updatedHead } from './combining.ts'
 import { isStored, isSuperseded, type CacheContext } from './context.ts'
 import { headOf, placeOfEntry, withHead, type EntryPlace } from './entry.ts'
 import { forwarded, hitWith, type CacheForward, type CacheHit, type CacheRequest } from './lookup.ts'
 import { answerRange } from './range-answer.ts'
-import { groupKeys, updatedHead, type ReceivedResponse } from './recording.ts'
+import { groupKeys, type ReceivedResponse } from './recording.ts'
 import { decideReuse, mayServeStaleOnError } from './reuse.ts'
 import type { StoredEntry } from './store.ts'
 import { confirmed, matchesHead } from './validation.ts'

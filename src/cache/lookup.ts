@@ -113,88 +113,121 @@ function reused (request: CacheRequest, key: string, entry: StoredEntry, { ttl, 
 }
 
 export function lookUp (context: CacheContext, request: CacheRequest, now: number, knownKey?: string): CacheLookup {
-  const { method, fields, rules } = request
-  if (!request.enabled) return pass('bypass', 'cache-off')
-  const control = rules.requestDirectives === 'ignore' ? null : requestControl(fields)
-  // A response to POST may be stored for later GETs, and is never found by another POST (RFC 9110 9.3.3).
-  if (method === 'POST') return { ...pass('method', 'method'), key: primaryKey(request), control }
-  if (method !== 'GET' && method !== 'HEAD') return pass('method', 'method')
-  const onlyIfCached = control?.onlyIfCached === true
-  if (request.hasContent) return onlyIfCached ? unsatisfiable(request) : pass('bypass', 'request-content')
+  return new Lookup(context, request, now).run(knownKey)
+}
 
-  const key = knownKey ?? primaryKey(request)
-  if (request.extra !== '') context.severalKeys = true
-  // 5.2.1.7 before what these preconditions want: there is no stored response that they could be answered with.
-  if (mustReachOrigin(fields)) return onlyIfCached ? unsatisfiable(request) : forward('bypass', 'precondition')
+/** A class, because there is one for each request that is no plain hit: its methods are made once. */
+class Lookup {
+  readonly #context: CacheContext
+  readonly #request: CacheRequest
+  readonly #now: number
+  readonly #control: CacheControl | null
+  #key = ''
+  #variants: readonly StoredEntry[] = []
 
-  const variants = storedVariants(context, request, key, now)
-  const entry = chooseVariant(request, variants)
-  if (entry === null) {
-    if (onlyIfCached) return unsatisfiable(request)
-    const validating = method === 'GET' ? variants.filter(variant => mayBeNamed(request, variant)).slice(-maxValidators) : []
-    return forward(variants.length === 0 ? 'uri-miss' : 'vary-miss', null, null, validating)
+  constructor (context: CacheContext, request: CacheRequest, now: number) {
+    this.#context = context
+    this.#request = request
+    this.#now = now
+    this.#control = request.rules.requestDirectives === 'ignore' ? null : requestControl(request.fields)
   }
 
-  const decision = decideReuse(entry.response, control, rules, now)
-  if (decision.reuse) {
-    const range = answerRange(request, entry, now)
-    if (range === 'missing') {
+  run (knownKey: string | undefined): CacheLookup {
+    const request = this.#request
+    const context = this.#context
+    const control = this.#control
+    const now = this.#now
+    const { method, fields, rules } = request
+    if (!request.enabled) return this.#pass('bypass', 'cache-off')
+    // A response to POST may be stored for later GETs, and is never found by another POST (RFC 9110 9.3.3).
+    if (method === 'POST') return { ...this.#pass('method', 'method'), key: primaryKey(request), control }
+    if (method !== 'GET' && method !== 'HEAD') return this.#pass('method', 'method')
+    const onlyIfCached = control?.onlyIfCached === true
+    if (request.hasContent) return onlyIfCached ? unsatisfiable(request) : this.#pass('bypass', 'request-content')
+
+    const key = this.#key = knownKey ?? primaryKey(request)
+    if (request.extra !== '') context.severalKeys = true
+    // 5.2.1.7 before what these preconditions want: there is no stored response that they could be answered with.
+    if (mustReachOrigin(fields)) return onlyIfCached ? unsatisfiable(request) : this.#forward('bypass', 'precondition', null, [])
+
+    const variants = this.#variants = storedVariants(context, request, key, now)
+    const entry = chooseVariant(request, variants)
+    if (entry === null) {
       if (onlyIfCached) return unsatisfiable(request)
-      return completing(entry)
+      if (variants.length === 0) return this.#forward('uri-miss', null, null, variants)
+      const validating = method === 'GET' ? variants.filter(variant => mayBeNamed(request, variant)).slice(-maxValidators) : []
+      return this.#forward('vary-miss', null, null, validating)
     }
-    // 5.2.1.5: nothing of an answer to such a request may be stored, so that it would bring nothing up to date.
-    const revalidate = decision.revalidate && control?.noStore !== true ? background(entry) : null
-    const hit = { ...reused(request, key, entry, decision, range, now), revalidate }
-    noteHit(context, hit)
-    return hit
-  }
-  if (onlyIfCached) return unsatisfiable(request)
-  return forward(decision.byRequest ? 'request' : 'stale', decision.detail, entry, validatable(entry))
 
-  function pass (fwd: ForwardReason, detail: ReasonWord): CacheForward {
-    return { ...nothingStored, request, moment: context.removals.moment(), outcome: forwarded(request, fwd, detail) }
+    const decision = decideReuse(entry.response, control, rules, now)
+    if (decision.reuse) {
+      const range = answerRange(request, entry, now)
+      if (range === 'missing') {
+        if (onlyIfCached) return unsatisfiable(request)
+        return this.#completing(entry)
+      }
+      // 5.2.1.5: nothing of an answer to such a request may be stored, so that it would bring nothing up to date.
+      const revalidate = decision.revalidate && control?.noStore !== true ? this.#background(entry) : null
+      const hit = { ...reused(request, key, entry, decision, range, now), revalidate }
+      noteHit(context, hit)
+      return hit
+    }
+    if (onlyIfCached) return unsatisfiable(request)
+    return this.#forward(decision.byRequest ? 'request' : 'stale', decision.detail, entry, this.#validatable(entry))
   }
 
-  function forward (fwd: ForwardReason, detail: ReasonWord | null, stored: StoredEntry | null = null, validating: readonly StoredEntry[] = []): CacheForward {
-    context.counts.misses++
+  #pass (fwd: ForwardReason, detail: ReasonWord): CacheForward {
+    return { ...nothingStored, request: this.#request, moment: this.#context.removals.moment(), outcome: forwarded(this.#request, fwd, detail) }
+  }
+
+  #forward (fwd: ForwardReason, detail: ReasonWord | null, stored: StoredEntry | null, validating: readonly StoredEntry[]): CacheForward {
+    const request = this.#request
+    const { method, fields } = request
+    this.#context.counts.misses++
     const ranged = method === 'GET' && fields['range'] !== undefined
     const conditional = conditionalFields(validating, fields, !ranged && stored !== null)
+    const collapses = this.#collapses(ranged)
+    // Written out: there is one for each request that is forwarded.
     return {
-      ...nothingStored,
+      action: 'forward',
       request,
-      key,
-      control,
+      key: this.#key,
+      control: this.#control,
       stored,
-      validating: conditional === null ? [] : validating,
+      validating: conditional === null ? noEntries : validating,
       conditional,
-      ...flightOf(ranged, conditional !== null),
-      moment: context.removals.moment(),
+      completion: null,
+      flightKey: collapses ? this.#flightKeyOf(this.#key) : null,
+      mayLead: collapses && method === 'GET' && (conditional !== null || !isConditional(fields)),
+      moment: this.#context.removals.moment(),
       outcome: forwarded(request, fwd, detail)
     }
   }
 
   /** Which of the stored responses can be validated by this request: the one it selects, and others by their entity tags. */
-  function validatable (chosen: StoredEntry): readonly StoredEntry[] {
+  #validatable (chosen: StoredEntry): readonly StoredEntry[] {
+    const request = this.#request
     // HEAD says how things are without a validation (4.3.5).
-    if (method !== 'GET') return []
+    if (request.method !== 'GET') return []
     // 4.3.2: of a part only when the request is for bytes that are all in it.
-    if (chosen.parts !== null && answerRange(request, chosen, now) === 'missing') return []
-    const others = variants.filter(variant => variant !== chosen && mayBeNamed(request, variant))
+    if (chosen.parts !== null && answerRange(request, chosen, this.#now) === 'missing') return []
+    const others = this.#variants.filter(variant => variant !== chosen && mayBeNamed(request, variant))
     return [chosen, ...others.slice(-maxValidators)]
   }
 
-  function completing (part: StoredEntry): CacheForward {
+  #completing (part: StoredEntry): CacheForward {
+    const request = this.#request
     // 4.3.2: what the client has itself is not compared with a part that cannot answer it.
-    const conditional = fields['if-none-match'] !== undefined || fields['if-modified-since'] !== undefined
-    const completion = method === 'GET' && !conditional ? planCompletion(request, part, now) : null
-    const asked = forward('partial', 'range-missing', part)
+    const completion = request.method === 'GET' && !isConditional(request.fields) ? planCompletion(request, part, this.#now) : null
+    const asked = this.#forward('partial', 'range-missing', part, [])
     return completion === null ? asked : { ...asked, completion, conditional: completion.fields, flightKey: null, mayLead: false }
   }
 
   /** The validation that goes on behind a stale response (RFC 5861 3): a GET for the whole, whatever the client wanted of it or has. */
-  function background (stale: StoredEntry): CacheForward {
+  #background (stale: StoredEntry): CacheForward {
+    const request = this.#request
     // Neither a part nor an answer to the client's own precondition would bring it up to date.
-    const { range: _range, 'if-range': _ifRange, 'if-none-match': _noneMatch, 'if-modified-since': _since, ...rest } = fields
+    const { range: _range, 'if-range': _ifRange, 'if-none-match': _noneMatch, 'if-modified-since': _since, ...rest } = request.fields
     const whole: CacheRequest = { ...request, method: 'GET', fields: rest }
     const validating = stale.parts === null ? [stale] : []
     return {
@@ -204,30 +237,37 @@ export function lookUp (context: CacheContext, request: CacheRequest, now: numbe
       stored: stale,
       validating,
       conditional: conditionalFields(validating, rest, true),
-      flightKey: flightKeyOf(stale.key),
+      flightKey: this.#flightKeyOf(stale.key),
       mayLead: true,
-      moment: context.removals.moment(),
+      moment: this.#context.removals.moment(),
       outcome: forwarded(whole, 'stale', 'stale-while-revalidate')
     }
   }
 
   /**
-   * Requests that wait for each other have the same key and, as far as earlier responses tell, select the same variant.
-   * A range is not waited for: its bytes may come last. A request that wants a validation or an answer of its own does not
-   * wait either.
+   * Whether the request may wait for another one, or others for it. A range is not waited for: its bytes may come last.
+   * Neither is a request that wants a validation or an answer of its own.
    */
-  function flightOf (ranged: boolean, validates: boolean): Pick<CacheForward, 'flightKey' | 'mayLead'> {
-    if (!rules.collapse.enabled || ranged || control?.noCache === true || control?.noStore === true || mustReachOrigin(fields)) return { flightKey: null, mayLead: false }
-    // The client's own precondition may be answered 304, of which nobody else has anything.
-    const conditional = !validates && (fields['if-none-match'] !== undefined || fields['if-modified-since'] !== undefined)
-    return { flightKey: flightKeyOf(key), mayLead: method === 'GET' && !conditional }
+  #collapses (ranged: boolean): boolean {
+    const { rules, fields } = this.#request
+    const control = this.#control
+    return rules.collapse.enabled && !ranged && control?.noCache !== true && control?.noStore !== true && !mustReachOrigin(fields)
   }
 
-  function flightKeyOf (stored: string): string {
-    const last = context.safely([], () => context.store.variants(stored)).at(-1)
-    return variantFlightKey(stored, request, last?.response.selecting.map(({ name }) => name) ?? [])
+  /** Requests that wait for each other have the same key and, as far as earlier responses tell, select the same variant. */
+  #flightKeyOf (stored: string): string {
+    const { store, safely } = this.#context
+    const last = (stored === this.#key && this.#variants.length === 0 ? noEntries : safely(noEntries, () => store.variants(stored))).at(-1)
+    return variantFlightKey(stored, this.#request, last?.response.selecting.map(({ name }) => name) ?? [])
   }
 }
+
+/** The client's own precondition may be answered 304, of which nobody else has anything. */
+function isConditional (fields: FieldMap): boolean {
+  return fields['if-none-match'] !== undefined || fields['if-modified-since'] !== undefined
+}
+
+const noEntries: readonly StoredEntry[] = []
 
 /**
  * Apart for requests that would select different variants of a response with these names in `Vary`, and for those with
@@ -263,6 +303,10 @@ const nothingStored = { action: 'forward', key: '', control: null, stored: null,
 function storedVariants (context: CacheContext, request: CacheRequest, key: string, now: number): readonly StoredEntry[] {
   const variants = context.safely<readonly StoredEntry[]>([], () => context.store.variants(key))
   const found = variants.length > 0 || !request.rules.noVarySearch ? variants : equivalentVariants(context, request)
+  return found.length === 0 ? found : usableOf(context, request, found, now)
+}
+
+function usableOf (context: CacheContext, request: CacheRequest, found: readonly StoredEntry[], now: number): readonly StoredEntry[] {
   for (const entry of found) entry.lend?.()
   const { keep } = request.rules
   const isUsable = (entry: StoredEntry): boolean => !isInvalidated(context, entry) &&

@@ -1,6 +1,6 @@
 /** Answers to range requests from what is stored, and how to get what is missing (RFC 9110 14, RFC 9111 3.3). */
 import { randomBytes } from 'node:crypto'
-import { fieldValue, type FieldMap, type MutableFieldMap } from '../http/fields.ts'
+import { fieldValue, noFields, type FieldMap } from '../http/fields.ts'
 import { formatContentRange, ifRangeHolds, parseRange, resolveRanges, type ByteRange } from '../http/range.ts'
 import type { CacheRequest } from './lookup.ts'
 import { missingRange, sliceParts } from './parts.ts'
@@ -119,7 +119,7 @@ export function planCompletion (request: CacheRequest, part: StoredEntry, now: n
   const wanted = ranges?.[0] ?? null
   const gap = missingRange(parts, wanted ?? { start: 0, end: parts.totalBytes - 1 })
   if (gap === null) return null
-  const fields: MutableFieldMap = Object.create(null)
+  const fields = noFields()
   fields['range'] = `bytes=${gap.start}-${gap.end}`
   fields['if-range'] = response.etag.opaque
   return { part, gap, wanted, fields }

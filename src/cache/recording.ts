@@ -1,26 +1,24 @@
 /** Decides on storing a response whose head has come, and records its content while it streams (RFC 9111 section 3). */
 import { absentControl } from '../http/cache-control.ts'
-import { strongMatch, weakMatch } from '../http/entity-tag.ts'
 import { fieldValue, type FieldMap } from '../http/fields.ts'
-import { createBodyRecorder, type RecordingEnd } from './body-recorder.ts'
+import type { ContentRange } from '../http/range.ts'
+import { BodyRecorder, type RecordingEnd } from './body-recorder.ts'
+import { combined, headRules } from './combining.ts'
 import { isSuperseded, type CacheContext } from './context.ts'
 import { discardHidden } from './discarding.ts'
-import { createEntry, createHead, createPartialEntry, placeOfEntry, withHead, type EntryHead, type EntryPlace } from './entry.ts'
-import { freshnessLifetime } from './freshness.ts'
+import { createEntry, createHead, placeOfEntry, type EntryHead, type EntryPlace } from './entry.ts'
 import { groupKey, groupsOf } from './groups.ts'
 import { uriKey } from './key.ts'
 import type { CacheForward, CacheRequest } from './lookup.ts'
 import { PackedEntry } from './packed-entry.ts'
 import type { ReasonWord } from './reasons.ts'
-import { addSegment, heldBytes } from './parts.ts'
 import { responseControl } from './response-control.ts'
 import { searchVariance } from './search-variance.ts'
 import type { CacheOutcome } from './status.ts'
-import { decideStoring, mayBeShared } from './storing.ts'
-import type { Segment, StoredEntry } from './store.ts'
-import { updatedFields } from './validation.ts'
+import { decideStoring } from './storing.ts'
+import type { StoredEntry } from './store.ts'
 import type { Tags } from './tags.ts'
-import { selects, varyNames } from './vary.ts'
+import { selects } from './vary.ts'
 
 /** A response that the upstream has begun. */
 export interface ReceivedResponse {
@@ -113,52 +111,103 @@ export function record (context: CacheContext, lookup: CacheForward, response: R
   // The request itself has just invalidated what was stored; what happens from now on counts.
   const moment = request.method === 'POST' ? context.removals.moment() : lookup.moment
   const place = placeOf(request, lookup.key, moment, fields, tags ?? [])
+  const { varyMode, stripSetCookie, consumed } = headRules(request)
   const head = createHead({
-    ...response,
-    ...headRules(request),
     // 3.3: a part is stored as an incomplete whole, and where it belongs is known.
-    ...(range === null ? {} : { statusCode: 200, fields: without(fields, 'content-range') }),
+    statusCode: range === null ? statusCode : 200,
+    fields: range === null ? fields : without(fields, 'content-range'),
+    requestedAt: response.requestedAt,
+    receivedAt: response.receivedAt,
+    varyMode,
+    stripSetCookie,
+    consumed,
     control,
     vary,
     requestFields: request.fields,
     freshnessLifetime: lifetime.seconds,
     override: lifetime.override
   })
-  const recorder = createBodyRecorder(maxBytes, context.budget, expectedBytes)
-  const isCurrent = (): boolean => !isSuperseded(context, place)
-  let stored: { readonly entry: PackedEntry, readonly body: Buffer } | null = null
   return {
-    recording: {
-      head: range === null && request.method === 'GET' ? { ...head, place } : null,
-      expectedBytes,
-      write: recorder.write,
-      isRunning: recorder.isRunning,
-      isCurrent,
-      abandon: recorder.abandon,
-      stored: () => stored === null || stored.entry.isReleased ? null : stored.entry.bytesApart ?? stored.body,
-      complete (isRead = false) {
-        const body = recorder.finish()
-        if (body === 'too-large' && statusCode < 500) forget(context, lookup)
-        if (typeof body === 'string') return body
-        if (!isCurrent()) return 'superseded'
-        return context.safely<RecordingFailure | null>('store-failed', () => {
-          const before = completed(context, lookup) ?? replaced(context, place.key, request, vary)
-          // What it would be put together with was purged by a tag that it does not say again.
-          if (range !== null && before !== null && isSuperseded(context, placeOfEntry(before, moment))) return 'superseded'
-          const entry = range === null
-            ? createEntry(place, head, body, !isRead)
-            : combined({ place, head, request, response, maxBytes, added: { start: range.start, bytes: body }, totalBytes: range.totalBytes }, before)
-          if (entry === null) return 'partial'
-          if (!context.store.put(entry, before, response.receivedAt - response.requestedAt)) return 'no-room'
-          noteSearch(context, request, entry.key, range === null ? head.response.fields : entry.response.fields)
-          discardHidden(context, entry, request.rules.vary)
-          if (range === null && entry instanceof PackedEntry) stored = { entry, body }
-          return null
-        })
-      }
-    },
+    recording: new RunningRecording(context, lookup, response, maxBytes, { place, head, vary, range, expectedBytes }),
     // The detail says why it went forward, unless something remarkable decided how long it is fresh.
     outcome: { ...outcome, stored: true, ttl: Math.floor(lifetime.seconds - head.response.initialAge), detail: lifetime.override ?? outcome.detail }
+  }
+}
+
+/** What was decided when the head came. */
+interface Recorded {
+  readonly place: EntryPlace
+  readonly head: EntryHead
+  readonly vary: readonly string[]
+  readonly range: ContentRange & { readonly totalBytes: number } | null
+  readonly expectedBytes: number | undefined
+}
+
+/** A class, because there is one for each response that is stored: its methods are made once. */
+class RunningRecording implements Recording {
+  readonly #context: CacheContext
+  readonly #lookup: CacheForward
+  readonly #response: ReceivedResponse
+  readonly #maxBytes: number
+  readonly #recorded: Recorded
+  readonly #recorder: BodyRecorder
+  readonly head: SharedHead | null
+  #stored: PackedEntry | null = null
+  #body: Buffer | null = null
+
+  constructor (context: CacheContext, lookup: CacheForward, response: ReceivedResponse, maxBytes: number, recorded: Recorded) {
+    const { place, head, range } = recorded
+    this.#context = context
+    this.#lookup = lookup
+    this.#response = response
+    this.#maxBytes = maxBytes
+    this.#recorded = recorded
+    this.#recorder = new BodyRecorder(maxBytes, context.budget, recorded.expectedBytes)
+    const { response: stored, commonLines, contentLines, hiddenLines } = head
+    this.head = range === null && lookup.request.method === 'GET' ? { response: stored, commonLines, contentLines, hiddenLines, place } : null
+  }
+
+  get expectedBytes (): number | undefined { return this.#recorded.expectedBytes }
+
+  write (chunk: Buffer): Buffer { return this.#recorder.write(chunk) }
+  isRunning (): boolean { return this.#recorder.isRunning() }
+  abandon (): void { this.#recorder.abandon() }
+
+  isCurrent (): boolean { return !isSuperseded(this.#context, this.#recorded.place) }
+
+  stored (): Buffer | null {
+    const entry = this.#stored
+    return entry === null || entry.isReleased ? null : entry.bytesApart ?? this.#body
+  }
+
+  complete (isRead = false): RecordingFailure | null {
+    const body = this.#recorder.finish()
+    if (body === 'too-large' && this.#response.statusCode < 500) forget(this.#context, this.#lookup)
+    if (typeof body === 'string') return body
+    if (!this.isCurrent()) return 'superseded'
+    return this.#context.safely<RecordingFailure | null>('store-failed', () => this.#put(body, isRead))
+  }
+
+  #put (body: Buffer, isRead: boolean): RecordingFailure | null {
+    const context = this.#context
+    const response = this.#response
+    const { request } = this.#lookup
+    const { place, head, vary, range } = this.#recorded
+    const before = completed(context, this.#lookup) ?? replaced(context, place.key, request, vary)
+    // What it would be put together with was purged by a tag that it does not say again.
+    if (range !== null && before !== null && isSuperseded(context, placeOfEntry(before, place.moment))) return 'superseded'
+    const entry = range === null
+      ? createEntry(place, head, body, !isRead)
+      : combined({ place, head, request, response, maxBytes: this.#maxBytes, added: { start: range.start, bytes: body }, totalBytes: range.totalBytes }, before)
+    if (entry === null) return 'partial'
+    if (!context.store.put(entry, before, response.receivedAt - response.requestedAt)) return 'no-room'
+    noteSearch(context, request, entry.key, range === null ? head.response.fields : entry.response.fields)
+    discardHidden(context, entry, request.rules.vary)
+    if (range === null && entry instanceof PackedEntry) {
+      this.#stored = entry
+      this.#body = body
+    }
+    return null
   }
 }
 
@@ -174,11 +223,6 @@ const aboutRequestAlone: ReadonlySet<ReasonWord> = new Set(['request-no-store', 
 function forget (context: CacheContext, { request, stored }: CacheForward): void {
   if (stored === null || request.method !== 'GET') return
   context.safely(undefined, () => { context.store.remove(stored) })
-}
-
-export function headRules (request: CacheRequest) {
-  const { rules } = request
-  return { varyMode: rules.vary, stripSetCookie: rules.setCookie === 'strip', consumed: rules.consumeTargetedFields ? rules.targetedFields.map(name => name.toLowerCase()) : [] }
 }
 
 function placeOf (request: CacheRequest, key: string, moment: number, fields: FieldMap, tags: readonly string[]): EntryPlace {
@@ -198,7 +242,9 @@ function noteSearch (context: CacheContext, request: CacheRequest, key: string, 
 
 /** The stored response that a new one for the same request takes the place of. */
 function replaced (context: CacheContext, key: string, { fields, rules }: CacheRequest, vary: readonly string[]): StoredEntry | null {
-  return context.store.variants(key).find(({ response: { selecting } }) => {
+  const variants = context.store.variants(key)
+  if (variants.length === 0) return null
+  return variants.find(({ response: { selecting } }) => {
     return selecting.length === vary.length && vary.every((name, i) => selecting[i]?.name === name) && selects(fields, selecting, rules.vary)
   }) ?? null
 }
@@ -207,75 +253,4 @@ function replaced (context: CacheContext, key: string, { fields, rules }: CacheR
 function completed (context: CacheContext, { completion }: CacheForward): StoredEntry | null {
   if (completion === null) return null
   return context.store.variants(completion.part.key).includes(completion.part) ? completion.part : null
-}
-
-/** Gaps in one content: with more, what is here is let go of, since each piece costs more than its bytes. */
-const maxSegments = 64
-
-interface AddedPart {
-  readonly place: EntryPlace
-  readonly head: EntryHead
-  readonly request: CacheRequest
-  readonly response: ReceivedResponse
-  readonly maxBytes: number
-  readonly added: Segment
-  readonly totalBytes: number
-}
-
-/**
- * A part put together with what is here of the same representation, by its strong validator, its fields being those that
- * were stored as updated by its own (3.4). Null where it would take the place of a whole that it may be a part of.
- */
-function combined ({ place, head, request, response, maxBytes, added, totalBytes }: AddedPart, before: StoredEntry | null): StoredEntry | null {
-  const alone = (): StoredEntry => createPartialEntry(place, head, { totalBytes, segments: [added] })
-  if (before === null) return alone()
-  const { etag } = head.response
-  const same = etag !== null && before.response.etag !== null && strongMatch(etag, before.response.etag)
-  if (!same) return before.parts === null && mayBePartOf(before, head, totalBytes) ? null : alone()
-
-  const updated = updatedHead(before, request, response)
-  if (!updated.mayStay || totalBytes !== (before.parts?.totalBytes ?? before.bodyBytes)) return alone()
-  const together = (response.tags ?? null) === null ? { ...place, tags: before.tags } : place
-  if (before.parts === null) return withHead(before, together, updated)
-  const parts = addSegment(before.parts, added)
-  return parts.segments.length > maxSegments || heldBytes(parts) > maxBytes ? alone() : createPartialEntry(together, updated, parts)
-}
-
-/** Nothing says that it is not: the same length, and no validator that differs. */
-function mayBePartOf (whole: StoredEntry, { response: { etag, lastModifiedAt } }: EntryHead, totalBytes: number): boolean {
-  const { response } = whole
-  return response.statusCode === 200 && whole.bodyBytes === totalBytes &&
-    (etag === null || response.etag === null || weakMatch(etag, response.etag)) && (etag !== null || lastModifiedAt === response.lastModifiedAt)
-}
-
-export interface UpdatedHead extends EntryHead {
-  /** False where the update says that the response must not be stored any more. */
-  readonly mayStay: boolean
-  /** False where the update is for the user alone who asked (3.5): then what is stored stays as it is. */
-  readonly isShareable: boolean
-}
-
-/**
- * A stored response with the fields of a later message about the same representation (3.2, 4.3.4, 4.3.5).
- * @param request that the message answered, by whose fields the result is selected
- */
-export function updatedHead (stored: StoredEntry, request: CacheRequest, response: ReceivedResponse): UpdatedHead {
-  const fields = updatedFields(stored.response.fields, response.fields, request.rules.setCookie === 'store')
-  const { control, source } = responseControl(fields, request.rules.targetedFields)
-  const { statusCode } = stored.response
-  const lifetime = freshnessLifetime({ statusCode, fields, control, targeted: source !== 'cache-control', rules: request.rules, receivedAt: response.receivedAt })
-  // The field itself may be one that is not stored (5.2.2.4, 5.2.2.7); what it said still holds.
-  const vary = fields['vary'] === undefined ? stored.response.selecting.map(({ name }) => name) : varyNames(fields)
-  const head = createHead({
-    ...response,
-    ...headRules(request),
-    statusCode,
-    fields: response.fields['age'] === undefined ? fields : { ...fields, age: response.fields['age'] },
-    control,
-    vary: vary === '*' ? [] : vary,
-    requestFields: request.fields,
-    freshnessLifetime: lifetime.seconds,
-    override: lifetime.override
-  })
-  return { ...head, isShareable: mayBeShared(request.fields, request, control), mayStay: vary !== '*' && response.tags !== 'too-many' && (!control.noStore || control.mustUnderstand) && (control.private !== true || request.personal) && !control.malformed }
 }

@@ -5,7 +5,7 @@
  * origin server is read at the pace of the fastest reader: a slow one holds up nobody. Once the recording has ended
  * (the response is too large to be stored) only a window is held, and a reader that falls out of it is cut off visibly.
  */
-import { Body, type BodyReader } from '../http/body.ts'
+import { Body, type BodyReader, type BodySource } from '../http/body.ts'
 import type { Recording, RecordingFailure } from './recording.ts'
 
 /** Held for slow readers when the response is not recorded any more. */
@@ -34,172 +34,197 @@ export interface SharedBodyOptions {
   readonly finishAlone: boolean
 }
 
-interface Reader {
-  readonly body: Body
-  /** Number of the piece to read next. */
-  next: number
-  /** It takes more. */
-  wants: boolean
+export function shareBody (options: SharedBodyOptions): SharedBody {
+  const shared = new RunningBody(options)
+  // However it ends, and whether it has begun.
+  options.source.onClose((error, complete) => { shared.sourceClosed(error, complete) })
+  return shared
 }
 
-export function shareBody ({ source, recording, onEnd, onCutShort, onUnreadable, finishAlone }: SharedBodyOptions): SharedBody {
-  const pieces: Buffer[] = []
-  const readers = new Set<Reader>()
-  /** Pieces before the held ones. */
-  let dropped = 0
-  let held = 0
-  let receivedBytes = 0
-  let started = false
-  let begun = false
-  let ended = false
-  let failure: Error | null = null
-  /** What the newest piece was copied from, while readers get it. */
-  let chunk: Buffer | null = null
-  /** What is held stays readable, whatever the store does with it. */
-  let isLent = false
+/** One of those who read. A class, as the next one: there is one for each response that is stored, whose methods are made once. */
+class Reader implements BodySource {
+  readonly body: Body
+  readonly #shared: RunningBody
+  /** Number of the piece to read next. */
+  next = 0
+  /** It takes more. */
+  wants = false
 
-  function pump (reader: Reader): void {
-    while (reader.wants && reader.next < dropped + pieces.length) {
-      if (reader.next < dropped) return cutOff(reader)
-      const at = reader.next++ - dropped
-      reader.wants = reader.body.push(chunk !== null && at === pieces.length - 1 ? chunk : givable(at))
+  constructor (shared: RunningBody) {
+    this.#shared = shared
+    this.body = new Body(this)
+    this.body.onClose(() => { shared.left(this) })
+  }
+
+  resume (): void {
+    this.wants = true
+    this.#shared.pump(this)
+    // One that wants more is enough, whatever the others do.
+    if (this.wants) this.#shared.pace()
+  }
+
+  /** `onClose` says so, too. */
+  cancel (): void {}
+}
+
+class RunningBody implements SharedBody, BodyReader {
+  readonly #options: SharedBodyOptions
+  readonly #pieces: Buffer[] = []
+  readonly #readers = new Set<Reader>()
+  /** Pieces before the held ones. */
+  #dropped = 0
+  #held = 0
+  #receivedBytes = 0
+  #started = false
+  #begun = false
+  #ended = false
+  #failure: Error | null = null
+  /** What the newest piece was copied from, while readers get it. */
+  #chunk: Buffer | null = null
+  /** What is held stays readable, whatever the store does with it. */
+  #isLent = false
+
+  constructor (options: SharedBodyOptions) {
+    this.#options = options
+  }
+
+  // What those say who use it.
+
+  reader (): Body | null {
+    if (this.#dropped > 0 || this.#failure !== null) return null
+    if (this.#ended) {
+      // What the store has let go of is not here any more.
+      if (!this.#isLent && this.#options.recording.stored() === null) return null
+      this.#holdOnce()
     }
-    if (ended && reader.next >= dropped + pieces.length) reader.body.finish()
+    const reader = new Reader(this)
+    this.#readers.add(reader)
+    return reader.body
+  }
+
+  start (): void {
+    this.#started = true
+    this.#endUnlessWanted()
+    this.pace()
+  }
+
+  // What the source says.
+
+  data (received: Buffer): boolean {
+    const piece = this.#options.recording.write(received)
+    this.#pieces.push(piece)
+    this.#held += piece.length
+    this.#receivedBytes += piece.length
+    this.#chunk = received
+    for (const reader of this.#readers) this.pump(reader)
+    this.#chunk = null
+    this.#trim()
+    return this.#isWanted()
+  }
+
+  end (): void {
+    const { recording, onEnd } = this.#options
+    this.#ended = true
+    // Stored before anybody sees the end: who asks again then, finds it.
+    // The policy may let go of it the moment it comes.
+    this.#isLent = this.#isBehind()
+    onEnd(recording.complete(this.#isLent))
+    if (this.#isLent) this.#holdOnce()
+    for (const reader of this.#readers) this.pump(reader)
+    this.#trim()
+  }
+
+  fail (): void {}
+
+  sourceClosed (error: Error | null, complete: boolean): void {
+    if (complete || this.#failure !== null) return
+    const failure = this.#failure = error ?? new Error('the upstream response was cut short')
+    this.#options.recording.abandon()
+    this.#options.onCutShort()
+    for (const { body } of this.#readers) body.fail(failure)
+  }
+
+  // What a reader says.
+
+  pump (reader: Reader): void {
+    const pieces = this.#pieces
+    while (reader.wants && reader.next < this.#dropped + pieces.length) {
+      if (reader.next < this.#dropped) return cutOff(reader)
+      const at = reader.next++ - this.#dropped
+      reader.wants = reader.body.push(this.#chunk !== null && at === pieces.length - 1 ? this.#chunk : this.#givable(at))
+    }
+    if (this.#ended && reader.next >= this.#dropped + pieces.length) reader.body.finish()
+  }
+
+  pace (): void {
+    if (!this.#started || this.#ended || this.#failure !== null || !this.#isWanted()) return
+    const { source } = this.#options
+    if (this.#begun) return source.resume()
+    this.#begun = true
+    source.read(this)
+  }
+
+  left (reader: Reader): void {
+    if (!this.#readers.delete(reader)) return
+    this.#trim()
+    this.#endUnlessWanted()
+    this.pace()
   }
 
   /** What is being recorded belongs to the store alone, which frees it when it likes. */
-  function givable (at: number): Buffer {
-    const piece = pieces[at] as Buffer
-    return recording.isRunning() ? Buffer.from(piece) : piece
-  }
-
-  function cutOff (reader: Reader): void {
-    reader.body.fail(new Error('too slow for a response that is too large to be stored'))
-  }
-
-  function left (reader: Reader): void {
-    if (!readers.delete(reader)) return
-    trim()
-    endUnlessWanted()
-    pace()
+  #givable (at: number): Buffer {
+    const piece = this.#pieces[at] as Buffer
+    return this.#options.recording.isRunning() ? Buffer.from(piece) : piece
   }
 
   /** Nobody is left, and what is left to come is much, or nobody knows how much: not worth the origin server's work. */
-  function endUnlessWanted (): void {
-    if (readers.size > 0 || ended || failure !== null) return
-    const leftBytes = (recording.expectedBytes ?? Infinity) - receivedBytes
+  #endUnlessWanted (): void {
+    if (this.#readers.size > 0 || this.#ended || this.#failure !== null) return
+    const { recording, source, finishAlone } = this.#options
+    const leftBytes = (recording.expectedBytes ?? Infinity) - this.#receivedBytes
     if (!recording.isRunning() || (leftBytes > finishBytes && !finishAlone)) source.destroy()
   }
 
   /** Lets go of what every reader has had, and of what is beyond the window; not while all of it is being recorded. */
-  function trim (): void {
+  #trim (): void {
+    const { recording, onUnreadable } = this.#options
     if (recording.isRunning()) return
+    const pieces = this.#pieces
     let slowest = Infinity
-    for (const { next } of readers) if (next < slowest) slowest = next
+    for (const { next } of this.#readers) if (next < slowest) slowest = next
     // What has come to its end is held until the slowest has it.
-    const most = ended ? Infinity : windowBytes
+    const most = this.#ended ? Infinity : windowBytes
     let gone = 0
-    while (gone < pieces.length && (dropped + gone < slowest || held > most)) held -= (pieces[gone++] as Buffer).length
+    while (gone < pieces.length && (this.#dropped + gone < slowest || this.#held > most)) this.#held -= (pieces[gone++] as Buffer).length
     if (gone === 0) return
     // At once: taken from the front one by one, thousands would be moved for each.
     pieces.splice(0, gone)
-    const wasWhole = dropped === 0
-    dropped += gone
+    const wasWhole = this.#dropped === 0
+    this.#dropped += gone
     if (wasWhole) onUnreadable()
   }
 
   /** Readers that are still behind read what the store holds, so that nothing is held twice. */
-  function holdOnce (): void {
-    const stored = recording.stored()
-    if (stored === null || dropped > 0) return
+  #holdOnce (): void {
+    const stored = this.#options.recording.stored()
+    if (stored === null || this.#dropped > 0) return
     let at = 0
-    for (const [i, { length }] of pieces.entries()) pieces[i] = stored.subarray(at, at += length)
+    for (const [i, { length }] of this.#pieces.entries()) this.#pieces[i] = stored.subarray(at, at += length)
   }
 
   /** Whether somebody has not had all of it yet. */
-  function isBehind (): boolean {
-    for (const { next } of readers) if (next < dropped + pieces.length) return true
+  #isBehind (): boolean {
+    for (const { next } of this.#readers) if (next < this.#dropped + this.#pieces.length) return true
     return false
   }
 
-  function isWanted (): boolean {
-    if (readers.size === 0) return true
-    for (const { wants } of readers) if (wants) return true
+  #isWanted (): boolean {
+    if (this.#readers.size === 0) return true
+    for (const { wants } of this.#readers) if (wants) return true
     return false
   }
+}
 
-  function pace (): void {
-    if (!started || ended || failure !== null || !isWanted()) return
-    if (begun) return source.resume()
-    begun = true
-    source.read(sourceReader)
-  }
-
-  const sourceReader: BodyReader = {
-    data (received) {
-      const piece = recording.write(received)
-      pieces.push(piece)
-      held += piece.length
-      receivedBytes += piece.length
-      chunk = received
-      for (const reader of readers) pump(reader)
-      chunk = null
-      trim()
-      return isWanted()
-    },
-    end () {
-      ended = true
-      // Stored before anybody sees the end: who asks again then, finds it.
-      // The policy may let go of it the moment it comes.
-      isLent = isBehind()
-      onEnd(recording.complete(isLent))
-      if (isLent) holdOnce()
-      for (const reader of readers) pump(reader)
-      trim()
-    },
-    fail () {}
-  }
-
-  // However it ends, and whether it has begun.
-  source.onClose((error, complete) => {
-    if (complete || failure !== null) return
-    failure = error ?? new Error('the upstream response was cut short')
-    recording.abandon()
-    onCutShort()
-    for (const { body } of readers) body.fail(failure)
-  })
-
-  return {
-    reader () {
-      if (dropped > 0 || failure !== null) return null
-      if (ended) {
-        // What the store has let go of is not here any more.
-        if (!isLent && recording.stored() === null) return null
-        holdOnce()
-      }
-      const reader: Reader = {
-        next: 0,
-        wants: false,
-        body: new Body({
-          resume () {
-            reader.wants = true
-            pump(reader)
-            // One that wants more is enough, whatever the others do.
-            if (reader.wants) pace()
-          },
-          // `onClose` says so, too.
-          cancel () {}
-        })
-      }
-      reader.body.onClose(() => { left(reader) })
-      readers.add(reader)
-      return reader.body
-    },
-
-    start () {
-      started = true
-      endUnlessWanted()
-      pace()
-    }
-  }
+function cutOff (reader: Reader): void {
+  reader.body.fail(new Error('too slow for a response that is too large to be stored'))
 }

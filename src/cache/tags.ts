@@ -1,5 +1,5 @@
 /** Tags that an origin server gives its responses (`Surrogate-Key`, `Cache-Tag`), so that what belongs together can be purged together. */
-import type { FieldMap, MutableFieldMap } from '../http/fields.ts'
+import { copyFields, type FieldMap, type MutableFieldMap } from '../http/fields.ts'
 
 export interface TagField {
   readonly name: string
@@ -51,7 +51,7 @@ export function takeTags (fields: FieldMap, rules: TagRules): TakenTags {
       }
     }
     if (rules.forward) continue
-    left ??= Object.assign(Object.create(null) as MutableFieldMap, fields)
+    left ??= copyFields(fields)
     delete left[field]
   }
   if (found === null) return { tags: null, fields }

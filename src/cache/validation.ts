@@ -1,6 +1,6 @@
 /** Validation of stored responses (RFC 9111 section 4.3). */
 import { parseEntityTag, parseEntityTagList, strongMatch, weakMatch, type EntityTag } from '../http/entity-tag.ts'
-import { fieldValue, type FieldMap, type MutableFieldMap } from '../http/fields.ts'
+import { copyFields, fieldValue, noFields, type FieldMap } from '../http/fields.ts'
 import type { StoredEntry } from './store.ts'
 import type { StoredResponse } from './stored-response.ts'
 
@@ -14,7 +14,8 @@ const maxClientTags = 32
  * since of two variants with one date an origin server that knows no entity tags would confirm the wrong one
  */
 export function conditionalFields (stored: readonly StoredEntry[], request: FieldMap, dated: boolean): FieldMap | null {
-  const fields: MutableFieldMap = Object.create(null)
+  if (stored.length === 0) return null
+  const fields = noFields()
   const tags = tagsOf(stored)
   if (tags.length > 0) fields['if-none-match'] = [...new Set([...tags, ...clientTags(request)].map(formatEntityTag))].join(', ')
   const [only] = stored
@@ -52,7 +53,7 @@ const fixed: ReadonlySet<string> = new Set(['content-length', 'content-encoding'
  * @param keepsCookies a cookie of the update may become part of what everybody gets (7.3)
  */
 export function updatedFields (stored: FieldMap, received: FieldMap, keepsCookies: boolean): FieldMap {
-  const fields: MutableFieldMap = Object.assign(Object.create(null), stored)
+  const fields = copyFields(stored)
   // An age belongs to one response (5.1): the stored one ends with the validation.
   delete fields['age']
   for (const name of Object.keys(received)) {

@@ -1,6 +1,6 @@
 /** What an extension is: a Fastify plugin, and what it says of itself. */
 import type { FastifyInstance } from 'fastify'
-import type { FieldMap, MutableFieldMap } from '../http/fields.ts'
+import { noFields, type FieldMap, type MutableFieldMap } from '../http/fields.ts'
 import type { SchemaNode } from '../config/validate.ts'
 import type { FilterContext } from '../proxy/filter-context.ts'
 
@@ -110,7 +110,7 @@ export class ExtensionFailure extends Error {
 
 /** Fields as they were, for a later comparison. */
 export function copyFields (fields: FieldMap): FieldMap {
-  const copy: MutableFieldMap = Object.create(null)
+  const copy = noFields()
   for (const name of Object.keys(fields)) {
     const value = fields[name]
     if (value !== undefined) copy[name] = typeof value === 'string' ? value : [...value]

@@ -1,6 +1,6 @@
 /** Who the client is, and what the upstream is told of it: `X-Forwarded-*` and `Forwarded` (RFC 7239). */
 import ipaddr from 'ipaddr.js'
-import { fieldValue, type FieldMap, type MutableFieldMap } from '../http/fields.ts'
+import { fieldValue, removeField, type FieldMap, type MutableFieldMap } from '../http/fields.ts'
 
 export interface Trust {
   /** Whether this peer's forwarding fields are believed. */
@@ -88,7 +88,7 @@ export function setForwardedFields (fields: MutableFieldMap, input: ForwardedInp
   const peer = plain(input.peer)
   const element = `for=${peer.includes(':') ? `"[${peer}]"` : peer}${input.authority === '' ? '' : `;host="${input.authority}"`};proto=${input.scheme}`
   if (!input.trusted) {
-    for (const claim of claims) delete fields[claim]
+    for (const claim of claims) removeField(fields, claim)
     fields['x-forwarded-for'] = peer
     fields['x-forwarded-proto'] = input.scheme
     if (input.authority !== '') fields['x-forwarded-host'] = input.authority

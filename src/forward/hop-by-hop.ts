@@ -1,5 +1,5 @@
 /** Fields that end at this hop (RFC 9110 section 7.6.1), in both directions. */
-import { fieldValue, type FieldMap, type MutableFieldMap } from '../http/fields.ts'
+import { fieldValue, noFields, type FieldMap, type MutableFieldMap } from '../http/fields.ts'
 
 const hopByHop: ReadonlySet<string> = new Set([
   'connection', 'keep-alive', 'proxy-connection', 'te', 'trailer', 'transfer-encoding', 'upgrade', 'http2-settings',
@@ -31,11 +31,14 @@ export function nominatedFields (fields: FieldMap): ReadonlySet<string> | null {
   return names
 }
 
-/** The end-to-end fields of raw field lines `[name, value, ...]`, repeated lines kept apart and in order. */
+/** The end-to-end fields of those received: the same map, or a new one where there are others. */
 export function endToEndFields (all: MutableFieldMap): MutableFieldMap {
   const nominated = nominatedFields(all)
-  for (const name of Object.keys(all)) {
-    if (isHopByHop(name, nominated)) delete all[name]
-  }
-  return all
+  let hasOthers = false
+  for (const name in all) if (isHopByHop(name, nominated)) hasOthers = true
+  if (!hasOthers) return all
+  // A map from which fields are deleted is slow from then on.
+  const kept = noFields()
+  for (const name in all) if (!isHopByHop(name, nominated)) kept[name] = all[name]
+  return kept
 }

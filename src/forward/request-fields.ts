@@ -1,5 +1,5 @@
 /** The fields of a request as they go to the upstream. */
-import type { FieldMap, MutableFieldMap } from '../http/fields.ts'
+import { noFields, type FieldMap, type MutableFieldMap } from '../http/fields.ts'
 import type { RequestTarget } from '../http/target.ts'
 import { setForwardedFields } from './forwarded.ts'
 import { isHopByHop, nominatedFields } from './hop-by-hop.ts'
@@ -32,7 +32,7 @@ const preconditions: ReadonlySet<string> = new Set(['if-match', 'if-none-match',
 export function buildRequestFields (input: RequestFieldsInput): MutableFieldMap {
   const { fields, conditional } = input
   const nominated = nominatedFields(fields)
-  const built: MutableFieldMap = Object.create(null)
+  const built = noFields()
 
   for (const name of Object.keys(fields)) {
     if (name.charCodeAt(0) === 0x3a || ownBusiness.has(name) || isHopByHop(name, nominated)) continue

@@ -6,7 +6,7 @@
  * rules act when the request is sent, and the cache sees what the client sent.
  */
 import type { RewriteConfig } from '../config/schema.ts'
-import type { FieldMap, MutableFieldMap } from '../http/fields.ts'
+import { copyFields, type FieldMap, type MutableFieldMap } from '../http/fields.ts'
 import { compileTemplate, renderField, type Template, type TemplateInput } from './template.ts'
 
 export interface RequestRules {
@@ -75,7 +75,7 @@ export function createRequestRules (rules: RewriteConfig, segments: readonly (st
     changeWhatTheCacheSees: early.length > 0,
     apply (fields, input) {
       if (early.length === 0) return fields
-      const changed: MutableFieldMap = Object.assign(Object.create(null), fields)
+      const changed = copyFields(fields)
       for (const change of early) change(changed, input)
       return changed
     },

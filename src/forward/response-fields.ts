@@ -1,5 +1,5 @@
 /** The fields of a response as they go to the client, and into the cache. */
-import { fieldValue, type FieldMap, type MutableFieldMap } from '../http/fields.ts'
+import { fieldValue, noFields, removeField, type FieldMap, type MutableFieldMap } from '../http/fields.ts'
 import { formatHttpDate } from '../http/date.ts'
 import { endToEndFields } from './hop-by-hop.ts'
 import type { AboutResponse, ResponseRules } from './response-rules.ts'
@@ -35,12 +35,12 @@ const related = ['location', 'content-location', 'cache-group-invalidation'] as 
 export function responseFields ({ received, rules, reserved, pseudonym, receivedAt, mount, updates, statusCode, isSecure }: ResponseFieldsInput): ResponseFields {
   const fields = endToEndFields(received)
   // One id names the request on both sides; the proxy sends its own.
-  delete fields['x-request-id']
+  removeField(fields, 'x-request-id')
   fields['date'] ??= formatHttpDate(receivedAt)
   appendVia(fields, '1.1', pseudonym)
-  for (const name of reserved) delete fields[name]
+  for (const name of reserved) removeField(fields, name)
   rules.locate(fields, mount)
-  const said: MutableFieldMap = Object.create(null)
+  const said = noFields()
   for (const name of related) said[name] = fields[name]
   rules.apply?.(fields, { statusCode, isSecure, updates: updates(fieldValue(fields, 'etag')) })
   return { fields, said }

@@ -17,7 +17,7 @@ import type { StoredResponse } from '../cache/stored-response.ts'
 import { confirmsClient } from '../cache/validation.ts'
 import { linesOf, type ResponseFields } from '../forward/response-fields.ts'
 import { bodyOf, type Body } from '../http/body.ts'
-import { linesWithout, type FieldMap, type MutableFieldMap } from '../http/fields.ts'
+import { linesWithout, noFields, type FieldMap, type MutableFieldMap } from '../http/fields.ts'
 import type { TransformCallback } from '../transform/chain.ts'
 import { TransformError } from '../transform/transform.ts'
 import { UpstreamError, type Exchange, type FetchCallback, type UpstreamErrorCode, type UpstreamResponse } from '../upstream/exchange.ts'
@@ -96,7 +96,7 @@ export interface FetchDependencies {
 /** Failures of the origin server for which a stale response may stand in (RFC 5861 section 4). */
 const standsInFor: ReadonlySet<number> = new Set([500, 502, 503, 504])
 
-const unconditional: FieldMap = Object.freeze(Object.create(null) as MutableFieldMap)
+const unconditional: FieldMap = Object.freeze(noFields())
 
 export function startFetch (dependencies: FetchDependencies, request: FetchRequest): Fetch {
   const fetch = new RunningFetch(dependencies, request)
@@ -140,10 +140,10 @@ class RunningFetch implements Fetch {
     // The store wants it, whoever has stopped waiting.
     if (background) return
     // What is shared knows its readers.
-    if (this.#headHasCome && !this.#isShared && audience.isGone()) this.#exchange?.cancel?.()
+    if (this.#headHasCome && !this.#isShared && audience.isGone()) this.#exchange?.running?.cancel()
     if (this.#headHasCome || !audience.isGone() || (this.#flight !== null && this.#flight.waiting > 0)) return
     this.#flight?.end()
-    this.#exchange?.cancel?.()
+    this.#exchange?.running?.cancel()
   }
 
   ask (lookup: CacheForward): void {

@@ -4,7 +4,7 @@
  */
 import type { Readable } from 'node:stream'
 import { Readable as ReadableStream } from 'node:stream'
-import { fieldValue, type FieldMap, type MutableFieldMap } from '../http/fields.ts'
+import { copyFields, fieldValue, type FieldMap, type MutableFieldMap } from '../http/fields.ts'
 import { collect, throughStream, type HeldBytes } from './content.ts'
 import { forgetBytes, mayTransform } from './eligible.ts'
 import { markedTag } from './entity-tags.ts'
@@ -61,7 +61,7 @@ export function stepOf (transform: ResponseTransform): Step {
  */
 export function transformResponse (steps: readonly Step[], head: ResponseHead, body: Readable | null, held: HeldBytes, done: TransformCallback): void {
   const ids: string[] = []
-  run(0, Object.assign(Object.create(null) as MutableFieldMap, head.fields), body)
+  run(0, copyFields(head.fields), body)
 
   function run (from: number, fields: MutableFieldMap, content: Readable | null): void {
     for (let i = from; i < steps.length; i++) {
@@ -71,7 +71,7 @@ export function transformResponse (steps: readonly Step[], head: ResponseHead, b
       try {
         step.note?.(head.statusCode, fields)
         if (!mayTransform(head.statusCode, fields) || !step.when(now)) continue
-        next = Object.assign(Object.create(null) as MutableFieldMap, fields)
+        next = copyFields(fields)
         forgetBytes(next)
         step.change(next, now)
         if (step.content.kind === 'stream' && content !== null) content = step.content.through(content, now)

@@ -1,6 +1,6 @@
 /** Request content on its way through transformations, before the cache key is made. */
 import { Readable } from 'node:stream'
-import type { FieldMap, MutableFieldMap } from '../http/fields.ts'
+import { copyFields, type FieldMap } from '../http/fields.ts'
 import { collect, throughStream, type HeldBytes } from './content.ts'
 import { applyFields, TransformError, type RequestHead, type RequestTransform } from './transform.ts'
 
@@ -20,7 +20,7 @@ const aboutBytes = ['content-length', 'transfer-encoding', 'content-md5', 'diges
  */
 export function transformRequest (transforms: readonly RequestTransform[], head: RequestHead, open: () => Readable, held: HeldBytes, done: (error: Error | null, transformed?: TransformedRequest) => void): void {
   let content: Readable | null = null
-  const fields: MutableFieldMap = Object.assign(Object.create(null) as MutableFieldMap, head.fields)
+  const fields = copyFields(head.fields)
   const changed = new Set<string>()
   run(0)
 

@@ -3,25 +3,22 @@ import type { Dispatcher } from 'undici'
 import type { UpstreamConfig } from '../config/schema.ts'
 import { Body, type BodySource } from '../http/body.ts'
 import { addLine, noFields, type MutableFieldMap } from '../http/fields.ts'
+import { knownNameOf } from '../http/known-names.ts'
 import { classify } from './classify.ts'
 import type { Connection } from './connection.ts'
 import { UpstreamError, type Exchange, type UpstreamErrorCode, type UpstreamResponse } from './exchange.ts'
 import type { Target } from './target.ts'
 
-export interface AttemptInput {
+/** Who makes the attempt: what is asked of which target on which connection, and what comes of it. */
+export interface AttemptOwner {
   readonly exchange: Exchange
-  readonly config: UpstreamConfig
-  readonly target: Target
-  readonly connection: Connection
-  /** Milliseconds left until the response head must have come, 0 for no limit. */
-  readonly firstByteMs: number
   /** The connection has nothing on it any more; `broken` when the exchange did not end well. */
-  readonly onReleased: (broken: boolean) => void
-  readonly onResponse: (response: UpstreamResponse) => void
+  released (target: Target, connection: Connection, broken: boolean): void
+  responded (target: Target, response: UpstreamResponse): void
   /** Before the head; `reused` tells whether the failed socket had served before. */
-  readonly onFailed: (error: UpstreamError, reused: boolean) => void
+  failed (target: Target, error: UpstreamError, reused: boolean): void
   /** After the head: the body was cut short. */
-  readonly onCutShort: (error: UpstreamError) => void
+  cutShort (target: Target, error: UpstreamError): void
 }
 
 export interface Attempt { abort (code: UpstreamErrorCode): void }
@@ -30,9 +27,10 @@ const fieldName = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
 // What Node refuses to write, and what a smuggler would like us to.
 const fieldContent = /^[\t\x20-\x7e\x80-\xff]*$/
 
-export function startAttempt (input: AttemptInput): Attempt {
-  const attempt = new RunningAttempt(input)
-  const { exchange, config, target, connection } = input
+/** @param firstByteMs milliseconds left until the response head must have come, 0 for no limit */
+export function startAttempt (owner: AttemptOwner, config: UpstreamConfig, target: Target, connection: Connection, firstByteMs: number): Attempt {
+  const attempt = new RunningAttempt(owner, config, target, connection, firstByteMs)
+  const { exchange } = owner
   connection.client.dispatch({
     origin: target.origin,
     path: exchange.path,
@@ -49,7 +47,11 @@ export function startAttempt (input: AttemptInput): Attempt {
 
 /** A class, because there is one for each request that is forwarded: its methods are made once. */
 class RunningAttempt implements Attempt, BodySource, Dispatcher.DispatchHandler {
-  readonly #input: AttemptInput
+  readonly #owner: AttemptOwner
+  readonly #config: UpstreamConfig
+  readonly #target: Target
+  readonly #connection: Connection
+  readonly #firstByteMs: number
   #abortRequest: ((error?: Error) => void) | null = null
   #resumeSocket: (() => void) | null = null
   #body: Body | null = null
@@ -62,14 +64,18 @@ class RunningAttempt implements Attempt, BodySource, Dispatcher.DispatchHandler 
   /** `performance.now()` of the last octets. */
   #heardAt = 0
 
-  constructor (input: AttemptInput) {
-    this.#input = input
-    if (input.firstByteMs > 0) this.#timer = setTimeout(failOnTime, input.firstByteMs, this)
+  constructor (owner: AttemptOwner, config: UpstreamConfig, target: Target, connection: Connection, firstByteMs: number) {
+    this.#owner = owner
+    this.#config = config
+    this.#target = target
+    this.#connection = connection
+    this.#firstByteMs = firstByteMs
+    if (firstByteMs > 0) this.#timer = setTimeout(failOnTime, firstByteMs, this)
   }
 
   abort (code: UpstreamErrorCode, cause?: unknown): void {
     if (this.#over) return
-    this.#failure ??= new UpstreamError(code, this.#input.target.origin, cause)
+    this.#failure ??= new UpstreamError(code, this.#target.origin, cause)
     // undici answers with `onError`; before it has connected the request there is nothing to abort yet.
     if (this.#abortRequest !== null) this.#abortRequest(this.#failure)
     else this.#settle(this.#failure)
@@ -87,10 +93,9 @@ class RunningAttempt implements Attempt, BodySource, Dispatcher.DispatchHandler 
 
   /** One timer for both limits, set anew only where it would come too late: for most responses it is never needed. */
   #watchSilence (): void {
-    const { exchange, config, firstByteMs } = this.#input
-    const betweenBytesMs = this.#betweenBytesMs = exchange.betweenBytesMs ?? config.timeouts.betweenBytes
+    const betweenBytesMs = this.#betweenBytesMs = this.#owner.exchange.betweenBytesMs ?? this.#config.timeouts.betweenBytes
     this.#heardAt = performance.now()
-    if (this.#timer !== null && betweenBytesMs >= firstByteMs) return
+    if (this.#timer !== null && betweenBytesMs >= this.#firstByteMs) return
     if (this.#timer !== null) clearTimeout(this.#timer)
     this.#timer = betweenBytesMs === 0 ? null : setTimeout(failOnTime, betweenBytesMs, this)
   }
@@ -99,15 +104,14 @@ class RunningAttempt implements Attempt, BodySource, Dispatcher.DispatchHandler 
     if (this.#over) return
     this.#over = true
     if (this.#timer !== null) clearTimeout(this.#timer)
-    const { onReleased, onFailed, onCutShort } = this.#input
     const body = this.#body
-    onReleased(error !== null)
+    this.#owner.released(this.#target, this.#connection, error !== null)
     if (body === null) {
-      onFailed(error as UpstreamError, this.#reused)
+      this.#owner.failed(this.#target, error as UpstreamError, this.#reused)
     } else if (error === null) {
       body.finish()
     } else {
-      onCutShort(error)
+      this.#owner.cutShort(this.#target, error)
       body.fail(error)
     }
   }
@@ -123,14 +127,14 @@ class RunningAttempt implements Attempt, BodySource, Dispatcher.DispatchHandler 
 
   cancel (error: Error | null): void {
     if (this.#over) return
-    this.#failure ??= error instanceof UpstreamError ? error : new UpstreamError('cancelled', this.#input.target.origin)
+    this.#failure ??= error instanceof UpstreamError ? error : new UpstreamError('cancelled', this.#target.origin)
     this.#abortRequest?.(this.#failure)
   }
 
   // What undici says.
 
   onConnect (abortRequest: (error?: Error) => void): void {
-    const { connection } = this.#input
+    const connection = this.#connection
     this.#abortRequest = abortRequest
     connection.awaitingHead = true
     this.#reused = ++connection.uses > 1
@@ -143,11 +147,10 @@ class RunningAttempt implements Attempt, BodySource, Dispatcher.DispatchHandler 
   }
 
   onHeaders (statusCode: number, rawLines: Buffer[], resumeSocket: () => void): boolean {
-    const { exchange, connection, target, onResponse } = this.#input
     const fields = decodeFields(rawLines)
     if (statusCode < 200) {
-      if (fields !== null && statusCode !== 101) exchange.attendant?.informed(statusCode, fields)
-      connection.awaitingHead = true
+      if (fields !== null && statusCode !== 101) this.#owner.exchange.attendant?.informed(statusCode, fields)
+      this.#connection.awaitingHead = true
       return true
     }
     if (statusCode > 599 || fields === null) {
@@ -157,7 +160,7 @@ class RunningAttempt implements Attempt, BodySource, Dispatcher.DispatchHandler 
     this.#resumeSocket = resumeSocket
     const body = this.#body = new Body(this, true)
     this.#watchSilence()
-    onResponse({ statusCode, fields, body, target: target.origin, reused: this.#reused })
+    this.#owner.responded(this.#target, { statusCode, fields, body, target: this.#target.origin, reused: this.#reused })
     return !this.#paused
   }
 
@@ -170,9 +173,10 @@ class RunningAttempt implements Attempt, BodySource, Dispatcher.DispatchHandler 
   onComplete (): void { this.#settle(null) }
 
   onError (error: Error): void {
-    const { exchange, target } = this.#input
-    if (this.#failure === null && exchange.body !== null && exchange.body.errored !== null) this.#failure = new UpstreamError('client_body_failed', target.origin, error)
-    this.#settle(this.#failure ?? classify(error, target.origin))
+    const { body } = this.#owner.exchange
+    const { origin } = this.#target
+    if (this.#failure === null && body !== null && body.errored !== null) this.#failure = new UpstreamError('client_body_failed', origin, error)
+    this.#settle(this.#failure ?? classify(error, origin))
   }
 }
 
@@ -197,12 +201,20 @@ function decodeFields (raw: readonly (Buffer | string)[] | null): MutableFieldMa
   const fields = noFields()
   if (raw === null) return fields
   for (let i = 0; i + 1 < raw.length; i += 2) {
-    const name = text(raw[i] as Buffer | string)
+    const name = nameOf(raw[i] as Buffer | string)
     const value = text(raw[i + 1] as Buffer | string)
-    if (!fieldName.test(name) || !fieldContent.test(value)) return null
+    if (name === null || !fieldContent.test(value)) return null
     addLine(fields, name, value)
   }
   return fields
+}
+
+/** In lower case; null for what is none. */
+function nameOf (octets: Buffer | string): string | null {
+  const known = typeof octets === 'string' ? null : knownNameOf(octets)
+  if (known !== null) return known
+  const name = text(octets)
+  return fieldName.test(name) ? name.toLowerCase() : null
 }
 
 /** White space behind a value is no part of it (RFC 9110 5.5); undici's parser takes away only what is in front. */

@@ -8,6 +8,8 @@ export type Balance = 'round-robin' | 'least-connections'
  * every target is out, all may be asked: trying is better than refusing.
  */
 export function chooseTarget (targets: readonly Target[], balance: Balance, now: number, except: Target | null): Target | null {
+  const [only] = targets
+  if (targets.length === 1 && only !== undefined) return only.hasRoom() ? only : null
   const standing = targets.filter(target => !target.isOut(now))
   const allowed = standing.length === 0 ? targets : standing
   const others = allowed.filter(target => target !== except)

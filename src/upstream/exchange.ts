@@ -23,7 +23,7 @@ export interface Exchange {
   /** Who asks; null where no client does. */
   readonly attendant: Attendant | null
   /** Ends the exchange; set when it has begun. */
-  cancel: (() => void) | null
+  running: { cancel (): void } | null
   /** The response, once its head has come. */
   response: UpstreamResponse | null
 }

@@ -3,10 +3,11 @@
  * be it a client's request or a validation of the cache's own.
  */
 import type { UpstreamConfig } from '../config/schema.ts'
-import { startAttempt, type Attempt } from './attempt.ts'
+import { startAttempt, type Attempt, type AttemptOwner } from './attempt.ts'
 import { chooseTarget } from './balance.ts'
 import { failedToConnect } from './classify.ts'
-import { UpstreamError, type Exchange, type FetchCallback, type Upstream, type UpstreamErrorCode } from './exchange.ts'
+import type { Connection } from './connection.ts'
+import { UpstreamError, type Exchange, type FetchCallback, type Upstream, type UpstreamErrorCode, type UpstreamResponse } from './exchange.ts'
 import { startHealthChecks } from './health-check.ts'
 import { createTarget, type Target } from './target.ts'
 import { createWaitingLine } from './waiting-line.ts'
@@ -19,19 +20,6 @@ export interface UpstreamDependencies {
 
 /** Methods that may be sent twice (RFC 9110 9.2.2). */
 const idempotent: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE', 'PROPFIND', 'REPORT', 'SEARCH', 'QUERY'])
-
-interface Fetch {
-  readonly exchange: Exchange
-  readonly callback: FetchCallback
-  readonly startedAt: number
-  attempt: Attempt | null
-  retried: boolean
-  /** Where the last attempt failed, to try another one. */
-  failedAt: Target | null
-  queueTimer: NodeJS.Timeout | null
-  totalTimer: NodeJS.Timeout | null
-  settled: boolean
-}
 
 export function createUpstream (name: string, config: UpstreamConfig, dependencies: UpstreamDependencies): Upstream {
   const now = dependencies.now ?? Date.now
@@ -49,6 +37,59 @@ export function createUpstream (name: string, config: UpstreamConfig, dependenci
     dependencies.log.warn({ upstream: name, code: 'tls_not_verified' }, 'certificates of this upstream are not verified')
   }
   const stopHealthChecks = startHealthChecks(targets, config, now)
+
+  /** One exchange, with one attempt or two. A class, because there is one for each request that is forwarded: its methods are made once. */
+  class Fetch implements AttemptOwner {
+    readonly exchange: Exchange
+    readonly callback: FetchCallback
+    readonly startedAt = now()
+    attempt: Attempt | null = null
+    retried = false
+    /** Where the last attempt failed, to try another one. */
+    failedAt: Target | null = null
+    queueTimer: NodeJS.Timeout | null = null
+    totalTimer: NodeJS.Timeout | null = null
+    settled = false
+
+    constructor (exchange: Exchange, callback: FetchCallback) {
+      this.exchange = exchange
+      this.callback = callback
+    }
+
+    cancel (): void { end(this, 'cancelled') }
+
+    released (target: Target, connection: Connection, broken: boolean): void {
+      this.attempt = null
+      target.release(connection, broken)
+      if (this.settled) finish(this)
+      next()
+    }
+
+    responded (target: Target, response: UpstreamResponse): void {
+      target.succeeded()
+      this.settled = true
+      this.exchange.response = response
+      this.callback(null, response)
+    }
+
+    failed (target: Target, error: UpstreamError, reused: boolean): void {
+      const ours = error.code === 'cancelled' || error.code === 'client_body_failed'
+      if (!ours) target.failed(now())
+      if (mayTryAgain(this, error, reused)) {
+        retries++
+        this.retried = true
+        if (failedToConnect(error.code)) this.failedAt = target
+        if (start(this) || wait(this)) return
+      }
+      refuse(this, error)
+    }
+
+    cutShort (target: Target, error: UpstreamError): void {
+      if (error.code === 'cancelled') return
+      errors[error.code] = (errors[error.code] ?? 0) + 1
+      target.failed(now())
+    }
+  }
 
   function finish (fetch: Fetch): void {
     running--
@@ -81,44 +122,9 @@ export function createUpstream (name: string, config: UpstreamConfig, dependenci
     if (target === null) return false
     leaveLine(fetch)
     target.trying(now())
-    const connection = target.acquire(fetch.retried)
     const waitedMs = now() - fetch.startedAt
-    fetch.attempt = startAttempt({
-      exchange: fetch.exchange,
-      config,
-      target,
-      connection,
-      firstByteMs: timeouts.firstByte === 0 ? 0 : Math.max(1, timeouts.firstByte - waitedMs),
-      onReleased (broken) {
-        fetch.attempt = null
-        target.release(connection, broken)
-        if (fetch.settled) finish(fetch)
-        next()
-      },
-      onResponse (response) {
-        target.succeeded()
-        fetch.settled = true
-        fetch.exchange.response = response
-        fetch.callback(null, response)
-      },
-      onFailed (error, reused) {
-        const ours = error.code === 'cancelled' || error.code === 'client_body_failed'
-        if (!ours) target.failed(now())
-        if (mayTryAgain(fetch, error, reused)) {
-          retries++
-          fetch.retried = true
-          if (failedToConnect(error.code)) fetch.failedAt = target
-          if (start(fetch) || wait(fetch)) return
-        }
-        refuse(fetch, error)
-      },
-      onCutShort (error) {
-        if (error.code !== 'cancelled') {
-          errors[error.code] = (errors[error.code] ?? 0) + 1
-          target.failed(now())
-        }
-      }
-    })
+    const firstByteMs = timeouts.firstByte === 0 ? 0 : Math.max(1, timeouts.firstByte - waitedMs)
+    fetch.attempt = startAttempt(fetch, config, target, target.acquire(fetch.retried), firstByteMs)
     return true
   }
 
@@ -147,8 +153,7 @@ export function createUpstream (name: string, config: UpstreamConfig, dependenci
   function fetch (exchange: Exchange, callback: FetchCallback): void {
     requests++
     running++
-    const begun: Fetch = { exchange, callback, startedAt: now(), attempt: null, retried: false, failedAt: null, queueTimer: null, totalTimer: null, settled: false }
-    exchange.cancel = () => { end(begun, 'cancelled') }
+    const begun = exchange.running = new Fetch(exchange, callback)
     if (closed) return refuse(begun, new UpstreamError('upstream_closed'))
     if (timeouts.total > 0) begun.totalTimer = setTimeout(() => { end(begun, 'upstream_total_timeout') }, timeouts.total)
     // Nobody overtakes those who wait.

@@ -2,7 +2,7 @@
 import { Readable } from 'node:stream'
 import fc from 'fast-check'
 import t from 'tap'
-import { createBodyRecorder, type RecordingBudget } from '../../src/cache/body-recorder.ts'
+import { BodyRecorder, type RecordingBudget } from '../../src/cache/body-recorder.ts'
 import { placeOfEntry, headOf, withHead } from '../../src/cache/entry.ts'
 import { createHttpCache, type CacheForward, type CacheHit, type CacheRequest, type HttpCache } from '../../src/cache/http-cache.ts'
 import { createMemoryStore, type MemoryStore } from '../../src/cache/memory-store.ts'
@@ -129,13 +129,13 @@ const newBudget = (maxBytes = 1e8): RecordingBudget => ({ maxBytes, usedBytes: 0
 
 t.test('content of a known length is recorded in one piece of memory, and what is announced but does not come takes little of the budget', async t => {
   const budget = newBudget()
-  const small = createBodyRecorder(1e8, budget, 1000)
+  const small = new BodyRecorder(1e8, budget, 1000)
   const [a, b] = [small.write(Buffer.alloc(400, 1)), small.write(Buffer.alloc(600, 2))]
   t.equal(a.buffer, b.buffer)
   t.equal((small.finish() as Buffer).buffer, a.buffer)
   t.equal(budget.usedBytes, 0)
 
-  const large = createBodyRecorder(1e8, budget, 8e6)
+  const large = new BodyRecorder(1e8, budget, 8e6)
   large.write(Buffer.alloc(999_999))
   t.equal(budget.usedBytes, 999_999, 'less than an eighth has come')
   large.write(Buffer.alloc(1))
@@ -146,7 +146,7 @@ t.test('content of a known length is recorded in one piece of memory, and what i
 
 t.test('where there is no room for all of it at once, it is recorded piece by piece as far as there is', async t => {
   const budget = newBudget(1000)
-  const recorder = createBodyRecorder(1e8, budget, 1200)
+  const recorder = new BodyRecorder(1e8, budget, 1200)
   recorder.write(Buffer.alloc(900))
   t.ok(recorder.isRunning())
   t.equal(budget.usedBytes, 900)
@@ -156,7 +156,7 @@ t.test('where there is no room for all of it at once, it is recorded piece by pi
 })
 
 t.test('more than was announced is not stored', async t => {
-  const recorder = createBodyRecorder(1e8, newBudget(), 10)
+  const recorder = new BodyRecorder(1e8, newBudget(), 10)
   recorder.write(Buffer.alloc(6))
   recorder.write(Buffer.alloc(6))
   t.equal(recorder.finish(), 'incomplete')

@@ -2,7 +2,7 @@
 import { Readable } from 'node:stream'
 import fc from 'fast-check'
 import t from 'tap'
-import { createBodyRecorder, type RecordingBudget } from '../../src/cache/body-recorder.ts'
+import { BodyRecorder, type RecordingBudget } from '../../src/cache/body-recorder.ts'
 import type { Recording, RecordingFailure } from '../../src/cache/recording.ts'
 import { shareBody } from '../../src/cache/shared-body.ts'
 import { bodyOf } from '../../src/http/body.ts'
@@ -20,17 +20,17 @@ interface Sharing {
 
 function share ({ limit = 1e6, expected, finishAlone = false, source = new Readable({ read () {} }) }: { limit?: number, expected?: number, finishAlone?: boolean, source?: Readable } = {}): Sharing {
   const budget = { maxBytes: 1e9, usedBytes: 0, running: 0 }
-  const recorder = createBodyRecorder(limit, budget, expected)
+  const recorder = new BodyRecorder(limit, budget, expected)
   const ends: string[] = []
   const stored: Sharing['stored'] = { content: null }
   const unreadable = { times: 0 }
   const recording: Recording = {
     head: null,
     expectedBytes: expected,
-    write: recorder.write,
-    isRunning: recorder.isRunning,
+    write: chunk => recorder.write(chunk),
+    isRunning: () => recorder.isRunning(),
     isCurrent: () => true,
-    abandon: recorder.abandon,
+    abandon: () => { recorder.abandon() },
     stored: () => stored.content,
     complete () {
       const whole = recorder.finish()
@@ -48,7 +48,7 @@ function share ({ limit = 1e6, expected, finishAlone = false, source = new Reada
     onUnreadable: () => { unreadable.times++ }
   })
   source.on('error', () => {})
-  const body = { reader: () => shared.reader()?.stream() ?? null, start: shared.start }
+  const body = { reader: () => shared.reader()?.stream() ?? null, start: () => { shared.start() } }
   return { source, body, budget, ends, stored, unreadable }
 }
 
