@@ -12,6 +12,8 @@ import { concatExact } from './parts.ts'
 export interface RecordingBudget {
   readonly maxBytes: number
   usedBytes: number
+  /** What has been recorded and is stored, but has no room there yet. */
+  readonly waitingBytes: number
   /** Recordings under way. */
   running: number
 }
@@ -59,7 +61,7 @@ export function createBodyRecorder (limitBytes: number, budget: RecordingBudget,
   /** Takes memory for `bytes` in all from the budget, if there is room. */
   function hold (bytes: number): boolean {
     const more = bytes - heldBytes
-    if (budget.usedBytes + more > budget.maxBytes) return false
+    if (budget.usedBytes + budget.waitingBytes + more > budget.maxBytes) return false
     budget.usedBytes += more
     heldBytes = bytes
     return true

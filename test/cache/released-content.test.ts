@@ -125,7 +125,7 @@ t.test('property: in whatever order things happen, content that was handed out i
   }), { numRuns: 150 })
 })
 
-const newBudget = (maxBytes = 1e8): RecordingBudget => ({ maxBytes, usedBytes: 0, running: 0 })
+const newBudget = (maxBytes = 1e8): RecordingBudget => ({ maxBytes, usedBytes: 0, running: 0, waitingBytes: 0 })
 
 t.test('content of a known length is recorded in one piece of memory, and what is announced but does not come takes little of the budget', async t => {
   const budget = newBudget()
