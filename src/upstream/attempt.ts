@@ -7,6 +7,7 @@ import { classify } from './classify.ts'
 import type { Connection } from './connection.ts'
 import { UpstreamError, type Exchange, type UpstreamErrorCode, type UpstreamResponse } from './exchange.ts'
 import type { Target } from './target.ts'
+import { TurnShare, type Waiting } from './turn-share.ts'
 
 export interface AttemptInput {
   readonly exchange: Exchange
@@ -30,6 +31,8 @@ const fieldName = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
 // What Node refuses to write, and what a smuggler would like us to.
 const fieldContent = /^[\t\x20-\x7e\x80-\xff]*$/
 
+const turnShare = new TurnShare()
+
 export function startAttempt (input: AttemptInput): Attempt {
   const attempt = new RunningAttempt(input)
   const { exchange, config, target, connection } = input
@@ -48,12 +51,15 @@ export function startAttempt (input: AttemptInput): Attempt {
 }
 
 /** A class, because there is one for each request that is forwarded: its methods are made once. */
-class RunningAttempt implements Attempt, BodySource, Dispatcher.DispatchHandler {
+class RunningAttempt implements Attempt, BodySource, Waiting, Dispatcher.DispatchHandler {
   readonly #input: AttemptInput
   #abortRequest: ((error?: Error) => void) | null = null
   #resumeSocket: (() => void) | null = null
   #body: Body | null = null
+  /** The reader wants no more. */
   #paused = false
+  /** What has come beyond the share of its turn; nothing else comes meanwhile. */
+  #held: Buffer | null = null
   #over = false
   #failure: UpstreamError | null = null
   #reused = false
@@ -163,8 +169,19 @@ class RunningAttempt implements Attempt, BodySource, Dispatcher.DispatchHandler 
 
   onData (chunk: Buffer): boolean {
     this.#heardAt = performance.now()
+    if (!turnShare.take(chunk.length, this)) {
+      this.#held = chunk
+      return false
+    }
     if (!(this.#body as Body).push(chunk)) this.#paused = true
     return !this.#paused
+  }
+
+  /** What the share says when it is this one's turn. */
+  goOn (): void {
+    const chunk = this.#held as Buffer
+    this.#held = null
+    if (!this.#over && this.onData(chunk)) this.#resumeSocket?.()
   }
 
   onComplete (): void { this.#settle(null) }
