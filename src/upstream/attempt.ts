@@ -7,7 +7,7 @@ import { classify } from './classify.ts'
 import type { Connection } from './connection.ts'
 import { UpstreamError, type Exchange, type UpstreamErrorCode, type UpstreamResponse } from './exchange.ts'
 import type { Target } from './target.ts'
-import { TurnShare, type Waiting } from './turn-share.ts'
+import { Portion, TurnShare, type Waiting } from './turn-share.ts'
 
 export interface AttemptInput {
   readonly exchange: Exchange
@@ -58,7 +58,10 @@ class RunningAttempt implements Attempt, BodySource, Waiting, Dispatcher.Dispatc
   #body: Body | null = null
   /** The reader wants no more. */
   #paused = false
-  /** What has come beyond the share of its turn; nothing else comes meanwhile. */
+  readonly #portion = new Portion(turnShare)
+  /** Nothing more comes in this turn of the event loop. */
+  #waits = false
+  /** The first piece, if it has come when the share of its turn had been taken. */
   #held: Buffer | null = null
   #over = false
   #failure: UpstreamError | null = null
@@ -124,7 +127,7 @@ class RunningAttempt implements Attempt, BodySource, Waiting, Dispatcher.Dispatc
     if (!this.#paused) return
     this.#paused = false
     this.#heardAt = performance.now()
-    this.#resumeSocket?.()
+    if (!this.#waits) this.#resumeSocket?.()
   }
 
   cancel (error: Error | null): void {
@@ -169,19 +172,31 @@ class RunningAttempt implements Attempt, BodySource, Waiting, Dispatcher.Dispatc
 
   onData (chunk: Buffer): boolean {
     this.#heardAt = performance.now()
-    if (!turnShare.take(chunk.length, this)) {
+    if (!this.#portion.mayTake(this)) {
+      this.#waits = true
       this.#held = chunk
       return false
     }
+    return this.#take(chunk)
+  }
+
+  #take (chunk: Buffer): boolean {
+    const hasHadItsPortion = !this.#portion.take(chunk.length)
     if (!(this.#body as Body).push(chunk)) this.#paused = true
-    return !this.#paused
+    else if (hasHadItsPortion) {
+      turnShare.wait(this)
+      this.#waits = true
+    }
+    return !this.#paused && !this.#waits
   }
 
   /** What the share says when it is this one's turn. */
   goOn (): void {
-    const chunk = this.#held as Buffer
+    const chunk = this.#held
     this.#held = null
-    if (!this.#over && this.onData(chunk)) this.#resumeSocket?.()
+    this.#waits = false
+    if (this.#over) return
+    if (chunk === null || this.onData(chunk)) this.#resumeSocket?.()
   }
 
   onComplete (): void { this.#settle(null) }

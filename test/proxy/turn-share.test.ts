@@ -2,52 +2,56 @@
 import { get as request } from 'node:http'
 import { buffer } from 'node:stream/consumers'
 import t from 'tap'
-import { TurnShare } from '../../src/upstream/turn-share.ts'
+import { Portion, TurnShare } from '../../src/upstream/turn-share.ts'
 import { startProxy, until } from '../fixtures/proxy.ts'
 import { startRawOrigin } from '../fixtures/raw-origin.ts'
 
 const kib = 1024
 const nextTurn = (): Promise<void> => new Promise(resolve => { setImmediate(resolve) })
 
-/** Takes pieces one after the other, as a socket brings them, and notes each. */
-function taker (share: TurnShare, name: string, pieces: number, taken: string[]): { begin (): void } {
-  const begin = (): void => {
-    while (pieces > 0 && share.take(64 * kib, { goOn: begin })) {
+/** A response of so many pieces, which come as fast as they are taken, and are noted. */
+function respond (share: TurnShare, name: string, pieces: number, taken: string[]): void {
+  const portion = new Portion(share)
+  const goOn = (): void => {
+    while (pieces > 0) {
+      if (!portion.mayTake(waiting)) return
       pieces--
       taken.push(name)
+      if (!portion.take(64 * kib) && pieces > 0) return share.wait(waiting)
     }
   }
-  return { begin }
+  const waiting = { goOn }
+  goOn()
 }
 
-t.test('no more than a share is taken in a turn, by all together, and who waits goes first in the next', async t => {
+t.test('a response takes its portion in a turn, all together their share, and who waits goes first in the next', async t => {
   const share = new TurnShare()
   const taken: string[] = []
-  for (const name of ['a', 'b', 'c']) taker(share, name, 10, taken).begin()
-  t.equal(taken.join(''), 'aaaaaaaaaabbbbbb')
+  const taking = (): string => taken.splice(0).join('')
+  for (const name of ['a', 'b', 'c', 'd']) respond(share, name, 6, taken)
+  t.equal(taking(), 'aaaabbbb', 'neither c nor d begins')
 
   await nextTurn()
-  taker(share, 'd', 1, taken).begin()
-  t.equal(taken.slice(16).join(''), 'bbbbcccccccccc' + 'd')
-  for (let turn = 0; turn < 3; turn++) await nextTurn()
-  t.equal(taken.length, 31)
+  respond(share, 'e', 1, taken)
+  t.equal(taking(), 'aabbcccc', 'as they came to wait; who is new is behind all of them')
+  await nextTurn()
+  t.equal(taking(), 'ddddcce')
+  await nextTurn()
+  t.equal(taking(), 'dd')
+  await nextTurn()
+  t.equal(taking(), '')
 })
 
-t.test('who is many times beyond the share waits as many turns, and so does who comes behind', async t => {
+t.test('what has begun is not held up in the midst of its portion', async t => {
   const share = new TurnShare()
   const taken: string[] = []
-  taker(share, 'a', 40, taken).begin()
-  taker(share, 'b', 20, taken).begin()
-
-  const perTurn = [taken.length]
-  for (let turn = 0; turn < 4; turn++) {
-    const before = taken.length
-    await nextTurn()
-    perTurn.push(taken.length - before)
-  }
-  t.same(perTurn, [16, 16, 16, 12, 0])
-  t.equal(taken.slice(16, 32).join(''), 'a'.repeat(16))
-  t.equal(taken.slice(32, 48).join(''), 'b'.repeat(16), 'it has waited longer than who has just had a share')
+  respond(share, 'a', 4, taken)
+  const portion = new Portion(share)
+  const waiting = { goOn () {} }
+  t.ok(portion.mayTake(waiting))
+  portion.take(256 * kib)
+  t.ok(portion.mayTake(waiting), 'the share is used up')
+  t.notOk(new Portion(share).mayTake(waiting))
 })
 
 const names = [...'abcdefghij']
