@@ -196,7 +196,9 @@ class RunningAttempt implements Attempt, BodySource, Waiting, Dispatcher.Dispatc
     this.#held = null
     this.#waits = false
     if (this.#over) return
-    if (chunk === null || this.onData(chunk)) this.#resumeSocket?.()
+    if (chunk === null) this.#portion.goOn()
+    else if (!this.onData(chunk)) return
+    this.#resumeSocket?.()
   }
 
   onComplete (): void { this.#settle(null) }

@@ -3,16 +3,15 @@
  *
  * Node reads from a socket that has more up to 2 MiB in one go, and from all sockets that have something before it looks at
  * anything else: what large responses bring would be worked on for tens of milliseconds, in which nobody else is
- * answered. So a response takes so much in a turn and no more, and when all together have had their share none goes on
- * and none begins until the next; first come, first served. In small portions all would take turns piece by piece, which
- * costs a third more for 1 MiB than to read it in one go.
+ * answered. So no response begins when all together have had their share, and one that has had its portion goes on in another
+ * turn, which it may have for itself; first come, first served. In small pieces by turns 1 MiB would cost a third more.
  */
 
 /** All together: to read, record and pass on so much takes some milliseconds. */
 const shareBytes = 512 * 1024
 
-/** One response, once it has begun. */
-const portionBytes = 256 * 1024
+/** One response: most have come to their end by then, and are not held up once they have begun. */
+const portionBytes = 1024 * 1024
 
 /** Whose content waits. */
 export interface Waiting {
@@ -64,6 +63,8 @@ export class Portion {
   #turn = -1
   #bytes = 0
   #hasBegun = false
+  /** The share of this turn is without the whole portion already. */
+  #isPaid = false
 
   constructor (share: TurnShare) {
     this.#share = share
@@ -78,13 +79,24 @@ export class Portion {
 
   /** Takes a piece; whether the next one may come in this turn. */
   take (bytes: number): boolean {
-    const { turn } = this.#share
-    if (turn !== this.#turn) {
-      this.#turn = turn
-      this.#bytes = 0
-    }
-    this.#share.take(bytes)
+    this.#renew()
+    if (!this.#isPaid) this.#share.take(bytes)
     this.#bytes += bytes
     return this.#bytes < portionBytes
+  }
+
+  /** Goes on after it has waited for another portion. */
+  goOn (): void {
+    this.#renew()
+    this.#isPaid = true
+    this.#share.take(portionBytes)
+  }
+
+  #renew (): void {
+    const { turn } = this.#share
+    if (turn === this.#turn) return
+    this.#turn = turn
+    this.#bytes = 0
+    this.#isPaid = false
   }
 }

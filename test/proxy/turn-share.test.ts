@@ -12,50 +12,59 @@ const nextTurn = (): Promise<void> => new Promise(resolve => { setImmediate(reso
 /** A response of so many pieces, which come as fast as they are taken, and are noted. */
 function respond (share: TurnShare, name: string, pieces: number, taken: string[]): void {
   const portion = new Portion(share)
-  const goOn = (): void => {
+  const waiting = { goOn (): void { come() } }
+  const nextPortion = {
+    goOn (): void {
+      portion.goOn()
+      come()
+    }
+  }
+  function come (): void {
     while (pieces > 0) {
       if (!portion.mayTake(waiting)) return
       pieces--
       taken.push(name)
-      if (!portion.take(64 * kib) && pieces > 0) return share.wait(waiting)
+      if (!portion.take(64 * kib) && pieces > 0) return share.wait(nextPortion)
     }
   }
-  const waiting = { goOn }
-  goOn()
+  come()
 }
 
-t.test('a response takes its portion in a turn, all together their share, and who waits goes first in the next', async t => {
+t.test('none begins when all have had their share, and who waits is first in the next turn', async t => {
   const share = new TurnShare()
   const taken: string[] = []
   const taking = (): string => taken.splice(0).join('')
   for (const name of ['a', 'b', 'c', 'd']) respond(share, name, 6, taken)
-  t.equal(taking(), 'aaaabbbb', 'neither c nor d begins')
+  t.equal(taking(), 'aaaaaabbbbbb', 'c and d wait; b has begun and comes to its end')
 
   await nextTurn()
   respond(share, 'e', 1, taken)
-  t.equal(taking(), 'aabbcccc', 'as they came to wait; who is new is behind all of them')
+  t.equal(taking(), 'ccccccdddddd', 'who is new is behind them')
   await nextTurn()
-  t.equal(taking(), 'ddddcce')
-  await nextTurn()
-  t.equal(taking(), 'dd')
+  t.equal(taking(), 'e')
   await nextTurn()
   t.equal(taking(), '')
 })
 
-t.test('what has begun is not held up in the midst of its portion', async t => {
+t.test('who has had a portion goes on in another turn, behind who came before, and has it for itself', async t => {
   const share = new TurnShare()
   const taken: string[] = []
-  respond(share, 'a', 4, taken)
-  const portion = new Portion(share)
-  const waiting = { goOn () {} }
-  t.ok(portion.mayTake(waiting))
-  portion.take(256 * kib)
-  t.ok(portion.mayTake(waiting), 'the share is used up')
-  t.notOk(new Portion(share).mayTake(waiting))
+  const taking = (): string => taken.splice(0).join('')
+  respond(share, 'a', 40, taken)
+  respond(share, 'b', 20, taken)
+  respond(share, 'c', 1, taken)
+  t.equal(taking(), 'a'.repeat(16))
+
+  const turns: string[] = []
+  for (let turn = 0; turn < 6; turn++) {
+    await nextTurn()
+    turns.push(taking())
+  }
+  t.same(turns, ['a'.repeat(16), 'b'.repeat(16), 'c' + 'a'.repeat(8), 'b'.repeat(4), '', ''])
 })
 
 const names = [...'abcdefghij']
-const contents = new Map(names.map((name, n) => [name, Buffer.alloc(700 * kib).map((_, i) => i * 31 + n + (i >> 12))]))
+const contents = new Map(names.map((name, n) => [name, Buffer.alloc(1500 * kib).map((_, i) => i * 31 + n + (i >> 12))]))
 const content = (name: string): Buffer => contents.get(name) as Buffer
 
 for (const [framing, endOf] of [['length', 'stays open'], ['chunked', 'stays open'], ['length', 'closes'], ['close', 'closes']] as const) {
