@@ -12,6 +12,8 @@ import { concatExact } from './parts.ts'
 export interface RecordingBudget {
   readonly maxBytes: number
   usedBytes: number
+  /** Part of these: memory taken for what is announced and has not come yet. */
+  promisedBytes: number
   /** What has been recorded and is stored, but has no room there yet. */
   readonly waitingBytes: number
   /** Recordings under way. */
@@ -37,6 +39,9 @@ const wholeAtOnceBytes = 1024 * 1024
 const shareFirst = 1 / 8
 const mostFirstBytes = 2 * 1024 * 1024
 
+/** Of the budget no more than this is kept for what has not come: origin servers that send less than they announce leave the rest of it to others. */
+const mostPromised = 1 / 2
+
 /** @param expectedBytes content length as announced, or undefined: then it grows as it comes. */
 export function createBodyRecorder (limitBytes: number, budget: RecordingBudget, expectedBytes: number | undefined): BodyRecorder {
   let pieces: Buffer[] = []
@@ -45,6 +50,7 @@ export function createBodyRecorder (limitBytes: number, budget: RecordingBudget,
   let receivedBytes = 0
   /** What counts in the budget. */
   let heldBytes = 0
+  let promisedBytes = 0
   let ended: RecordingEnd | null = null
 
   function end (reason: RecordingEnd): void {
@@ -54,8 +60,14 @@ export function createBodyRecorder (limitBytes: number, budget: RecordingBudget,
     }
     budget.usedBytes -= heldBytes
     heldBytes = 0
+    promise(0)
     pieces = []
     whole = null
+  }
+
+  function promise (bytes: number): void {
+    budget.promisedBytes += bytes - promisedBytes
+    promisedBytes = bytes
   }
 
   /** Takes memory for `bytes` in all from the budget, if there is room. */
@@ -70,7 +82,11 @@ export function createBodyRecorder (limitBytes: number, budget: RecordingBudget,
   function takeWhole (soonBytes: number): void {
     if (whole !== null || expectedBytes === undefined || soonBytes > expectedBytes) return
     if (expectedBytes > wholeAtOnceBytes && soonBytes < Math.min(expectedBytes * shareFirst, mostFirstBytes)) return
+    const toComeBytes = expectedBytes - soonBytes
+    // One alone may be larger: copied later, so much would be a long turn.
+    if (budget.promisedBytes > 0 && budget.promisedBytes + toComeBytes > budget.maxBytes * mostPromised) return
     if (!hold(expectedBytes)) return
+    promise(toComeBytes)
     // Small content becomes text: its bytes go soon, and come from what many share.
     whole = expectedBytes <= textBytes ? Buffer.allocUnsafe(expectedBytes) : Buffer.allocUnsafeSlow(expectedBytes)
     let at = 0
@@ -96,6 +112,7 @@ export function createBodyRecorder (limitBytes: number, budget: RecordingBudget,
       receivedBytes = soonBytes
       if (whole !== null) {
         chunk.copy(whole, at)
+        promise(whole.length - soonBytes)
         return whole.subarray(at, soonBytes)
       }
       // A copy of exact size: the piece is a view into a socket buffer of up to 64 KiB, which must not stay alive with it.

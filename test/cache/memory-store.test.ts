@@ -171,7 +171,7 @@ t.test('what is stored and has no room yet is counted with the recordings, which
   t.ok(waiting > entryBytes * 1000)
   t.equal(cache.statistics().recordingBytes, waiting)
 
-  const budget = { maxBytes: maxBytes / 2, usedBytes: 0, running: 0, get waitingBytes () { return store.excessBytes as number } }
+  const budget = { maxBytes: maxBytes / 2, usedBytes: 0, promisedBytes: 0, running: 0, get waitingBytes () { return store.excessBytes as number } }
   const record = () => {
     const recorder = createBodyRecorder(1e9, budget, undefined)
     recorder.write(Buffer.alloc(maxBytes / 2 - waiting + 1))
