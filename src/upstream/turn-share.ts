@@ -82,7 +82,8 @@ export class Portion {
     this.#renew()
     if (!this.#isPaid) this.#share.take(bytes)
     this.#bytes += bytes
-    return this.#bytes < portionBytes
+    // Of 1 MiB the end is not to wait.
+    return this.#bytes <= portionBytes
   }
 
   /** Goes on after it has waited for another portion. */

@@ -53,14 +53,14 @@ t.test('who has had a portion goes on in another turn, behind who came before, a
   respond(share, 'a', 40, taken)
   respond(share, 'b', 20, taken)
   respond(share, 'c', 1, taken)
-  t.equal(taking(), 'a'.repeat(16))
+  t.equal(taking(), 'a'.repeat(17))
 
   const turns: string[] = []
   for (let turn = 0; turn < 6; turn++) {
     await nextTurn()
     turns.push(taking())
   }
-  t.same(turns, ['a'.repeat(16), 'b'.repeat(16), 'c' + 'a'.repeat(8), 'b'.repeat(4), '', ''])
+  t.same(turns, ['a'.repeat(17), 'b'.repeat(17), 'c' + 'a'.repeat(6), 'bbb', '', ''])
 })
 
 const names = [...'abcdefghij']
