@@ -37,14 +37,17 @@ const store = (server: Server, bytes: number, connections: number): Promise<Load
   load({ url: `${server.url}/stored/${bytes}/0`, paths: { kind: 'counter', prefix: `/stored/${bytes}/new-${stores++}-` }, connections, seconds: 4 })
 
 /** Stores as many bytes as there is room for. */
-async function evictAll (server: Server, room: number, bytes: number): Promise<void> {
-  for (let left = room; left > 0;) left -= (await store(server, bytes, 64)).requests * bytes
+async function storeAll (server: Server, room: number, bytes: number, connections: number): Promise<void> {
+  for (let left = room; left > 0;) left -= (await store(server, bytes, connections)).requests * bytes
 }
 
 const cases: readonly Case[] = [
   { title: 'at rest, 100,000 stored', settings: { preload: 100_000 }, act: () => pause(restMs) },
   { title: 'responses of 100 MB are recorded', settings: { cacheMiB: 2048, cache: { maxResponseBytes: 100_000_000 } }, act: server => store(server, 100_000_000, 4) },
-  { title: '1 GB of responses of 1 KiB gives way to ones of 100 KiB', settings: { preload: 600_000, cacheMiB: 1024 }, act: server => evictAll(server, 2 ** 30, 102_400) },
+  { title: '1 GB of responses of 1 KiB gives way to ones of 100 KiB', settings: { preload: 600_000, cacheMiB: 1024 }, act: server => storeAll(server, 2 ** 30, 102_400, 64) },
+  // What of that is storing, as fast as it goes, with nothing evicted.
+  { title: '1 GB of responses of 100 KiB comes beside them', settings: { preload: 600_000, cacheMiB: 4096 }, act: server => storeAll(server, 2 ** 30, 102_400, 64) },
+  { title: '1 GB of responses of 1 KiB gives way to ones of 100 MB', settings: { preload: 600_000, cacheMiB: 1024, cache: { maxResponseBytes: 100_000_000 } }, act: server => storeAll(server, 2 ** 30, 100_000_000, 4) },
   {
     title: '100,000 responses are purged by a prefix',
     settings: { preload: 100_000 },

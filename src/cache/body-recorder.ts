@@ -12,6 +12,10 @@ import { concatExact } from './parts.ts'
 export interface RecordingBudget {
   readonly maxBytes: number
   usedBytes: number
+  /** Part of these: memory taken for what is announced and has not come yet. */
+  promisedBytes: number
+  /** What has been recorded and is stored, but has no room there yet. */
+  readonly waitingBytes: number
   /** Recordings under way. */
   running: number
 }
@@ -24,6 +28,9 @@ const wholeAtOnceBytes = 1024 * 1024
 const shareFirst = 1 / 8
 const mostFirstBytes = 2 * 1024 * 1024
 
+/** Of the budget no more than this is kept for what has not come: origin servers that send less than they announce leave the rest of it to others. */
+const mostPromised = 1 / 2
+
 /** A class, because there is one for each response that is stored: its methods are made once. */
 export class BodyRecorder {
   readonly #limitBytes: number
@@ -35,6 +42,7 @@ export class BodyRecorder {
   #receivedBytes = 0
   /** What counts in the budget. */
   #heldBytes = 0
+  #promisedBytes = 0
   #ended: RecordingEnd | null = null
 
   /** @param expectedBytes content length as announced, or undefined: then it grows as it comes. */
@@ -61,6 +69,7 @@ export class BodyRecorder {
     this.#receivedBytes = soonBytes
     if (this.#whole !== null) {
       chunk.copy(this.#whole, at)
+      this.#promise(this.#whole.length - soonBytes)
       return this.#whole.subarray(at, soonBytes)
     }
     // A copy of exact size: the piece is a view into a socket buffer of up to 64 KiB, which must not stay alive with it.
@@ -94,14 +103,20 @@ export class BodyRecorder {
     }
     this.#budget.usedBytes -= this.#heldBytes
     this.#heldBytes = 0
+    this.#promise(0)
     this.#pieces = []
     this.#whole = null
+  }
+
+  #promise (bytes: number): void {
+    this.#budget.promisedBytes += bytes - this.#promisedBytes
+    this.#promisedBytes = bytes
   }
 
   /** Takes memory for `bytes` in all from the budget, if there is room. */
   #hold (bytes: number): boolean {
     const more = bytes - this.#heldBytes
-    if (this.#budget.usedBytes + more > this.#budget.maxBytes) return false
+    if (this.#budget.usedBytes + this.#budget.waitingBytes + more > this.#budget.maxBytes) return false
     this.#budget.usedBytes += more
     this.#heldBytes = bytes
     return true
@@ -111,7 +126,12 @@ export class BodyRecorder {
     const expectedBytes = this.#expectedBytes
     if (this.#whole !== null || expectedBytes === undefined || soonBytes > expectedBytes) return
     if (expectedBytes > wholeAtOnceBytes && soonBytes < Math.min(expectedBytes * shareFirst, mostFirstBytes)) return
+    const budget = this.#budget
+    const toComeBytes = expectedBytes - soonBytes
+    // One alone may be larger: copied later, so much would be a long turn.
+    if (budget.promisedBytes > 0 && budget.promisedBytes + toComeBytes > budget.maxBytes * mostPromised) return
     if (!this.#hold(expectedBytes)) return
+    this.#promise(toComeBytes)
     // Small content becomes text: its bytes go soon, and come from what many share.
     this.#whole = expectedBytes <= textBytes ? Buffer.allocUnsafe(expectedBytes) : Buffer.allocUnsafeSlow(expectedBytes)
     let at = 0

@@ -50,7 +50,7 @@ export function createContext (store: CacheStore, onFailure: (error: unknown) =>
     severalKeys: false,
     clearings: 0,
     searches: createSearchIndex(),
-    budget: { maxBytes: Math.max(minRecordingBytes, store.statistics().maxBytes / 2), usedBytes: 0, running: 0 },
+    budget: { maxBytes: Math.max(minRecordingBytes, store.statistics().maxBytes / 2), usedBytes: 0, promisedBytes: 0, running: 0, get waitingBytes () { return store.excessBytes ?? 0 } },
     counts,
     onRemoval,
     safely (fallback, act) {

@@ -202,8 +202,8 @@ export function createHttpCache (options: HttpCacheOptions): HttpCache {
 
     statistics () {
       const { entries: searchEntries, bytes: searchBytes } = searches.statistics()
-      const { running: recordings, usedBytes: recordingBytes } = context.budget
-      return { ...store.statistics(), recordings, recordingBytes, searchEntries, searchBytes, ...counts, purges: context.purges }
+      const { running: recordings, usedBytes, waitingBytes } = context.budget
+      return { ...store.statistics(), recordings, recordingBytes: usedBytes + waitingBytes, searchEntries, searchBytes, ...counts, purges: context.purges }
     },
 
     clear () {

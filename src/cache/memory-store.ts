@@ -45,6 +45,11 @@ export interface MemoryStore extends CacheStore {
   setRouteRules (rules: RouteRules): Promise<void>
 }
 
+/** Entries that leave per turn of the event loop for one that is as large as many: one or two milliseconds of work. */
+const mostEvictedAtOnce = 500
+/** Share of `maxBytes` that may be above it meanwhile: what recordings may hold, which counts it as theirs until there is room (`context.ts`). */
+const mostExcess = 1 / 2
+
 /** Entries looked at per turn of the event loop by `removeWhere` and for quotas: about a millisecond of work. */
 const batchEntries = 2000
 
@@ -58,6 +63,7 @@ export function createMemoryStore (options: MemoryStoreOptions): MemoryStore {
   const evictionsBy = { expired: 0, quota: 0, variants: 0, room: 0 }
   let quotaBytes: ReadonlyMap<string, number> = new Map()
   let graceSeconds = 0
+  let isMakingRoom = false
 
   const { policy = 'adaptive' } = options
   const eviction = createEviction<StoredEntry>({
@@ -70,6 +76,7 @@ export function createMemoryStore (options: MemoryStoreOptions): MemoryStore {
     },
     findDead: createExpiredFinder(index.held, entry => isExpiredForGood(entry, now(), graceSeconds)),
     itemOverheadBytes: policyBytes,
+    steps: { mostItems: mostEvictedAtOnce, mostExcessBytes: maxBytes * mostExcess },
     quotas: { groupOf: entry => routes.ofScope(entry.scope), sizeOf: entry => entry.sizeBytes }
   })
 
@@ -82,6 +89,17 @@ export function createMemoryStore (options: MemoryStoreOptions): MemoryStore {
 
   function remove (entry: StoredEntry): void {
     if (eviction.remove(entry)) unlist(entry)
+  }
+
+  /** In the next turns of the event loop, where more has to leave than may in one. */
+  function makeMoreRoom (): void {
+    if (isMakingRoom || eviction.excessBytes === 0) return
+    isMakingRoom = true
+    setImmediate(() => {
+      isMakingRoom = false
+      eviction.makeRoom()
+      makeMoreRoom()
+    })
   }
 
   /** A Map may be changed while it is iterated; what is added behind us was stored after the call. */
@@ -100,6 +118,8 @@ export function createMemoryStore (options: MemoryStoreOptions): MemoryStore {
   }
 
   return {
+    get excessBytes () { return eviction.excessBytes },
+
     variants: index.variants,
 
     * entries () {
@@ -138,10 +158,13 @@ export function createMemoryStore (options: MemoryStoreOptions): MemoryStore {
         evictionsBy.variants++
         remove(oldest)
       }
-      if (!isReplaced) return eviction.insert(entry, hashOfEntry(entry, seed), entry.sizeBytes, costMs)
       // A request led to it, so it counts as one.
-      eviction.policy.touch(replaces)
-      return eviction.replace(replaces, entry, entry.sizeBytes, costMs)
+      if (isReplaced) eviction.policy.touch(replaces)
+      const isStored = isReplaced
+        ? eviction.replace(replaces, entry, entry.sizeBytes, costMs)
+        : eviction.insert(entry, hashOfEntry(entry, seed), entry.sizeBytes, costMs)
+      makeMoreRoom()
+      return isStored
     },
 
     remove,
@@ -180,7 +203,7 @@ export function createMemoryStore (options: MemoryStoreOptions): MemoryStore {
     statistics (): StoreStatistics {
       const { bytes, count } = eviction.policy
       return {
-        bytes,
+        bytes: bytes - eviction.excessBytes,
         maxBytes,
         entries: count,
         maxEntries,

@@ -9,7 +9,7 @@ import { warningsFor } from '../config/load.ts'
 import { formatProblem } from '../config/problems.ts'
 import type { Config } from '../config/schema.ts'
 import type { HoldfastControl } from '../control.ts'
-import { createQueue } from '../proxy/queue.ts'
+import { createShared } from '../proxy/queue.ts'
 import type { ReloadResult } from '../../routes/admin.ts'
 import { heapWarnings } from './heap-warnings.ts'
 import { createProxyListener, type ProxyListener } from './listener.ts'
@@ -52,8 +52,7 @@ export async function startInstance (input: InstanceInput): Promise<Instance> {
   }
 
   // A signal and a request may come together: what was read last is what is in force.
-  const inOrder = createQueue()
-  const reload = (): Promise<ReloadResult> => inOrder(async () => {
+  const reload = createShared(async (): Promise<ReloadResult> => {
     const next = await input.read()
     // Certificates that cannot be used, or anything else that cannot, leave everything as it was.
     const useCertificates = tls !== null && next.server.tls !== undefined ? tls.prepare(next.server.tls) : null

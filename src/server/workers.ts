@@ -9,6 +9,7 @@ import type { PurgeOptions } from '../cache/purging.ts'
 import { aggregate } from './aggregate-metrics.ts'
 import { createAdminApp } from '../admin-app.ts'
 import type { Config } from '../config/schema.ts'
+import { createShared } from '../proxy/queue.ts'
 import type { ReloadResult } from '../../routes/admin.ts'
 import { removeOtherSnapshots, removeSnapshot, snapshotOf } from '../snapshot/files.ts'
 import { startInstance } from './instance.ts'
@@ -103,12 +104,12 @@ export async function startPrimary ({ config, log, read }: WorkersInput): Promis
     }, () => { reasons = ['a worker does not answer'] })
   }, 250)
 
-  async function reload (): Promise<ReloadResult> {
+  const reload = createShared(async (): Promise<ReloadResult> => {
     // Validated here once, so that what no worker could use is not sent to any.
     await read()
     const results = await askAll<ReloadResult>('reload')
     return results[0] ?? { changed: [], needsRestart: [] }
-  }
+  })
 
   if (file !== undefined) removeOtherSnapshots(file, config.server.workers)
   cluster.setupPrimary({ serialization: 'advanced' })

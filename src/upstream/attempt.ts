@@ -8,6 +8,7 @@ import { classify } from './classify.ts'
 import type { Connection } from './connection.ts'
 import { UpstreamError, type Exchange, type UpstreamErrorCode, type UpstreamResponse } from './exchange.ts'
 import type { Target } from './target.ts'
+import { Portion, TurnShare, type Waiting } from './turn-share.ts'
 
 /** Who makes the attempt: what is asked of which target on which connection, and what comes of it. */
 export interface AttemptOwner {
@@ -26,6 +27,8 @@ export interface Attempt { abort (code: UpstreamErrorCode): void }
 const fieldName = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
 // What Node refuses to write, and what a smuggler would like us to.
 const fieldContent = /^[\t\x20-\x7e\x80-\xff]*$/
+
+const turnShare = new TurnShare()
 
 /** @param firstByteMs milliseconds left until the response head must have come, 0 for no limit */
 export function startAttempt (owner: AttemptOwner, config: UpstreamConfig, target: Target, connection: Connection, firstByteMs: number): Attempt {
@@ -46,7 +49,7 @@ export function startAttempt (owner: AttemptOwner, config: UpstreamConfig, targe
 }
 
 /** A class, because there is one for each request that is forwarded: its methods are made once. */
-class RunningAttempt implements Attempt, BodySource, Dispatcher.DispatchHandler {
+class RunningAttempt implements Attempt, BodySource, Waiting, Dispatcher.DispatchHandler {
   readonly #owner: AttemptOwner
   readonly #config: UpstreamConfig
   readonly #target: Target
@@ -55,7 +58,13 @@ class RunningAttempt implements Attempt, BodySource, Dispatcher.DispatchHandler 
   #abortRequest: ((error?: Error) => void) | null = null
   #resumeSocket: (() => void) | null = null
   #body: Body | null = null
+  /** The reader wants no more. */
   #paused = false
+  readonly #portion = new Portion(turnShare)
+  /** Nothing more comes in this turn of the event loop. */
+  #waits = false
+  /** The first piece, if it has come when the share of its turn had been taken. */
+  #held: Buffer | null = null
   #over = false
   #failure: UpstreamError | null = null
   #reused = false
@@ -122,7 +131,7 @@ class RunningAttempt implements Attempt, BodySource, Dispatcher.DispatchHandler 
     if (!this.#paused) return
     this.#paused = false
     this.#heardAt = performance.now()
-    this.#resumeSocket?.()
+    if (!this.#waits) this.#resumeSocket?.()
   }
 
   cancel (error: Error | null): void {
@@ -166,8 +175,33 @@ class RunningAttempt implements Attempt, BodySource, Dispatcher.DispatchHandler 
 
   onData (chunk: Buffer): boolean {
     this.#heardAt = performance.now()
+    if (!this.#portion.mayTake(this)) {
+      this.#waits = true
+      this.#held = chunk
+      return false
+    }
+    return this.#take(chunk)
+  }
+
+  #take (chunk: Buffer): boolean {
+    const hasHadItsPortion = !this.#portion.take(chunk.length)
     if (!(this.#body as Body).push(chunk)) this.#paused = true
-    return !this.#paused
+    else if (hasHadItsPortion) {
+      turnShare.wait(this)
+      this.#waits = true
+    }
+    return !this.#paused && !this.#waits
+  }
+
+  /** What the share says when it is this one's turn. */
+  goOn (): void {
+    const chunk = this.#held
+    this.#held = null
+    this.#waits = false
+    if (this.#over) return
+    if (chunk === null) this.#portion.goOn()
+    else if (!this.onData(chunk)) return
+    this.#resumeSocket?.()
   }
 
   onComplete (): void { this.#settle(null) }

@@ -143,6 +143,36 @@ for (const policy of policyNames) {
   })
 }
 
+t.test('for one that takes the place of many, what is dead is not looked for each time in vain, and all of it leaves first', async (t) => {
+  const held = new Set<number>()
+  let looks = 0
+  let dead = 0
+  const eviction = createEviction<Item>({
+    policy: 'lru',
+    maxBytes: 10_000,
+    maxEntries: Infinity,
+    findDead () {
+      looks++
+      return dead-- > 0 ? items[5000 + dead] as Item : null
+    },
+    onEvict: ({ key }) => { held.delete(key) }
+  })
+  const items = Array.from({ length: 10_000 }, (_, key): Item => ({ key, size: 1, group: 0 }))
+  const insert = (item: Item): void => {
+    held.add(item.key)
+    eviction.insert(item, mix(item.key + 1), item.size, 0)
+  }
+  items.forEach(insert)
+
+  insert({ key: 20_000, size: 1000, group: 0 })
+  t.equal(held.size, 9001)
+  t.ok(looks < 50, `${looks} looks for 1000 that left`)
+
+  dead = 900
+  insert({ key: 20_001, size: 1000, group: 0 })
+  t.equal(items.slice(5000, 5900).filter(({ key }) => held.has(key)).length, 0)
+})
+
 t.test('what is hit stays before what is not, within a group above its quota', async (t) => {
   const { items, eviction, request } = createCache('s3-fifo', 20)
   eviction.setQuotas(new Map([[1, 5]]))

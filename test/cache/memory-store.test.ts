@@ -1,8 +1,10 @@
 import fc from 'fast-check'
 import t from 'tap'
+import { BodyRecorder } from '../../src/cache/body-recorder.ts'
 import { createEntry, createHead, type EntryPlace } from '../../src/cache/entry.ts'
 import { isExpiredForGood } from '../../src/cache/eviction/expired.ts'
 import { policyNames } from '../../src/cache/eviction/policy.ts'
+import { createHttpCache } from '../../src/cache/http-cache.ts'
 import { createMemoryStore } from '../../src/cache/memory-store.ts'
 import { policyBytes } from '../../src/cache/packed-entry.ts'
 import type { StoredEntry } from '../../src/cache/store.ts'
@@ -116,6 +118,69 @@ for (const policy of policyNames) {
     t.same(['key 01', 'key 02', 'key 03'].map(key => store.variants(key).length), [1, 0, 1])
   })
 }
+
+for (const policy of policyNames) {
+  t.test(`${policy}: for one that is as large as thousands some leave at once and the rest in turns of the event loop, and meanwhile it does not count as stored`, async (t) => {
+    const count = 4000
+    const maxBytes = entryBytes * count
+    const store = createMemoryStore({ policy, maxBytes, maxEntries: 1e6, maxVariants: 3, now: () => receivedAt, seed: 1 })
+    for (let i = 0; store.statistics().evictions === 0; i++) store.put(entryOf(`key ${i}`), null)
+    let held = store.statistics().entries + 1
+    let steps = 0
+    /** What has just happened was one step. */
+    const check = (): void => {
+      const { entries, bytes } = store.statistics()
+      const excess = store.excessBytes as number
+      t.ok(held - entries <= 500, `${held - entries} have left at once`)
+      t.ok(bytes <= maxBytes)
+      t.equal(bytes + excess, [...store.entries()].reduce((sum, { sizeBytes }) => sum + sizeBytes, 0), 'everything is counted, here or there')
+      held = entries
+      steps++
+    }
+
+    const large = entryOf('large', { bytes: entryBytes * 1500 })
+    t.equal(store.put(large, null), store.variants('large').includes(large), 'who asks now finds it, unless the policy refuses it')
+    check()
+    while (store.excessBytes !== 0) {
+      await new Promise(resolve => { setImmediate(resolve) })
+      check()
+    }
+    t.ok(!store.variants('large').includes(large) || steps > 2, `${steps} steps`)
+  })
+}
+
+t.test('of many large ones in one turn of the event loop no more wait for room than recordings may hold', async (t) => {
+  const maxBytes = entryBytes * 4000
+  const store = createMemoryStore({ policy: 'lru', maxBytes, maxEntries: 1e6, maxVariants: 3, now: () => receivedAt, seed: 1 })
+  for (let i = 0; store.statistics().evictions === 0; i++) store.put(entryOf(`key ${i}`), null)
+  let most = 0
+  for (let i = 0; i < 20; i++) {
+    store.put(entryOf(`large ${i}`, { bytes: entryBytes * 1500 }), null)
+    most = Math.max(most, store.excessBytes as number)
+  }
+  t.ok(most > maxBytes / 4 && most <= maxBytes / 2, `${most} of ${maxBytes}`)
+})
+
+t.test('what is stored and has no room yet is counted with the recordings, which may hold so much less', async (t) => {
+  const maxBytes = entryBytes * 4000
+  const store = createMemoryStore({ policy: 'lru', maxBytes, maxEntries: 1e6, maxVariants: 3, now: () => receivedAt, seed: 1 })
+  const cache = createHttpCache({ store, onFailure (error) { throw error } })
+  for (let i = 0; store.statistics().evictions === 0; i++) store.put(entryOf(`key ${i}`), null)
+  store.put(entryOf('large', { bytes: entryBytes * 2000 }), null)
+  const waiting = store.excessBytes as number
+  t.ok(waiting > entryBytes * 1000)
+  t.equal(cache.statistics().recordingBytes, waiting)
+
+  const budget = { maxBytes: maxBytes / 2, usedBytes: 0, promisedBytes: 0, running: 0, get waitingBytes () { return store.excessBytes as number } }
+  const record = () => {
+    const recorder = new BodyRecorder(1e9, budget, undefined)
+    recorder.write(Buffer.alloc(maxBytes / 2 - waiting + 1))
+    return recorder.finish()
+  }
+  t.equal(record(), 'no-room')
+  while (store.excessBytes !== 0) await new Promise(resolve => { setImmediate(resolve) })
+  t.ok(Buffer.isBuffer(record()))
+})
 
 t.test('a stale response is expired for good when it can neither be validated nor used any more', async (t) => {
   const rows: ReadonlyArray<[string, EntryOptions, number, boolean]> = [

@@ -125,7 +125,7 @@ t.test('property: in whatever order things happen, content that was handed out i
   }), { numRuns: 150 })
 })
 
-const newBudget = (maxBytes = 1e8): RecordingBudget => ({ maxBytes, usedBytes: 0, running: 0 })
+const newBudget = (maxBytes = 1e8): RecordingBudget => ({ maxBytes, usedBytes: 0, promisedBytes: 0, running: 0, waitingBytes: 0 })
 
 t.test('content of a known length is recorded in one piece of memory, and what is announced but does not come takes little of the budget', async t => {
   const budget = newBudget()
@@ -141,6 +141,28 @@ t.test('content of a known length is recorded in one piece of memory, and what i
   large.write(Buffer.alloc(1))
   t.equal(budget.usedBytes, 8e6)
   large.abandon()
+  t.same(budget, newBudget())
+})
+
+t.test('what broken origin servers announce and never send takes no more than half of the budget, however many there are', async t => {
+  const budget = newBudget()
+  const broken = Array.from({ length: 20 }, () => new BodyRecorder(1e8, budget, 8e6))
+  for (const recorder of broken) recorder.write(Buffer.alloc(1e6))
+  const sent = 20 * 1e6
+  t.ok(budget.usedBytes <= 1e8 / 2 + sent, `${budget.usedBytes} for ${sent} that have come`)
+
+  const good = new BodyRecorder(1e8, budget, 20e6)
+  for (let i = 0; i < 20; i++) good.write(Buffer.alloc(1e6, i))
+  t.equal((good.finish() as Buffer).length, 20e6)
+
+  broken.forEach(recorder => { recorder.abandon() })
+  t.same(budget, newBudget())
+  const [first, second] = [new BodyRecorder(1e8, budget, 40e6), new BodyRecorder(1e8, budget, 40e6)]
+  for (let i = 0; i < 40; i++) first.write(Buffer.alloc(1e6))
+  second.write(Buffer.alloc(5e6))
+  t.equal(budget.usedBytes, 80e6, 'what has come is not announced any more')
+  first.abandon()
+  second.abandon()
   t.same(budget, newBudget())
 })
 

@@ -19,7 +19,7 @@ interface Sharing {
 }
 
 function share ({ limit = 1e6, expected, finishAlone = false, source = new Readable({ read () {} }) }: { limit?: number, expected?: number, finishAlone?: boolean, source?: Readable } = {}): Sharing {
-  const budget = { maxBytes: 1e9, usedBytes: 0, running: 0 }
+  const budget = { maxBytes: 1e9, usedBytes: 0, promisedBytes: 0, running: 0, waitingBytes: 0 }
   const recorder = new BodyRecorder(limit, budget, expected)
   const ends: string[] = []
   const stored: Sharing['stored'] = { content: null }

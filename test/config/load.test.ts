@@ -87,6 +87,7 @@ t.test('a file that is no configuration', async (t) => {
     ['an alias within itself', `log: &x [*x]\n${small}`, [{ line: 1, rule: 'size' }]],
     ['aliases of aliases of aliases', Array.from({ length: 12 }, (_, i) => `a${i}: &a${i} [${Array(10).fill(i === 0 ? 'x' : `*a${i - 1}`).join()}]`).join('\n'), [{ rule: 'size', message: /aliases/ }]],
     ['a name that would reach into prototypes', `__proto__: { server: {} }\n${small}`, [{ path: '/__proto__', line: 1, rule: 'unknown-option' }]],
+    ['an upstream of that name', small.replace('main:', '__proto__: { targets: [http://127.0.0.1:3000] }, main:'), [{ path: '/upstreams/__proto__', line: 1, rule: 'unknown-option' }]],
     ['merge keys are not part of YAML 1.2', `server: &s {}\nadmin: { <<: *s }\n${small}`, [{ path: '/admin/<<', rule: 'unknown-option' }]],
     ['other bytes than UTF-8', new Uint8Array([0x73, 0xff, 0xfe]), [{ rule: 'encoding' }]],
     ['too large', `# ${'x'.repeat(8 * 1024 * 1024)}\n${small}`, [{ rule: 'size', message: /larger than 8388608 bytes/ }]]

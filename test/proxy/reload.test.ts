@@ -137,6 +137,36 @@ t.test('an error in the last of many routes changes nothing, and is told with it
   t.match(await talk(Number(new URL(instance.proxyUrl).port), get('/')), /one$/)
 })
 
+t.test('reloads that are asked for while one is waiting are one with it, and what was written last is in force', async t => {
+  const [one, two] = await startOrigins(t)
+  let url = one
+  let reads = 0
+  const read = async () => {
+    reads++
+    return resolveConfig(configuration(url, manyRoutes().slice(-1)))
+  }
+  const instance = await startInstance({ config: await read(), log: createProcessLog('silent'), read, admin: false })
+  t.teardown(() => instance.drain())
+  reads = 0
+
+  const first = instance.reload()
+  await until(() => reads === 1)
+  const others = Array.from({ length: 1000 }, () => instance.reload())
+  url = two
+  const results = await Promise.all([first, ...others])
+
+  t.equal(reads, 2)
+  t.same(results.slice(1).filter(result => result === results[1]).length, 1000, 'each is told what came of it')
+  t.match(await talk(Number(new URL(instance.proxyUrl).port), get('/')), /two$/)
+
+  url = 'http://none of that'
+  const failed = await Promise.allSettled([instance.reload(), instance.reload()])
+  t.ok(failed.every(({ status }) => status === 'rejected'))
+  url = one
+  await instance.reload()
+  t.match(await talk(Number(new URL(instance.proxyUrl).port), get('/')), /one$/, 'one that has failed holds up none')
+})
+
 t.test('an application that is closed during a reload leaves no upstream open', async t => {
   const [one] = await startOrigins(t)
   const asked = { well: 0, marks: 0 }

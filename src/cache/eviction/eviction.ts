@@ -22,14 +22,25 @@ export interface EvictionOptions<T extends object> {
    * empty, leaves less room for items. Absent: it is not counted, and sizes need not be bytes.
    */
   readonly itemOverheadBytes?: number
+  /** Where it is given, what has to leave for one large item may do so in several steps: some at once, the rest when `makeRoom` is called. */
+  readonly steps?: EvictionSteps
   /** Soft quotas, and the group and size of an item by which they are counted; they cost nothing until there are some. */
   readonly quotas?: { readonly groupOf: (item: T) => number, readonly sizeOf: (item: T) => number }
+}
+
+export interface EvictionSteps {
+  /** Items that leave in one step. */
+  readonly mostItems: number
+  /** More than this is never above the bound after a step, however many have to leave for that. */
+  readonly mostExcessBytes: number
 }
 
 export interface Eviction<T extends object> {
   /** For `touch`, `has` and statistics; what changes the items goes through the functions here. */
   readonly policy: EvictionPolicy<T>
-  /** Takes an item in and lets others go until the bounds hold; whether it is still there then. */
+  /** Bytes above the bound, which have yet to leave; 0 but between two steps. */
+  readonly excessBytes: number
+  /** Takes an item in and lets others go until the bounds hold, or for one step; whether it is still there then. */
   insert (item: T, hash: number, sizeBytes: number, costMs: number): boolean
   replace (before: T, item: T, sizeBytes: number, costMs: number): boolean
   remove (item: T): boolean
@@ -40,11 +51,16 @@ export interface Eviction<T extends object> {
   setQuotas (bytesByGroup: ReadonlyMap<number, number>): boolean
   /** Counts an item that is held by its group, unless it is counted already. */
   count (item: T): void
+  /** Takes the next step. */
+  makeRoom (): void
   clear (): void
 }
 
+/** Looks for a dead item that one insertion takes in vain: where a large item takes the place of many, looking for each of them would cost as much as letting them go. */
+const mostInVain = 16
+
 export function createEviction<T extends object> (options: EvictionOptions<T>): Eviction<T> {
-  const { maxBytes, maxEntries, onEvict, findDead } = options
+  const { maxBytes, maxEntries, onEvict, findDead, steps = { mostItems: Infinity, mostExcessBytes: 0 } } = options
   const policy = createPolicy<T>(options.policy, { maxBytes, maxEntries })
   const quotas = options.quotas === undefined ? null : { ...options.quotas, ledger: new Quotas<T>() }
   const emptyBytes = policy.overheadBytes
@@ -70,9 +86,16 @@ export function createEviction<T extends object> (options: EvictionOptions<T>): 
     return maxBytes - Math.max(0, overheadBytes - policy.count * itemOverheadBytes)
   }
 
+  function excessBytes (): number { return Math.max(0, policy.bytes - roomBytes()) }
+
   function makeRoom (): void {
-    while (policy.bytes > roomBytes() || policy.count > maxEntries) {
-      const expired = findDead?.() ?? null
+    let inVain = 0
+    for (let left = 0; ; left++) {
+      const excess = excessBytes()
+      if (excess === 0 && policy.count <= maxEntries) return
+      if (left >= steps.mostItems && excess <= steps.mostExcessBytes && policy.count <= maxEntries) return
+      const expired = inVain < mostInVain ? findDead?.() ?? null : null
+      if (expired === null) inVain++
       const first = expired ?? quotas?.ledger.victim(policy) ?? null
       if (first !== null && release(first)) {
         onEvict(first, expired === null ? 'quota' : 'expired')
@@ -87,6 +110,7 @@ export function createEviction<T extends object> (options: EvictionOptions<T>): 
 
   return {
     policy,
+    get excessBytes () { return excessBytes() },
 
     insert (item, hash, sizeBytes, costMs) {
       policy.insert(item, hash, sizeBytes, costMs)
@@ -109,6 +133,7 @@ export function createEviction<T extends object> (options: EvictionOptions<T>): 
     setQuotas: bytesByGroup => quotas?.ledger.set(bytesByGroup) ?? false,
 
     count,
+    makeRoom,
 
     clear () {
       policy.clear()
