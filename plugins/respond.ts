@@ -18,7 +18,7 @@ import { passBody } from '../src/proxy/pass-body.ts'
 import type { StoredBlock } from '../src/proxy/stored-block.ts'
 import { sendError } from './errors.ts'
 import { finish } from './finish.ts'
-import { canWriteBlock, endWith, presetText, writeBlock, writeContent, writeTextHead } from './wire.ts'
+import { canWriteBlock, endWith, presetText, writeBlock, writeContent, writesPlainly, writeTextHead } from './wire.ts'
 
 /** What a response consists of; `lines` is `[name, value, ...]` and is not changed. */
 export interface OutgoingResponse {
@@ -34,6 +34,8 @@ export interface OutgoingResponse {
   /** One-byte text, bytes, what arrives, or null for none. */
   readonly body: string | Buffer | Body | null
 }
+
+const wire = { endWith, writeContent, writesPlainly }
 
 const sendHooks = Symbol('holdfast.sendHooks')
 
@@ -103,7 +105,7 @@ function write (request: FastifyRequest, reply: FastifyReply, response: Outgoing
     raw.end()
   } else if (body instanceof Body) {
     resetWhenCutShort(request, body)
-    passBody(body, raw, endWith, writeContent)
+    passBody(body, raw, wire)
   } else {
     endWith(raw, body)
   }

@@ -99,6 +99,11 @@ export function endWith (raw: ServerResponse, content: string | Buffer | null): 
   raw.end()
 }
 
+/** Whether content goes to the system and to nobody else who may keep it: not to `app.inject`, nor to somebody's own `write`. */
+export function writesPlainly (raw: ServerResponse): boolean {
+  return canWriteBlock(raw) && raw.write === write
+}
+
 /**
  * Writes some of the content. Behind a head that has left it goes to the connection directly: Node would keep it until the
  * end of the tick, and take every piece as large as a read for one too many, also where the system has taken all of it.
@@ -107,7 +112,7 @@ export function endWith (raw: ServerResponse, content: string | Buffer | null): 
 export function writeContent (raw: ServerResponse, chunk: Buffer): ServerResponse | Socket | null {
   const message = raw as unknown as Internals
   const { socket } = raw
-  if (!canWriteBlock(raw) || raw.write !== write || socket === null || socket.destroyed || socket.writableCorked > 0 || !message._headerSent || !message._hasBody || message.chunkedEncoding || message.outputData.length > 0 || (socket as unknown as Internals)._httpMessage !== raw) {
+  if (!writesPlainly(raw) || socket === null || socket.destroyed || socket.writableCorked > 0 || !message._headerSent || !message._hasBody || message.chunkedEncoding || message.outputData.length > 0 || (socket as unknown as Internals)._httpMessage !== raw) {
     return raw.write(chunk) ? null : raw
   }
   return socket.write(chunk) || socket.writableLength === 0 ? null : socket

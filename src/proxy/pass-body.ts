@@ -11,15 +11,19 @@ import { freePiece, type Body, type BodyReader } from '../http/body.ts'
 /** Content up to here is copied to text to leave in one write with the head: Node puts text, and not bytes, behind the head. */
 const maxTextBytes = 16 * 1024
 
-/** Ends a response with the last of its content, or with none. */
-export type EndWith = (raw: ServerResponse, content: string | Buffer | null) => void
-
-/** Writes some of the content; returns null when more may follow, else what emits `drain` when it may. */
-export type WriteContent = (raw: ServerResponse, chunk: Buffer) => NodeJS.EventEmitter | null
+/** How responses are written. */
+export interface Wire {
+  /** Ends a response with the last of its content, or with none. */
+  readonly endWith: (raw: ServerResponse, content: string | Buffer | null) => void
+  /** Writes some of the content; returns null when more may follow, else what emits `drain` when it may. */
+  readonly writeContent: (raw: ServerResponse, chunk: Buffer) => NodeJS.EventEmitter | null
+  /** Nobody but the system is given what is written. */
+  readonly writesPlainly: (raw: ServerResponse) => boolean
+}
 
 /** The head of the response has been written, and has not left yet. */
-export function passBody (body: Body, raw: ServerResponse, endWith: EndWith, writeContent: WriteContent): void {
-  const passing = new Passing(body, raw, endWith, writeContent)
+export function passBody (body: Body, raw: ServerResponse, wire: Wire): void {
+  const passing = new Passing(body, raw, wire)
   atEndOfTurn(passing)
   body.read(passing)
 }
@@ -30,8 +34,9 @@ const mostWritten = 8
 class Passing implements BodyReader {
   readonly #body: Body
   readonly #raw: ServerResponse
-  readonly #endWith: EndWith
-  readonly #writeContent: WriteContent
+  readonly #wire: Wire
+  /** Nobody else has the pieces, before or after they are written. */
+  readonly #mayFree: boolean
   /** The first piece, until the turn ends. */
   #first: Buffer | null = null
   /** The last pieces that were written. */
@@ -40,11 +45,11 @@ class Passing implements BodyReader {
   #waits = false
   #over = false
 
-  constructor (body: Body, raw: ServerResponse, endWith: EndWith, writeContent: WriteContent) {
+  constructor (body: Body, raw: ServerResponse, wire: Wire) {
     this.#body = body
     this.#raw = raw
-    this.#endWith = endWith
-    this.#writeContent = writeContent
+    this.#wire = wire
+    this.#mayFree = body.piecesAreOwn && wire.writesPlainly(raw)
   }
 
   data (chunk: Buffer): boolean {
@@ -62,7 +67,7 @@ class Passing implements BodyReader {
     const first = this.#first
     this.#over = true
     this.#first = null
-    this.#endWith(this.#raw, first === null || first.length > maxTextBytes ? first : first.toString('latin1'))
+    this.#wire.endWith(this.#raw, first === null || first.length > maxTextBytes ? first : first.toString('latin1'))
   }
 
   /** What has come so far is the client's to see, and that there should have been more. */
@@ -89,10 +94,8 @@ class Passing implements BodyReader {
 
   #write (chunk: Buffer): boolean {
     // Not before there is another one: the parser that brought them was not through with them at the time.
-    if (this.#raw.writableLength === 0 && !this.#raw.destroyed) this.#freeWritten()
-    else if (this.#written.length >= mostWritten) this.#written = []
-    this.#written.push(chunk)
-    const full = this.#writeContent(this.#raw, chunk)
+    if (this.#mayFree) this.#noteWritten(chunk)
+    const full = this.#wire.writeContent(this.#raw, chunk)
     if (full === null) return true
     if (!this.#waits) {
       this.#waits = true
@@ -104,9 +107,15 @@ class Passing implements BodyReader {
     return false
   }
 
+  #noteWritten (chunk: Buffer): void {
+    if (this.#raw.writableLength === 0 && !this.#raw.destroyed) this.#freeWritten()
+    else if (this.#written.length >= mostWritten) this.#written = []
+    this.#written.push(chunk)
+  }
+
   /** The system has taken all that was written. */
   #freeWritten (): void {
-    if (this.#body.piecesAreOwn) for (const piece of this.#written) freePiece(piece)
+    for (const piece of this.#written) freePiece(piece)
     this.#written = []
   }
 

@@ -1,9 +1,9 @@
 /** Content on its way to a client: whole, whoever is slow, and freed when it has left. */
 import { createHash } from 'node:crypto'
-import { createServer, request } from 'node:http'
+import { createServer, request, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import t, { type Test } from 'tap'
-import { endWith, writeContent } from '../../plugins/wire.ts'
+import { endWith, writeContent, writesPlainly } from '../../plugins/wire.ts'
 import { Body } from '../../src/http/body.ts'
 import { passBody } from '../../src/proxy/pass-body.ts'
 import { get, openSocket, startProxy, until } from '../fixtures/proxy.ts'
@@ -13,7 +13,7 @@ const pieceBytes = 64 * 1024
 const pieceCount = 40
 
 /** Sends pieces through `passBody`, one in each turn of the event loop, and returns them once the client has had all. */
-async function passPieces (t: Test, piecesAreOwn: boolean): Promise<{ pieces: Buffer[], received: number }> {
+async function passPieces (t: Test, piecesAreOwn: boolean, prepare: (raw: ServerResponse) => void = () => {}): Promise<{ pieces: Buffer[], received: number }> {
   const pieces = Array.from({ length: pieceCount }, (_, i) => Buffer.from(new ArrayBuffer(pieceBytes)).fill(i))
   const server = createServer((_request, raw) => {
     let next = 0
@@ -27,7 +27,8 @@ async function passPieces (t: Test, piecesAreOwn: boolean): Promise<{ pieces: Bu
       setImmediate(push)
     }
     raw.writeHead(200, { 'content-length': pieceBytes * pieceCount })
-    passBody(body, raw, endWith, writeContent)
+    prepare(raw)
+    passBody(body, raw, { endWith, writeContent, writesPlainly })
   })
   await new Promise<void>(resolve => { server.listen(0, '127.0.0.1', resolve) })
   t.teardown(() => { server.close() })
@@ -54,6 +55,20 @@ t.test('pieces that nobody else has are freed once the system has taken them, an
 t.test('pieces that others may have are left alone', async t => {
   const { pieces, received } = await passPieces(t, false)
   t.equal(received, pieceBytes * pieceCount)
+  t.ok(pieces.every(({ length }) => length === pieceBytes))
+})
+
+t.test('so are those that somebody else is given as they are written', async t => {
+  const kept: Buffer[] = []
+  const { pieces, received } = await passPieces(t, true, raw => {
+    const { write } = raw
+    raw.write = function (this: ServerResponse, chunk: Buffer) {
+      kept.push(chunk)
+      return (write as (chunk: Buffer) => boolean).call(this, chunk)
+    } as typeof raw.write
+  })
+  t.equal(received, pieceBytes * pieceCount)
+  t.ok(kept.length > pieceCount / 2)
   t.ok(pieces.every(({ length }) => length === pieceBytes))
 })
 
