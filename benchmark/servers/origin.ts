@@ -35,7 +35,8 @@ function answer (socket: Socket, path: string): void {
   if (kind === 'slow') setTimeout(() => { socket.write(answerOf(kind, Number(second))) }, Number(first))
   else if (kind === 'failing') socket.write('HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n')
   else if (kind === 'broken') socket.destroy()
-  else socket.write(answerOf(kind, Number.parseInt(first)))
+  else if (/^\d+$/.test(first)) socket.write(answerOf(kind, Number(first)))
+  else socket.write('HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n')
 }
 
 // Answers made in the morning are not stale by noon: the date of all of them is renewed.
