@@ -28,6 +28,8 @@ export class KeyTable<V extends object> {
   #used = 0
   #free: number[] = []
   #size = 0
+  /** How often it was emptied: slots are counted from 0 again then. */
+  #clearings = 0
 
   /** @param keyOf never changes for a value while it is here */
   constructor (keyOf: (value: V) => string, hashKey: HashKey = randomHashKey()) {
@@ -86,13 +88,20 @@ export class KeyTable<V extends object> {
     this.#blocks = []
     this.#free = []
     this.#used = this.#size = 0
+    this.#clearings++
   }
 
   /** All values. May be walked while others come, some of which are passed by, and go. */
   * values (): Generator<V, void> {
+    let clearings = this.#clearings
     for (let slot = 0; slot < this.#used; slot++) {
       const value = this.#at(slot)
-      if (value !== undefined) yield value
+      if (value === undefined) continue
+      yield value
+      // What has taken the place of the last one stands in front.
+      if (clearings === this.#clearings) continue
+      clearings = this.#clearings
+      slot = -1
     }
   }
 

@@ -93,8 +93,8 @@ class RunningAttempt implements Attempt, BodySource, Waiting, Dispatcher.Dispatc
   onTimeout (): void {
     if (this.#body === null) return this.abort('upstream_first_byte_timeout')
     const silentMs = performance.now() - this.#heardAt
-    // A client that does not read is not the origin server's silence.
-    const leftMs = this.#paused ? this.#betweenBytesMs : this.#betweenBytesMs - silentMs
+    // A client that does not read is not the origin server's silence, nor is a share that has not come.
+    const leftMs = this.#paused || this.#waits ? this.#betweenBytesMs : this.#betweenBytesMs - silentMs
     // Node's timers may be a little early.
     if (leftMs < 1) this.abort('upstream_between_bytes_timeout')
     else this.#timer = setTimeout(failOnTime, leftMs, this)
@@ -131,7 +131,7 @@ class RunningAttempt implements Attempt, BodySource, Waiting, Dispatcher.Dispatc
     if (!this.#paused) return
     this.#paused = false
     this.#heardAt = performance.now()
-    if (!this.#waits) this.#resumeSocket?.()
+    if (!this.#waits) this.#readOn()
   }
 
   cancel (error: Error | null): void {
@@ -170,7 +170,7 @@ class RunningAttempt implements Attempt, BodySource, Waiting, Dispatcher.Dispatc
     const body = this.#body = new Body(this, true)
     this.#watchSilence()
     this.#owner.responded(this.#target, { statusCode, fields, body, target: this.#target.origin, reused: this.#reused })
-    return !this.#paused
+    return this.#goesOn()
   }
 
   onData (chunk: Buffer): boolean {
@@ -178,7 +178,7 @@ class RunningAttempt implements Attempt, BodySource, Waiting, Dispatcher.Dispatc
     if (!this.#portion.mayTake(this)) {
       this.#waits = true
       this.#held = chunk
-      return false
+      return this.#goesOn()
     }
     return this.#take(chunk)
   }
@@ -190,7 +190,7 @@ class RunningAttempt implements Attempt, BodySource, Waiting, Dispatcher.Dispatc
       turnShare.wait(this)
       this.#waits = true
     }
-    return !this.#paused && !this.#waits
+    return this.#goesOn()
   }
 
   /** What the share says when it is this one's turn. */
@@ -201,7 +201,19 @@ class RunningAttempt implements Attempt, BodySource, Waiting, Dispatcher.Dispatc
     if (this.#over) return
     if (chunk === null) this.#portion.goOn()
     else if (!this.onData(chunk)) return
+    this.#readOn()
+  }
+
+  /** What undici is told: whether it is to go on. */
+  #goesOn (): boolean {
+    this.#connection.parserWaits = this.#paused || this.#waits
+    return !this.#connection.parserWaits
+  }
+
+  #readOn (): void {
+    this.#connection.parserWaits = false
     this.#resumeSocket?.()
+    this.#connection.parserWentOn()
   }
 
   onComplete (): void { this.#settle(null) }

@@ -4,8 +4,9 @@ import { isIP, type Socket } from 'node:net'
 import { buildConnector, Client } from 'undici'
 import type { UpstreamConfig } from '../config/schema.ts'
 import { skipUnaskedContinue, type HeadWatch } from './interim-filter.ts'
+import { keepEndBack, type EndWatch } from './late-end.ts'
 
-export interface Connection extends HeadWatch {
+export interface Connection extends HeadWatch, EndWatch {
   readonly client: Client
   /** Requests written to the present socket. */
   uses: number
@@ -39,6 +40,8 @@ export function createConnectionFactory (origin: string, config: UpstreamConfig)
       let socket: Socket | null = null
       const connection: Connection = {
         awaitingHead: false,
+        parserWaits: false,
+        parserWentOn: () => {},
         uses: 0,
         hasSocket: () => socket !== null && !socket.destroyed,
         client: new Client(origin, {
@@ -57,6 +60,7 @@ export function createConnectionFactory (origin: string, config: UpstreamConfig)
               socket = made as Socket
               connection.uses = 0
               skipUnaskedContinue(socket, connection)
+              keepEndBack(socket, connection)
               callback(null, made as never)
             })
           }

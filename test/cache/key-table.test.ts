@@ -84,6 +84,20 @@ t.test('a walk ends when all is dropped', async t => {
   t.equal(steps, 4)
 })
 
+t.test('the last value of a table is not passed by when another takes its place while it is walked', async t => {
+  const table = new KeyTable<Value>(keyOf)
+  for (let number = 0; number < 10; number++) table.set({ key: `/${number}`, number })
+  const walked: number[] = []
+  for (const { key, number } of table.values()) {
+    walked.push(number)
+    if (number < 9) table.delete(key)
+    if (number !== 8) continue
+    table.delete('/9')
+    table.set({ key: '/9', number: 99 })
+  }
+  t.same(walked, [0, 1, 2, 3, 4, 5, 6, 7, 8, 99])
+})
+
 t.test('hashes are those of HalfSipHash-1-3: the vectors of Linux (lib/tests/siphash_kunit.c)', async t => {
   const vectors = [0x5814c896, 0xe7e864ca, 0xbc4b0e30, 0x01539939, 0x7e059ea6, 0x88e3d89b, 0xa0080b65, 0x9d38d9d6, 0x577999b1, 0xc839caed]
   vectors.forEach((expected, length) => {

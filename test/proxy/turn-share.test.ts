@@ -1,5 +1,6 @@
 /** What large responses bring is taken in shares for each turn of the event loop, and none of it is lost by that. */
 import { get as request } from 'node:http'
+import type { Socket } from 'node:net'
 import { buffer } from 'node:stream/consumers'
 import t from 'tap'
 import { Portion, TurnShare } from '../../src/upstream/turn-share.ts'
@@ -116,3 +117,32 @@ t.test('a client that leaves while its response waits for a share ends it, and t
   t.same([whole, left], [4, 4])
   await until(() => origin.open <= 4)
 })
+
+for (const [framing, ending] of [['Content-Length: 60000\r\nConnection: close', 'end'], ['Content-Length: 60000', 'end'], ['Connection: close', 'end'], ['Content-Length: 60000', 'reset']] as const) {
+  t.test(`a response that has come to its end while it waits for a share is whole (${framing.replace('\r\n', ', ')}; then ${ending})`, async t => {
+    const askers = 60
+    const sockets: Socket[] = []
+    const origin = await startRawOrigin(t, ({ socket }) => {
+      sockets.push(socket)
+      if (sockets.length < askers) return
+      for (const each of sockets) {
+        each.write(`HTTP/1.1 200 OK\r\n${framing}\r\n\r\n${'x'.repeat(60_000)}`)
+        // In the next turn of the event loop: the content has come, and most of it waits.
+        if (ending === 'end') each.end()
+        else setImmediate(() => setImmediate(() => { each.resetAndDestroy() }))
+      }
+    })
+    const proxy = await startProxy(t, origin.url)
+
+    const lengths = await Promise.all(Array.from({ length: askers }, (_, i) => new Promise<number>(resolve => {
+      request({ port: proxy.port, path: `/${i}`, agent: false }, response => {
+        let bytes = 0
+        response.on('data', (chunk: Buffer) => { bytes += chunk.length })
+        response.on('error', () => {})
+        response.on('close', () => { resolve(response.complete ? bytes : -1) })
+      }).on('error', () => { resolve(-1) })
+    })))
+
+    t.same(lengths, lengths.map(() => 60_000))
+  })
+}
