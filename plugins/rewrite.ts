@@ -1,6 +1,7 @@
 /** Request modification: what changes on the way to the upstream, before the cache key is made. */
 import fp from 'fastify-plugin'
 import type { FastifyReply, FastifyRequest, onRequestHookHandler, preHandlerHookHandler, preParsingHookHandler } from 'fastify'
+import { withoutNominated } from '../src/forward/hop-by-hop.ts'
 import type { TemplateInput } from '../src/forward/template.ts'
 import type { Forwarding } from '../src/proxy/forwarding.ts'
 import { templateInput } from '../src/proxy/template-input.ts'
@@ -48,7 +49,7 @@ export default fp(async function rewrite (app) {
       forwarding.query = urlRules.query(url, null)
     }
     forwarding.path = path
-    const fields = requestRules.apply(request.headers, input)
+    const fields = requestRules.apply(withoutNominated(request.headers, forwarding.ownFields), input)
     // The upstream is told by authentication who asks, whatever own filters and rules have made of these fields: so must the cache be.
     if (forwarding.identityFields !== null) Object.assign(fields, forwarding.identityFields)
     forwarding.fields = fields

@@ -11,6 +11,9 @@ const essential: ReadonlySet<string> = new Set([
   'host', 'content-length', 'content-type', 'content-encoding', 'content-range', 'cache-control', 'set-cookie', 'vary', 'date', 'age', 'expires', 'etag'
 ])
 
+/** What `Connection` says of the connection itself. */
+const aboutConnection = /^(?:keep-alive|close)$/i
+
 /** Whether a field is for this connection only; `nominated` are the names in `Connection`. */
 export function isHopByHop (name: string, nominated: ReadonlySet<string> | null): boolean {
   return hopByHop.has(name) || (nominated !== null && nominated.has(name))
@@ -22,13 +25,28 @@ export function isHopByHop (name: string, nominated: ReadonlySet<string> | null)
  */
 export function nominatedFields (fields: FieldMap): ReadonlySet<string> | null {
   const value = fieldValue(fields, 'connection')
-  if (value === undefined || value === 'keep-alive' || value === 'close') return null
+  if (value === undefined || aboutConnection.test(value)) return null
   const names = new Set<string>()
   for (const member of value.split(',')) {
     const name = member.trim().toLowerCase()
     if (name !== '' && !essential.has(name)) names.add(name)
   }
   return names
+}
+
+/**
+ * The fields of a request without those that its client says are for this connection alone: the upstream does not get them, so a
+ * response is not selected by them, whatever its `Vary` says. The very ones given where there are none.
+ * @param kept names of fields that filters have set: those are not the client's to take away
+ */
+export function withoutNominated (all: FieldMap, kept: ReadonlySet<string> | null): FieldMap {
+  const nominated = nominatedFields(all)
+  if (nominated === null) return all
+  const rest = noFields()
+  for (const name of Object.keys(all)) {
+    if (name !== 'connection' && (!nominated.has(name) || kept?.has(name) === true)) rest[name] = all[name] as string | string[]
+  }
+  return rest
 }
 
 /** The end-to-end fields of those received: the same map, or a new one where there are others. */

@@ -49,7 +49,8 @@ export async function createProxyListener (input: ProxyListenerInput): Promise<P
     requireHostHeader: false,
     noDelay: true,
     rejectNonStandardBodyWrites: false,
-    optimizeEmptyRequests: true
+    // Such a request tells nobody of its end, nor that its client has left. We hear of both by the response; extensions may go by it.
+    optimizeEmptyRequests: config.extensions.length === 0 && input.holdfast?.extensions === undefined
   }
 
   let connections: ConnectionGuard | null = null

@@ -1,6 +1,7 @@
 /** Writes quick answers (`quick-answers.ts`) to HTTP/1.1 connections. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { canWriteBlock, writeBlock } from '../../plugins/wire.ts'
+import { nominatedFields } from '../forward/hop-by-hop.ts'
 import { hostLinesOf } from '../http/host-lines.ts'
 import type { QuickAnswer, QuickAnswers } from './quick-answers.ts'
 
@@ -35,6 +36,8 @@ function isPlain (request: IncomingMessage, response: ServerResponse, maxFields:
   const { method, headers } = request
   if ((method !== 'GET' && method !== 'HEAD') || request.httpVersionMajor !== 1 || request.httpVersionMinor !== 1) return false
   if (headers['transfer-encoding'] !== undefined || headers['content-length'] !== undefined || headers.expect !== undefined) return false
+  // Fields that `Connection` names are none for the cache.
+  if (nominatedFields(headers) !== null) return false
   // Two Host lines are an attack: Node joins no fields of that name, so they are seen by counting.
   if (headers.host === undefined || request.rawHeaders.length > 2 * maxFields || hostLinesOf(request.rawHeaders).length !== 1) return false
   // A pipelined response that waits behind another has no socket yet.

@@ -24,6 +24,8 @@ t.test('a stored response is used only where all nominated fields match (RFC 911
     ['a field that is absent matches only where it was absent', ...once(['A'], [], ['A: 1'], 'vary-miss')],
     ['a field that was there does not match where it is absent', ...once(['A'], ['A: 1'], [], 'vary-miss')],
     ['absent matches absent', ...once(['A'], [], [], 'hit')],
+    ['a field that its client says is for the connection alone selects nothing, since the origin server does not get it (RFC 9110 7.6.1)', ...once(['A'], ['Connection: A', 'A: 1'], ['A: 1'], 'vary-miss')],
+    ['with such a field a request selects what was stored without it', ...once(['A'], [], ['Connection: Keep-Alive, a', 'A: 1'], 'hit')],
     ['an empty value is not an absent field', ...once(['A'], [], ['A:'], 'vary-miss')],
     ['fields that Vary does not name do not matter', ...once(['A'], ['A: 1', 'B: 1'], ['A: 1', 'B: 2'], 'hit')],
     ['every member of the list counts', ...once(['A, B'], ['A: 1', 'B: 1'], ['A: 1', 'B: 2'], 'vary-miss')],

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net'
 import t, { type Test } from 'tap'
 import Type, { type Static } from 'typebox'
 import { holdfast, type Extension, type FilterContext, type HoldfastOptions } from '../../src/index.ts'
-import { get, startProxy, talk, until, type ProxySettings, type RunningProxy } from '../fixtures/proxy.ts'
+import { get, openSocket, startProxy, talk, until, type ProxySettings, type RunningProxy } from '../fixtures/proxy.ts'
 import { response, startRawOrigin, type RawOrigin } from '../fixtures/raw-origin.ts'
 
 type App = Parameters<Extension['plugin']>[0]
@@ -373,6 +373,30 @@ t.test('a filter that never answers is 504 at its bound, and what it does later 
   t.match(await ask('/'), /^HTTP\/1\.1 200 /)
   t.equal(origin.requests.length, 1)
   t.equal(await failures(proxy), 'holdfast_extension_failures_total{extension="own",phase="preHandler",code="extension_timeout"} 1')
+})
+
+t.test('an extension hears of a client that leaves by what Fastify and Node have for it', async t => {
+  const heard: string[] = []
+  const origin = await startRawOrigin(t, () => {})
+  const proxy = await startProxy(t, origin.url, {
+    holdfast: {
+      extensions: [{
+        name: 'own',
+        plugin: async (app: App) => {
+          app.addHook('onRequest', async request => { request.raw.once('close', () => { heard.push('close') }) })
+          app.addHook('onRequestAbort', async _request => { heard.push('onRequestAbort') })
+        }
+      }]
+    }
+  })
+
+  const socket = openSocket(proxy.port)
+  socket.write('GET / HTTP/1.1\r\nHost: proxy.test\r\n\r\n')
+  await until(() => origin.requests.length === 1)
+  socket.destroy()
+  await until(() => heard.length >= 2)
+
+  t.same(heard.sort(), ['close', 'onRequestAbort'])
 })
 
 t.test('a hook that calls back twice runs the rest of the chain once', async t => {

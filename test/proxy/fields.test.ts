@@ -36,6 +36,15 @@ t.test('7: fields for this hop do not reach the origin server', async t => {
   t.match(origin.requests[0], /\r\nx-kept: 1/)
 })
 
+t.test('a field that the route sets is not the client\'s to take away by naming it in Connection', async t => {
+  const origin = await startRawOrigin(t, () => response())
+  const proxy = await startProxy(t, origin.url, { route: { rewrite: { setFields: { 'x-tenant': 'a' } } } })
+
+  await talk(proxy.port, get('/', ['X-Tenant: b']).replace('Connection: close', 'Connection: close, X-Tenant'))
+
+  t.match(origin.requests[0], /\r\nx-tenant: a\r\n/)
+})
+
 t.test('8: fields for the other hop do not reach the client, nor the cache', async t => {
   const origin = await startRawOrigin(t, () => response('ok', ['Cache-Control: max-age=60', 'Connection: X-Private, keep-alive', 'X-Private: 1', 'Keep-Alive: timeout=99', 'Upgrade: h2c', 'Proxy-Authenticate: Basic', 'X-Kept: 1']))
   const proxy = await startProxy(t, origin.url)

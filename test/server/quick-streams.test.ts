@@ -74,7 +74,7 @@ function fieldsOf (lines: readonly string[]): Asked | null {
   for (const line of lines) {
     const colon = line.indexOf(':')
     const name = line.slice(0, colon).toLowerCase()
-    if (['upgrade', 'transfer-encoding'].includes(name)) return null
+    if (['connection', 'upgrade', 'transfer-encoding'].includes(name)) return null
     fields[name] = [...fields[name] ?? [], line.slice(colon + 2)]
   }
   const asked = Object.fromEntries(Object.entries(fields).map(([name, values]) => [name, values.length === 1 ? values[0] : values]))
