@@ -67,6 +67,13 @@ function statusLine (raw: ServerResponse, statusCode: number): string {
   return `HTTP/1.1 ${statusCode} ${raw.statusMessage}\r\n`
 }
 
+/** The connection, where what is written to it is what comes next of this response; null where Node has to see to the order or the framing. */
+function turnOf (raw: ServerResponse, message: Internals): Socket | null {
+  const { socket } = raw
+  if (!canWriteBlock(raw) || socket === null || socket.destroyed || message.outputData.length > 0 || message.chunkedEncoding) return null
+  return (socket as unknown as Internals)._httpMessage === raw ? socket : null
+}
+
 /**
  * Ends a response whose head stands ready, with content behind it: written to the connection directly, and the rest left
  * to Node, which asks nothing but whether the head has been sent. `end` with content takes a way of corks and queues
@@ -75,8 +82,8 @@ function statusLine (raw: ServerResponse, statusCode: number): string {
  */
 export function endWith (raw: ServerResponse, content: string | Buffer | null): void {
   const message = raw as unknown as Internals
-  const { socket } = raw
-  if (!canWriteBlock(raw) || socket === null || socket.destroyed || message._headerSent || message.outputData.length > 0 || message._header === null || message.chunkedEncoding || (socket as unknown as Internals)._httpMessage !== raw) {
+  const socket = turnOf(raw, message)
+  if (socket === null || message._headerSent || message._header === null) {
     if (content === null) raw.end()
     else raw.end(content, 'latin1')
     return
@@ -111,10 +118,8 @@ export function writesPlainly (raw: ServerResponse): boolean {
  */
 export function writeContent (raw: ServerResponse, chunk: Buffer): ServerResponse | Socket | null {
   const message = raw as unknown as Internals
-  const { socket } = raw
-  if (!writesPlainly(raw) || socket === null || socket.destroyed || socket.writableCorked > 0 || !message._headerSent || !message._hasBody || message.chunkedEncoding || message.outputData.length > 0 || (socket as unknown as Internals)._httpMessage !== raw) {
-    return raw.write(chunk) ? null : raw
-  }
+  const socket = turnOf(raw, message)
+  if (socket === null || raw.write !== write || socket.writableCorked > 0 || !message._headerSent || !message._hasBody) return raw.write(chunk) ? null : raw
   return socket.write(chunk) || socket.writableLength === 0 ? null : socket
 }
 

@@ -64,7 +64,7 @@ export class BodyRecorder {
       this.#takeWhole(soonBytes)
       if (soonBytes > this.#heldBytes && !this.#hold(soonBytes)) this.#end('no-room')
     }
-    if (this.#hasEnded()) return chunk
+    if (!this.isRunning()) return chunk
     const at = this.#receivedBytes
     this.#receivedBytes = soonBytes
     if (this.#whole !== null) {
@@ -93,8 +93,6 @@ export class BodyRecorder {
 
   /** Gives up, for instance because the content was cut short. */
   abandon (): void { if (this.#ended === null) this.#end('incomplete') }
-
-  #hasEnded (): boolean { return this.#ended !== null }
 
   #end (reason: RecordingEnd): void {
     if (this.#ended === null) {
