@@ -5,6 +5,7 @@
  * is everybody's, or the advice to go on alone. After that advice the key is remembered for a while, so that requests for
  * pages that are different for everybody do not queue up behind each other.
  */
+import { LRUCache } from 'lru-cache'
 import type { SharedHead } from './recording.ts'
 import { shortKey } from './short-key.ts'
 import type { SharedBody } from './shared-body.ts'
@@ -63,7 +64,8 @@ const maxHopeless = 10_000
 
 export function createFlights (): Flights {
   const flights = new Map<string, RunningFlight>()
-  const hopeless = new Map<string, number>()
+  // Not a Map: its first key stands behind all that were deleted, thousands of them, and each new key would look for it.
+  const hopeless = new LRUCache<string, number>({ max: maxHopeless })
 
   return {
     find (key) {
@@ -77,7 +79,7 @@ export function createFlights (): Flights {
     isHopeless (long, now) {
       if (hopeless.size === 0) return false
       const key = shortKey(long)
-      const until = hopeless.get(key)
+      const until = hopeless.peek(key)
       if (until === undefined) return false
       if (until > now) return true
       hopeless.delete(key)
@@ -91,10 +93,7 @@ export function createFlights (): Flights {
     },
 
     rememberHopeless (long, until) {
-      const key = shortKey(long)
-      hopeless.delete(key)
-      hopeless.set(key, until)
-      if (hopeless.size > maxHopeless) hopeless.delete(hopeless.keys().next().value as string)
+      hopeless.set(shortKey(long), until)
     },
 
     forgetHopeless (key) { if (hopeless.size > 0) hopeless.delete(shortKey(key)) }

@@ -3,6 +3,7 @@
  * same. For each path the declaration seen last counts, as the draft's section 6 allows; the rest costs hits, never
  * correctness, since what is found is compared again.
  */
+import { LRUCache } from 'lru-cache'
 import type { KeyParts } from './key.ts'
 import { pathKey } from './key.ts'
 import { formatVariance, significantQuery, type SearchVariance } from './search-variance.ts'
@@ -62,33 +63,13 @@ export function createSearchIndex (): SearchIndex {
 }
 
 /** Values by name, bounded in number and bytes. Long names are told apart by their digest. */
-function createMemory<T> (bytesOf: (value: T) => number) {
-  const values = new Map<string, T>()
-  let bytes = 0
-
-  function forget (name: string): void {
-    const value = values.get(name)
-    if (value === undefined) return
-    values.delete(name)
-    bytes -= costOf(name, value)
-  }
-
-  const costOf = (name: string, value: T): number => name.length + bytesOf(value) + overheadBytes
-
+function createMemory<T extends NonNullable<unknown>> (bytesOf: (value: T) => number) {
+  const values = new LRUCache<string, T>({ max: maxRemembered, maxSize: maxBytes, sizeCalculation: (value, name) => name.length + bytesOf(value) + overheadBytes })
   return {
-    remember (long: string, value: T): void {
-      const name = shortKey(long)
-      forget(name)
-      values.set(name, value)
-      bytes += costOf(name, value)
-      while (values.size > maxRemembered || bytes > maxBytes) forget(values.keys().next().value as string)
-    },
-    get: (long: string): T | undefined => values.get(shortKey(long)),
+    remember (long: string, value: T): void { values.set(shortKey(long), value) },
+    get: (long: string): T | undefined => values.peek(shortKey(long)),
     size: () => values.size,
-    bytes: () => bytes,
-    clear (): void {
-      values.clear()
-      bytes = 0
-    }
+    bytes: () => values.calculatedSize,
+    clear (): void { values.clear() }
   }
 }
