@@ -25,10 +25,13 @@ export function discardInvalidated (context: CacheContext, entries: () => Iterab
  * each of them (RFC 9111 4 and 4.1: the most recent of those that match). By meaning a variant may be chosen all the same.
  */
 export function discardHidden (context: CacheContext, entry: StoredEntry, mode: VaryMode): void {
-  const { selecting, dateAt } = entry.response
+  const { selecting } = entry.response
   // What does not vary steps back behind what does; a part may not hold what is asked for.
   if (mode === 'meaning' || selecting.length === 0 || entry.parts !== null) return
-  for (const other of [...context.store.variants(entry.key)]) {
+  const variants = context.store.variants(entry.key)
+  if (variants.length < 2) return
+  const { dateAt } = entry.response
+  for (const other of [...variants]) {
     if (other !== entry && other.response.dateAt <= dateAt && covers(selecting, other.response.selecting)) context.store.remove(other)
   }
 }

@@ -11,7 +11,7 @@ import { wholeContent } from './parts.ts'
 import type { ReasonWord } from './reasons.ts'
 import type { StoredEntry, StoredParts } from './store.ts'
 import type { StoredResponse } from './stored-response.ts'
-import { selectingFields, type SelectingField, type VaryMode } from './vary.ts'
+import { presents, selectingFields, type SelectingField, type VaryMode } from './vary.ts'
 
 /** Where an entry belongs. */
 export interface EntryPlace {
@@ -56,6 +56,17 @@ export interface EntryHead {
 export const sharedControl = createInterner<CacheControl>(JSON.stringify)
 export const sharedSelecting = createInterner<readonly SelectingField[]>(selecting => JSON.stringify(selecting.map(({ name, raw, value }) => [name, raw ?? null, value ?? null])))
 
+/** By the names of a `Vary`, which are one list for all that say the same: what was selected by last, in which most are alike. */
+const selectedLast = new WeakMap<readonly string[], { readonly mode: VaryMode, readonly selecting: readonly SelectingField[] }>()
+
+function selectedBy ({ requestFields, vary, varyMode: mode }: HeadInput): readonly SelectingField[] {
+  const last = selectedLast.get(vary)
+  if (last !== undefined && last.mode === mode && presents(requestFields, last.selecting)) return last.selecting
+  const selecting = sharedSelecting(selectingFields(requestFields, vary, mode))
+  selectedLast.set(vary, { mode, selecting })
+  return selecting
+}
+
 export function createHead (input: HeadInput): EntryHead {
   const { control, receivedAt } = input
   const fields = storableFields(input)
@@ -68,7 +79,7 @@ export function createHead (input: HeadInput): EntryHead {
       statusCode: input.statusCode,
       fields,
       control: sharedControl(control),
-      selecting: sharedSelecting(selectingFields(input.requestFields, input.vary, input.varyMode)),
+      selecting: selectedBy(input),
       etag: parseEntityTag(fieldValue(fields, 'etag')),
       lastModifiedAt: lastModifiedOf(fields, receivedAt),
       dateAt: dateOf(fields, receivedAt),

@@ -30,17 +30,21 @@ export class KeyTable<V extends object> {
   #size = 0
   /** How often it was emptied: slots are counted from 0 again then. */
   #clearings = 0
+  /** The key asked for last: one that is stored is looked for, looked at and set, one after the other. */
+  #lastKey = ''
+  #lastHash: number
 
   /** @param keyOf never changes for a value while it is here */
   constructor (keyOf: (value: V) => string, hashKey: HashKey = randomHashKey()) {
     this.#keyOf = keyOf
     this.#hashKey = hashKey
+    this.#lastHash = keyedHash('', hashKey)
   }
 
   get size (): number { return this.#size }
 
   get (key: string): V | undefined {
-    const hash = keyedHash(key, this.#hashKey)
+    const hash = this.#hashOf(key)
     const { pairs } = this.#pieceOf(hash)
     const place = this.#find(pairs, hash, key)
     const slot = (pairs[place + 1] as number) - 1
@@ -50,7 +54,7 @@ export class KeyTable<V extends object> {
   /** Puts a value in the place of the one with the same key, or adds it. */
   set (value: V): void {
     const key = this.#keyOf(value)
-    const hash = keyedHash(key, this.#hashKey)
+    const hash = this.#hashOf(key)
     const piece = this.#pieceOf(hash)
     let place = this.#find(piece.pairs, hash, key)
     let slot = (piece.pairs[place + 1] as number) - 1
@@ -69,7 +73,7 @@ export class KeyTable<V extends object> {
   }
 
   delete (key: string): boolean {
-    const hash = keyedHash(key, this.#hashKey)
+    const hash = this.#hashOf(key)
     const piece = this.#pieceOf(hash)
     const place = this.#find(piece.pairs, hash, key)
     const slot = (piece.pairs[place + 1] as number) - 1
@@ -114,6 +118,12 @@ export class KeyTable<V extends object> {
     if (free !== undefined) return free
     if ((this.#used & slotsPerBlock - 1) === 0) this.#blocks.push(new Array<V | undefined>(slotsPerBlock).fill(undefined))
     return this.#used++
+  }
+
+  #hashOf (key: string): number {
+    if (key === this.#lastKey) return this.#lastHash
+    this.#lastKey = key
+    return this.#lastHash = keyedHash(key, this.#hashKey)
   }
 
   #pieceOf (hash: number): Piece { return this.#pieces[hash & pieces - 1] as Piece }

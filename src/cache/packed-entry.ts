@@ -77,6 +77,16 @@ const sharedKind = createInterner<Kind>(({ scope, statusCode, override, control,
   const [directives, fields] = [sharedNumber(control), sharedNumber(selecting)]
   return directives === undefined || fields === undefined ? null : `${statusCode} ${directives} ${fields} ${override} ${scope}`
 })
+/** Those asked for lately, where the text that tells them apart need not be made: a power of two. */
+const lately: Array<Kind | undefined> = Array.from({ length: 256 })
+
+function kindOf ({ scope, statusCode, control, selecting, override }: Kind): Kind {
+  const place = (sharedNumber(control) ?? 0) * 31 + (sharedNumber(selecting) ?? 0) * 7 + statusCode & lately.length - 1
+  const known = lately[place]
+  if (known !== undefined && known.control === control && known.selecting === selecting && known.statusCode === statusCode && known.scope === scope && known.override === override) return known
+  return lately[place] = sharedKind({ scope, statusCode, control, selecting, override })
+}
+
 const none: readonly string[] = Object.freeze([])
 
 export class PackedEntry extends Placed implements StoredEntry, StoredResponse {
@@ -98,14 +108,14 @@ export class PackedEntry extends Placed implements StoredEntry, StoredResponse {
   /** @param isOwn nobody else has the bytes */
   private constructor (state: PackedState, packed: PackedText, isOwn: boolean) {
     super()
-    const { key, uri, scope, groups, tags, parts, statusCode, control, selecting, override } = state
+    const { key, uri, groups, tags, parts } = state
     const { hidden, bytes } = packed
     this.key = key
     this.text = packed.text
     this.moment = state.moment
     this.commonLength = packed.commonLength
     this.headLength = packed.headLength
-    this.kind = sharedKind({ scope, statusCode, control, selecting, override })
+    this.kind = kindOf(state)
     this.rare = uri === key && groups.length === 0 && tags.length === 0 && parts === null && hidden === '' && bytes === null
       ? null
       : { uri: uri === key ? key : uri, groups, tags, parts, hidden, bytes, bytesLength: bytes?.length ?? 0, isOwn: isOwn && bytes?.length === bytes?.buffer.byteLength }
@@ -306,11 +316,15 @@ function parseLines (text: string): string[] {
   return lines
 }
 
+/** Where texts are put together: the largest content, and heads of usual size. */
+const workspace = Buffer.allocUnsafeSlow(textBytes + 16 * 1024)
+
 /** One string without the pieces it was put together from, one byte for each of its characters. */
 function flat (head: string, content: Buffer | string = ''): string {
-  const joined = Buffer.allocUnsafe(head.length + content.length)
+  const length = head.length + content.length
+  const joined = length <= workspace.length ? workspace : Buffer.allocUnsafe(length)
   joined.write(head, 0, 'latin1')
   if (typeof content === 'string') joined.write(content, head.length, 'latin1')
   else content.copy(joined, head.length)
-  return joined.toString('latin1')
+  return joined.toString('latin1', 0, length)
 }

@@ -70,6 +70,12 @@ export function selectingFields (request: FieldMap, names: readonly string[], mo
   })
 }
 
+/** Whether a request has the very values that these fields were made of. */
+export function presents (request: FieldMap, selecting: readonly SelectingField[]): boolean {
+  for (const { name, raw } of selecting) if (rawValue(request, name) !== raw) return false
+  return true
+}
+
 /** Whether a request selects what was stored for these fields: all the same, absent ones included. */
 export function selects (request: FieldMap, selecting: readonly SelectingField[], mode: VaryMode): boolean {
   for (const { name, raw, value } of selecting) {
