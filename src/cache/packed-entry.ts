@@ -10,6 +10,7 @@ import { parseEntityTag, type EntityTag } from '../http/entity-tag.ts'
 import { fieldsFromLines, type FieldMap } from '../http/fields.ts'
 import { parseHttpDate } from '../http/date.ts'
 import { Placed } from './eviction/place.ts'
+import { flatText, linesLength } from './flat-text.ts'
 import { createInterner, sharedNumber } from './intern.ts'
 import { heldBytes } from './parts.ts'
 import type { StoredEntry } from './store.ts'
@@ -131,15 +132,14 @@ export class PackedEntry extends Placed implements StoredEntry, StoredResponse {
    * @param isOwn nobody else has the content: its memory is freed with the entry (see `release`)
    */
   static pack (state: PackedState, lines: PackedLines, content: Buffer | string | null, isOwn: boolean): PackedEntry {
-    const common = formatLines(lines.commonLines)
-    const head = common + formatLines(lines.contentLines)
+    const { commonLines, contentLines, hiddenLines } = lines
     const bytes = typeof content !== 'string' && content !== null && content.length > textBytes ? content : null
     return new PackedEntry(state, {
-      commonLength: common.length,
-      headLength: head.length,
-      hidden: formatLines(lines.hiddenLines),
+      commonLength: linesLength(commonLines),
+      headLength: linesLength(commonLines) + linesLength(contentLines),
+      hidden: hiddenLines.length === 0 ? '' : flatText(hiddenLines, null),
       bytes,
-      text: bytes !== null || content === null ? flat(head) : flat(`${head}\r\n`, content)
+      text: flatText([...commonLines, ...contentLines], bytes === null ? content : null)
     }, isOwn)
   }
 
@@ -299,12 +299,6 @@ function next (text: string, name: string, from: number): number {
   return at === -1 ? -1 : at + 2
 }
 
-function formatLines (lines: readonly string[]): string {
-  let text = ''
-  for (let i = 0; i + 1 < lines.length; i += 2) text += `${lines[i]}: ${lines[i + 1]}\r\n`
-  return text
-}
-
 function parseLines (text: string): string[] {
   const lines: string[] = []
   for (let at = 0; at < text.length;) {
@@ -314,17 +308,4 @@ function parseLines (text: string): string[] {
     at = end + 2
   }
   return lines
-}
-
-/** Where texts are put together: the largest content, and heads of usual size. */
-const workspace = Buffer.allocUnsafeSlow(textBytes + 16 * 1024)
-
-/** One string without the pieces it was put together from, one byte for each of its characters. */
-function flat (head: string, content: Buffer | string = ''): string {
-  const length = head.length + content.length
-  const joined = length <= workspace.length ? workspace : Buffer.allocUnsafe(length)
-  joined.write(head, 0, 'latin1')
-  if (typeof content === 'string') joined.write(content, head.length, 'latin1')
-  else content.copy(joined, head.length)
-  return joined.toString('latin1', 0, length)
 }
