@@ -123,7 +123,8 @@ export class KeyTable<V extends object> {
   #hashOf (key: string): number {
     if (key === this.#lastKey) return this.#lastHash
     this.#lastKey = key
-    return this.#lastHash = keyedHash(key, this.#hashKey)
+    this.#lastHash = keyedHash(key, this.#hashKey)
+    return this.#lastHash
   }
 
   #pieceOf (hash: number): Piece { return this.#pieces[hash & pieces - 1] as Piece }

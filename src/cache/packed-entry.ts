@@ -85,7 +85,9 @@ function kindOf ({ scope, statusCode, control, selecting, override }: Kind): Kin
   const place = (sharedNumber(control) ?? 0) * 31 + (sharedNumber(selecting) ?? 0) * 7 + statusCode & lately.length - 1
   const known = lately[place]
   if (known !== undefined && known.control === control && known.selecting === selecting && known.statusCode === statusCode && known.scope === scope && known.override === override) return known
-  return lately[place] = sharedKind({ scope, statusCode, control, selecting, override })
+  const kind = sharedKind({ scope, statusCode, control, selecting, override })
+  lately[place] = kind
+  return kind
 }
 
 const none: readonly string[] = Object.freeze([])
