@@ -1,5 +1,5 @@
 /** Answers to what is no HTTP request, or one that the server will not take up: always an answer, then the end. */
-import { STATUS_CODES, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { METHODS, STATUS_CODES, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { noteCut, type CutCode } from '../proxy/cut.ts'
@@ -10,6 +10,8 @@ const statusOf: Readonly<Record<string, readonly [number, CutCode]>> = {
   HPE_CHUNK_EXTENSIONS_OVERFLOW: [413, 'payload_too_large'],
   ERR_HTTP_REQUEST_TIMEOUT: [408, 'request_timeout']
 }
+
+const methods: ReadonlySet<string> = new Set(METHODS)
 
 /** How long the client may take to read the last answer and close; closing first could take the answer from it (RFC 9112 9.6). */
 const lingerMs = 1000
@@ -46,8 +48,8 @@ export function answerOddRequests (server: Server, note: NoteRefusal): void {
   server.on('sessionError', () => {})
   // No tunnels: the proxy connects to configured upstreams only (RFC 9110 9.3.6). HTTP/2 hands over a response.
   server.on('connect', (_request: IncomingMessage, target: Duplex | ServerResponse) => {
-    note('writeHead' in target ? target.req.socket : target, 501, 'method_not_supported')
-    if ('writeHead' in target) return answer(target, 501, 'method_not_supported')
+    if ('writeHead' in target) return refuseMethod(target, note)
+    note(target, 501, 'method_not_supported')
     target.on('error', () => {})
     answerRaw(target, 501, 'method_not_supported')
   })
@@ -57,6 +59,17 @@ export function answerOddRequests (server: Server, note: NoteRefusal): void {
     if (request.headers.expect?.toLowerCase() === '100-continue') response.writeContinue()
     server.emit('request', request, response)
   })
+}
+
+/** Of HTTP/1 the parser refuses it; HTTP/2 knows no list of methods, and Fastify's router has no hooks for what it has no routes for. */
+export function hasUnknownMethod (request: IncomingMessage): boolean {
+  return request.httpVersionMajor === 2 && !methods.has(request.method as string)
+}
+
+/** Answers 501 to a request that came by HTTP/2. */
+export function refuseMethod (response: ServerResponse, note: NoteRefusal): void {
+  note(response.req.socket, 501, 'method_not_supported')
+  answer(response, 501, 'method_not_supported')
 }
 
 /** Answers 408, where nothing was answered yet. Whoever waits for the response is told by its end. */

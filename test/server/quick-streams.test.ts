@@ -92,7 +92,7 @@ for (const [title, given] of settings) {
       for (const path of ['/tagged', '/varied', '/user']) await pair.compare(t, { ':path': path, ...fields })
     }
     for (const path of ['/tagged', '/large', '/empty', '/moved']) await pair.compare(t, { ':method': 'HEAD', ':path': path })
-    for (const method of ['POST', 'OPTIONS', 'PURGE', 'PROPFIND', 'GET']) await pair.compare(t, { ':method': method })
+    for (const method of ['POST', 'OPTIONS', 'PURGE', 'PROPFIND', 'BREW', 'GET']) await pair.compare(t, { ':method': method })
     await pair.compare(t, { ':method': 'GET', content: 'content without a length' })
     // Not HTTP/2 (RFC 9113 8.2.1, 8.3.1), which Node sees to.
     for (const asked of [{ ':path': 'https://proxy.test/tagged' }, { ':path': '*' }, { ':path': 'tagged' }, { ':authority': 'bad host' }, { ':authority': 'a/b' }]) {
