@@ -83,10 +83,11 @@ abstract class RouteFetch implements FetchRequest {
       requestId: request.id,
       hasContent: forwarding.hasContent,
       ownFields: forwarding.ownFields,
-      identity: forwarding.identityFields,
       conditional
     })
     route.requestRules.finish(built, () => templateInput(request, forwarding))
+    // Who asks is said by us: neither can a client take it away by naming it in `Connection`, nor do filters and rules speak for somebody.
+    if (forwarding.identityFields !== null) Object.assign(built, forwarding.identityFields)
     transforms?.askOrigin(built)
     if (whole) {
       delete built['range']

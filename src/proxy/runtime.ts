@@ -2,13 +2,14 @@
  * Everything that a reload replaces, as one value: a request takes the runtime it began with and finishes on it.
  */
 import type { Pieces } from '../pieces.ts'
+import { identityFieldsByUpstream } from '../auth/identity-fields.ts'
 import type { Config, RouteConfig } from '../config/schema.ts'
 import type { ScopeRules } from '../cache/restoring.ts'
 import { createTrust, type Trust } from '../forward/forwarded.ts'
 import { routeTablePieces, type RouteTable } from '../routing/route-table.ts'
 import { createUpstream, type UpstreamDependencies } from '../upstream/upstream.ts'
 import type { Upstream } from '../upstream/exchange.ts'
-import { createProxyRoute, filterFilesOf, filterSettings, identityFieldsByUpstream, type ProxyRoute, type RouteFilters } from './proxy-route.ts'
+import { createProxyRoute, filterFilesOf, filterSettings, type ProxyRoute, type RouteFilters } from './proxy-route.ts'
 
 export interface Runtime {
   readonly config: Config
