@@ -1,5 +1,6 @@
 /** Content on its way through a transformation: collected up to a bound, or in pieces. */
 import { Readable } from 'node:stream'
+import { piecesInTime } from './deadline.ts'
 import { TransformError, type Content } from './transform.ts'
 
 /** Bytes that all content being collected may hold together. */
@@ -62,10 +63,10 @@ function again (pieces: readonly Buffer[], rest: Readable): Readable {
  * What a function makes of pieces, as a stream that ends well only if both the function and the source did: content that was
  * cut short stays so, whatever the function makes of it.
  */
-export function throughStream (name: string, source: Readable, make: (content: AsyncIterable<Buffer>) => AsyncIterable<Content>): Readable {
+export function throughStream (name: string, timeoutMs: number, source: Readable, make: (content: AsyncIterable<Buffer>) => AsyncIterable<Content>): Readable {
   let failure: Error | null = null
   source.once('error', error => { failure = error })
-  const made = make(source as AsyncIterable<Buffer>)
+  const made = piecesInTime(name, timeoutMs, source as AsyncIterable<Buffer>, make)
   return fromGenerator(source, (async function * () {
     try {
       for await (const piece of made) {
@@ -74,7 +75,7 @@ export function throughStream (name: string, source: Readable, make: (content: A
         yield piece
       }
     } catch (error) {
-      throw failure ?? new TransformError('transform_failed', name, error)
+      throw failure ?? (error instanceof TransformError ? error : new TransformError('transform_failed', name, error))
     }
     if (failure !== null) throw failure
   })())

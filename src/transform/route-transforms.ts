@@ -9,7 +9,7 @@ import { createCompression, type CompressionCounts } from './compression.ts'
 import type { HeldBytes } from './content.ts'
 import { aboutBytes, addVary, forbidsTransform, forgetBytes } from './eligible.ts'
 import { confirmedTag, formatEntityTag, readMarkedTag, withoutMarks, withOriginTags } from './entity-tags.ts'
-import type { RequestTransform, ResponseHead, ResponseTransform } from './transform.ts'
+import type { Registered, RequestTransform, ResponseHead, ResponseTransform } from './transform.ts'
 
 /** What a request is taken for, on a route with transformations. */
 export interface TransformChoice {
@@ -22,7 +22,7 @@ export interface TransformChoice {
 }
 
 export interface RouteTransforms {
-  readonly requests: readonly RequestTransform[]
+  readonly requests: ReadonlyArray<Registered<RequestTransform>>
   /** Names, in acting order, of what is done before storing; what is stored under other ones is not reused. */
   readonly fingerprint: string
   /** Reads a request, and gives the fields that change: what is not there any more is undefined. */
@@ -60,13 +60,19 @@ export interface AskedFor {
 
 export interface StoredTag { readonly response: { readonly etag: EntityTag | null, readonly fields: FieldMap } }
 
+/** What a route names, in acting order. */
+export interface NamedTransforms {
+  readonly responses: ReadonlyArray<Registered<ResponseTransform>>
+  readonly requests: ReadonlyArray<Registered<RequestTransform>>
+}
+
 /** Null where a route transforms nothing. @param own what it names, in acting order */
-export function createRouteTransforms (config: RouteConfig, own: { readonly responses: readonly ResponseTransform[], readonly requests: readonly RequestTransform[] }, counts: CompressionCounts, held: HeldBytes): RouteTransforms | null {
+export function createRouteTransforms (config: RouteConfig, own: NamedTransforms, counts: CompressionCounts, held: HeldBytes): RouteTransforms | null {
   const { compression: rules } = config.response
   if (!rules.enabled && own.responses.length === 0 && own.requests.length === 0) return null
   const compression = rules.enabled ? createCompression(rules, counts) : null
-  const before = own.responses.filter(({ moment }) => moment === 'beforeStoring').map(stepOf)
-  const after = own.responses.filter(({ moment }) => moment === 'beforeSending').map(stepOf)
+  const before = own.responses.filter(({ transform: { moment } }) => moment === 'beforeStoring').map(stepOf)
+  const after = own.responses.filter(({ transform: { moment } }) => moment === 'beforeSending').map(stepOf)
   const all = [...before, ...after]
   const known: ReadonlySet<string> = new Set([...all.map(({ id }) => id), ...compression === null ? [] : codings])
   const knows = (ids: string): boolean => ids.split('+').every(id => known.has(id))
@@ -161,8 +167,8 @@ function variesByCoding ({ response }: StoredTag): boolean {
 }
 
 /** Finds what a route names. @throws where it names what nobody registered */
-export function namedTransforms (config: RouteConfig, responses: ReadonlyMap<string, ResponseTransform>, requests: ReadonlyMap<string, RequestTransform>): { responses: ResponseTransform[], requests: RequestTransform[] } {
-  const named: { responses: ResponseTransform[], requests: RequestTransform[] } = { responses: [], requests: [] }
+export function namedTransforms (config: RouteConfig, responses: ReadonlyMap<string, Registered<ResponseTransform>>, requests: ReadonlyMap<string, Registered<RequestTransform>>): NamedTransforms {
+  const named = { responses: [] as Array<Registered<ResponseTransform>>, requests: [] as Array<Registered<RequestTransform>> }
   for (const name of config.transforms) {
     const response = responses.get(name)
     const request = requests.get(name)
