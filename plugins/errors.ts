@@ -8,7 +8,7 @@ import { fieldValue, noFields } from '../src/http/fields.ts'
 import { templateInput } from '../src/proxy/template-input.ts'
 import { ExtensionFailure } from '../src/extensions/extension.ts'
 import { noteExtensionFailure } from '../src/extensions/note-failure.ts'
-import { lingerAfter } from '../src/proxy/linger.ts'
+import { closeAfterUnreadContent } from '../src/proxy/linger.ts'
 
 /**
  * Sends an error of the proxy's own: a stable code, and a body in JSON or HTML as the client prefers.
@@ -45,19 +45,6 @@ function applyRules (request: FastifyRequest, reply: FastifyReply, statusCode: n
   own(fields, forwarding.target.scheme === 'https', { statusCode, contentType: () => contentType, isHit: false, method: request.method }, () => templateInput(request, forwarding))
   for (const name of Object.keys(before)) if (fields[name] === undefined) reply.removeHeader(name)
   for (const [name, value] of Object.entries(fields)) if (value !== undefined && String(before[name]) !== String(value)) reply.removeHeader(name).header(name, value)
-}
-
-/**
- * A reply that leaves request content unread must not let the rest of it be taken for the next request
- * (CVE-2025-4366 is that mistake elsewhere): read a bounded rest, then close.
- */
-export function closeAfterUnreadContent (request: FastifyRequest, reply: FastifyReply): void {
-  const { raw } = request
-  if (raw.httpVersionMajor === 2 || raw.complete) return
-  const length = raw.headers['content-length']
-  if ((length === undefined || length === '0') && raw.headers['transfer-encoding'] === undefined) return
-  reply.header('connection', 'close')
-  lingerAfter(reply.raw, raw)
 }
 
 declare module 'fastify' {
