@@ -21,7 +21,8 @@ const answered = new WeakSet<Duplex>()
 
 /** Answers to what the parser of `node:http` refuses, or has waited too long for. */
 export function answerClientError (error: NodeJS.ErrnoException, socket: Duplex, note: NoteRefusal): void {
-  if (answered.has(socket)) return
+  // RFC 9112 9.6: what is sent behind the request that ends the connection is not looked at, and the answer to that request stays what it is.
+  if (error.code === 'HPE_CLOSED_CONNECTION' || answered.has(socket)) return
   answered.add(socket)
   socket.on('error', () => {})
   if (error.code === 'ECONNRESET' || !socket.writable || (socket as Socket & { secureConnecting?: boolean }).secureConnecting === true) {
