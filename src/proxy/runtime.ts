@@ -5,6 +5,7 @@ import type { Pieces } from '../pieces.ts'
 import { identityFieldsByUpstream } from '../auth/identity-fields.ts'
 import type { Config, RouteConfig } from '../config/schema.ts'
 import type { ScopeRules } from '../cache/restoring.ts'
+import { createErrorPages, type ErrorPages } from '../errors/error-pages.ts'
 import { createTrust, type Trust } from '../forward/forwarded.ts'
 import { routeTablePieces, type RouteTable } from '../routing/route-table.ts'
 import { createUpstream, type UpstreamDependencies } from '../upstream/upstream.ts'
@@ -17,6 +18,8 @@ export interface Runtime {
   readonly routes: readonly ProxyRoute[]
   readonly upstreams: ReadonlyMap<string, Upstream>
   readonly trust: Trust
+  /** For errors of our own where the route has no page. */
+  readonly errorPages: ErrorPages | null
 }
 
 /** Makes the filters of a route, the one at `index` of the list; called again for a route only if its settings, or those for all routes, changed. */
@@ -42,6 +45,7 @@ export function * createRuntime (config: Config, previous: Runtime | null, makeF
       routes,
       upstreams,
       table: yield * routeTablePieces(routes.map(value => ({ match: value.config.match, value }))),
+      errorPages: createErrorPages(config.errorPages),
       trust: trustUnchanged ? previous.trust : createTrust(config.server.trustedProxies)
     }
   } catch (error) {
