@@ -7,7 +7,7 @@ import { mustBeWhole, stepOf, transformResponse, type Step, type TransformCallba
 import { chooseForRange, codings, isStrongTag, type CodingChoice, type RangedChoice } from './codings.ts'
 import { createCompression, type CompressionCounts } from './compression.ts'
 import type { HeldBytes } from './content.ts'
-import { aboutBytes, addVary, forbidsTransform, forgetBytes } from './eligible.ts'
+import { aboutBytes, addVary, forbidsTransform, forgetBytes, mayTransform } from './eligible.ts'
 import { confirmedTag, formatEntityTag, readMarkedTag, withoutMarks, withOriginTags } from './entity-tags.ts'
 import type { Registered, RequestTransform, ResponseHead, ResponseTransform } from './transform.ts'
 
@@ -31,6 +31,12 @@ export interface RouteTransforms {
   readonly acceptEncoding: string | null
   /** Makes preconditions ask for what the origin server knows. */
   askOrigin (fields: MutableFieldMap): void
+  /**
+   * Whether a stored response was left uncompressed for want of room, of which there is some now: confirmed by the origin
+   * server, it would stay so as long as it does not change there.
+   * @param bytes length of its content
+   */
+  isLeftPlain (stored: { readonly statusCode: number, readonly fields: FieldMap }, bytes: number, choice: TransformChoice): boolean
   /** Makes a 304 be about what was asked for: stored responses, and what the client has. */
   confirm (fields: MutableFieldMap, asked: AskedFor): void
   /** Makes a 304 that is sent be about what the client has. */
@@ -128,6 +134,11 @@ export function createRouteTransforms (config: RouteConfig, own: NamedTransforms
         const value = fieldValue(fields, name)
         if (value !== undefined) fields[name] = withOriginTags(value, knows)
       }
+    },
+
+    isLeftPlain ({ statusCode, fields }, bytes, { coding }) {
+      if (compression === null || sends || coding === null || coding === 'identity') return false
+      return mayTransform(statusCode, fields) && compression.hasRoomFor({ ...fields, 'content-length': String(bytes) })
     },
 
     confirm (fields, { validating, stored, clientTags }) {
