@@ -37,7 +37,7 @@ export function sendError (request: FastifyRequest, reply: FastifyReply, statusC
 /** One of the route's, else one of those for all. */
 function pageFor (request: FastifyRequest, statusCode: number): ErrorPage | null {
   const { forwarding, headers: { accept }, server } = request
-  const pages = forwarding === null ? server.errorPages() : forwarding.runtime.errorPages
+  const pages = forwarding === null ? server.errorPagesForAll() : forwarding.runtime.errorPages
   return forwarding?.route.errorPages?.find(statusCode, true, accept) ?? pages?.find(statusCode, true, accept) ?? null
 }
 
@@ -60,7 +60,7 @@ declare module 'fastify' {
     /** Name of this cache in `Cache-Status`. */
     cacheIdentifier: string
     /** Error pages for all, of this moment. */
-    errorPages: () => ErrorPages | null
+    errorPagesForAll: () => ErrorPages | null
   }
   interface FastifyRequest {
     /** Stable code of the error answered, or empty. */
@@ -80,7 +80,7 @@ const nothingLookedUp: CacheOutcome = { ...nothingForwarded, hit: false, ttl: nu
 
 export default fp<ErrorsOptions>(async function errors (app, options) {
   app.decorate('cacheIdentifier', options.identifier)
-  app.decorate('errorPages', options.pages)
+  app.decorate('errorPagesForAll', options.pages)
   app.decorateRequest('errorCode', '')
 
   app.setErrorHandler((error: FastifyError, request, reply) => {

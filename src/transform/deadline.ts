@@ -28,7 +28,7 @@ export function piecesInTime (name: string, timeoutMs: number, source: AsyncIter
     timer = giveUp === null || isFed || timeoutMs === 0 ? undefined : setTimeout(giveUp, timeoutMs).unref()
   }
 
-  const made = make(watched(source, waits => { isFed = waits; look() }))[Symbol.asyncIterator]()
+  const made = iteratorOf(make(watched(source, waits => { isFed = waits; look() })))
   return pieces()
 
   async function * pieces (): AsyncGenerator<Content> {
@@ -38,7 +38,7 @@ export function piecesInTime (name: string, timeoutMs: number, source: AsyncIter
         const result = await new Promise<IteratorResult<Content>>((resolve, reject) => {
           giveUp = () => { reject(tooLong(name, timeoutMs)) }
           look()
-          const next = made.next()
+          const next = Promise.resolve(made.next())
           next.then(undefined, () => { isOpen = false })
           next.then(resolve, reject)
         }).finally(() => { giveUp = null; look() })
@@ -50,9 +50,18 @@ export function piecesInTime (name: string, timeoutMs: number, source: AsyncIter
       }
     } finally {
       // One that hangs hears of it when it goes on, if it ever does.
-      if (isOpen) made.return?.().then(undefined, () => {})
+      if (isOpen) leave().catch(() => {})
     }
   }
+
+  async function leave (): Promise<void> {
+    await made.return?.()
+  }
+}
+
+/** As `for await` takes it: what is not asynchronous will do. */
+function iteratorOf (made: AsyncIterable<Content> | Iterable<Content>): AsyncIterator<Content> | Iterator<Content> {
+  return Symbol.asyncIterator in made ? made[Symbol.asyncIterator]() : made[Symbol.iterator]()
 }
 
 /** The source; `wait` hears whether somebody waits for a piece of it. */

@@ -205,6 +205,13 @@ t.test('a failure while content streams cuts it short, and nothing is stored', a
   }
 })
 
+t.test('a stream of pieces need not be asynchronous', async t => {
+  for (const moment of ['beforeStoring', 'beforeSending']) {
+    const wire = await wireFor(t, [streamed({ moment, stream: () => ['in ', Buffer.from('place')] })])
+    t.equal((await asking(wire)).body.toString(), 'in place')
+  }
+})
+
 t.test('content that the upstream cuts short stays so, whatever is made of it', async t => {
   for (const moment of ['beforeStoring', 'beforeSending']) {
     for (const make of [whole, streamed]) {
