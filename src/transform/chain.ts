@@ -104,19 +104,24 @@ export function transformResponse (steps: readonly Step[], head: ResponseHead, b
         return done(new TransformError('transform_too_large', step.name))
       }
       const made = (output: unknown): void => {
+        result.release()
         if (typeof output !== 'string' && !Buffer.isBuffer(output)) return fail(step, new TypeError('a transformation gives a Buffer or text'), null)
         const bytes = typeof output === 'string' ? Buffer.from(output) : output
         next['content-length'] = String(bytes.length)
         ids.push(step.id)
         run(i + 1, next, ReadableStream.from([bytes], { objectMode: false }))
       }
+      const failed = (error: unknown): void => {
+        result.release()
+        fail(step, error, null)
+      }
       let output: unknown
       try {
         output = make(result.content, now)
       } catch (error) {
-        return fail(step, error, null)
+        return failed(error)
       }
-      if (output instanceof Promise) output.then(made, (error: unknown) => { fail(step, error, null) })
+      if (output instanceof Promise) output.then(made, failed)
       else made(output)
     })
   }

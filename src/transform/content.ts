@@ -10,14 +10,15 @@ export interface HeldBytes {
 }
 
 export type Collected =
-  | { readonly kind: 'whole', readonly content: Buffer }
+  /** `release` is to be called when it is not needed any more. */
+  | { readonly kind: 'whole', readonly content: Buffer, readonly release: () => void }
   /** It is larger: the same content again, from its first byte. */
   | { readonly kind: 'larger', readonly content: Readable }
   | { readonly kind: 'failed', readonly error: Error }
   /** Too much is being collected at this moment. */
   | { readonly kind: 'busy' }
 
-/** Calls back once. What is held counts against `held` until `done` was called. */
+/** Calls back once. What is held counts against `held` until `done` was called; of a whole content until it is released. */
 export function collect (source: Readable, maxBytes: number, held: HeldBytes, done: (collected: Collected) => void): void {
   const pieces: Buffer[] = []
   let bytes = 0
@@ -28,8 +29,12 @@ export function collect (source: Readable, maxBytes: number, held: HeldBytes, do
     isOver = true
     source.off('data', take)
     source.off('end', end)
-    held.usedBytes -= bytes
+    if (collected.kind !== 'whole') release()
     done(collected)
+  }
+  function release (): void {
+    held.usedBytes -= bytes
+    bytes = 0
   }
   function take (piece: Buffer): void {
     if (held.usedBytes + piece.length > held.maxBytes) {
@@ -44,7 +49,7 @@ export function collect (source: Readable, maxBytes: number, held: HeldBytes, do
     source.pause()
     finish({ kind: 'larger', content: again(pieces, source) })
   }
-  function end (): void { finish({ kind: 'whole', content: Buffer.concat(pieces) }) }
+  function end (): void { finish({ kind: 'whole', content: Buffer.concat(pieces), release }) }
 
   source.on('data', take)
   source.once('end', end)

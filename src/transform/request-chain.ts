@@ -57,19 +57,24 @@ export function transformRequest (transforms: ReadonlyArray<Registered<RequestTr
         return done(new TransformError('transform_too_large', transform.name))
       }
       const made = (output: unknown): void => {
+        result.release()
         if (typeof output !== 'string' && !Buffer.isBuffer(output)) return fail(transform, new TypeError('a transformation gives a Buffer or text'))
         const bytes = typeof output === 'string' ? Buffer.from(output) : output
         content = Readable.from([bytes], { objectMode: false })
         fields['content-length'] = String(bytes.length)
         run(i + 1)
       }
+      const failed = (error: unknown): void => {
+        result.release()
+        fail(transform, error)
+      }
       let output: unknown
       try {
         output = transform.whole(result.content, now)
       } catch (error) {
-        return fail(transform, error)
+        return failed(error)
       }
-      if (output instanceof Promise) inTime(transform.name, timeoutMs, output).then(made, (error: unknown) => { fail(transform, error) })
+      if (output instanceof Promise) inTime(transform.name, timeoutMs, output).then(made, failed)
       else made(output)
     })
   }

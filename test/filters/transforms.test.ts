@@ -352,6 +352,39 @@ t.test('what is collected at one time is bounded over all', async t => {
   t.equal(wire.proxy.control.stats().transforms.heldBytes, 0)
 })
 
+t.test('what is collected counts until the transformation is done with it', async t => {
+  const body = 'x'.repeat(60)
+  for (const moment of ['beforeStoring', 'beforeSending']) {
+    const pending: Array<() => void> = []
+    const slow = async (content: Buffer): Promise<Buffer> => { await new Promise<void>(resolve => { pending.push(resolve) }); return content }
+    const wire = await wireFor(t, [whole({ moment, whole: slow })], () => ({ body }), {}, { maxHeldBytes: 100 })
+
+    const first = asking(wire, [], '/first')
+    await until(() => pending.length === 1)
+    t.equal(wire.proxy.control.stats().transforms.heldBytes, 60)
+    let second: Answer | null = null
+    asking(wire, [], '/second').then(answer => { second = answer }, t.error)
+    await until(() => second !== null || pending.length === 2)
+    for (const go of pending) go()
+    t.match(second, { status: 503 })
+    t.equal((await first).body.toString(), body)
+    t.equal(wire.proxy.control.stats().transforms.heldBytes, 0)
+  }
+})
+
+t.test('requests: what is collected counts until the transformation is done with it, however that ends', async t => {
+  const origin = await startRawOrigin(t, () => response())
+  const held: number[] = []
+  let proxy: Awaited<ReturnType<typeof startProxy>> | null = null
+  const looking = (end: () => unknown) => async () => { held.push(proxy?.control.stats().transforms.heldBytes ?? -1); return await end() }
+  for (const end of [() => 'HELLO', () => 7, () => { throw new Error('reason') }, () => never]) {
+    proxy = await startProxy(t, origin.url, settings([], [request({ whole: looking(end) })], {}, { timeoutMs: 50 }))
+    await talk(proxy.port, put('/', 'hello'))
+    t.equal(proxy.control.stats().transforms.heldBytes, 0)
+  }
+  t.strictSame(held, [5, 5, 5, 5])
+})
+
 t.test('those who wait for one response get it transformed, and fail with it', async t => {
   for (const fails of [false, true]) {
     const pending: Array<() => void> = []
