@@ -8,7 +8,8 @@ import type { CacheHit, CacheLookup, CacheRequest, HttpCache } from '../src/cach
 import type { ReasonWord } from '../src/cache/reasons.ts'
 import { PackedEntry } from '../src/cache/packed-entry.ts'
 import { cacheStatusValue, type CacheOutcome } from '../src/cache/status.ts'
-import { linesWithout } from '../src/http/fields.ts'
+import { nominatedFields } from '../src/forward/hop-by-hop.ts'
+import { linesWithout, type FieldMap } from '../src/http/fields.ts'
 import { requestKey } from '../src/proxy/cache-key-of.ts'
 import type { Forwarding } from '../src/proxy/forwarding.ts'
 import { blockOf } from '../src/proxy/stored-block.ts'
@@ -125,6 +126,14 @@ function isAnonymous ({ route, identity }: Forwarding): boolean {
   return identity === null && route.config.cache.key.identity
 }
 
+/**
+ * The client sent `Authorization` and said by `Connection` that it is for us alone: the upstream does not get the field, but
+ * rules and filters may have made others of it. RFC 9111 3.5 is about the request as it came.
+ */
+function hidesAuthorization (received: FieldMap, left: FieldMap): boolean {
+  return received['authorization'] !== undefined && left['authorization'] === undefined && nominatedFields(received)?.has('authorization') === true
+}
+
 function cacheRequest (request: FastifyRequest, forwarding: Forwarding, device: string): CacheRequest {
   const { route, runtime, identity } = forwarding
   const fields = forwarding.fields ?? request.headers
@@ -139,7 +148,7 @@ function cacheRequest (request: FastifyRequest, forwarding: Forwarding, device: 
     rules: route.cacheRules,
     enabled: route.cacheEnabled,
     hasContent: forwarding.hasContent,
-    authenticated: auth !== undefined || identity !== null,
+    authenticated: auth !== undefined || identity !== null || hidesAuthorization(request.headers, fields),
     common,
     personal: common && storePrivate,
     showKey: runtime.config.cache.statusKey

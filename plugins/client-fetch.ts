@@ -15,7 +15,7 @@ import { interimFields, writeInterim } from '../src/forward/interim.ts'
 import { decideMaxForwards } from '../src/forward/max-forwards.ts'
 import { buildRequestFields } from '../src/forward/request-fields.ts'
 import { responseFields, type ResponseFields } from '../src/forward/response-fields.ts'
-import { fieldValue, type FieldMap, type MutableFieldMap } from '../src/http/fields.ts'
+import { fieldValue, noFields, type FieldMap, type MutableFieldMap } from '../src/http/fields.ts'
 import { cacheKeyOf } from '../src/proxy/cache-key-of.ts'
 import type { Audience, Fetch, FetchRequest, FetchTransforms, PassedResponse } from '../src/proxy/fetch.ts'
 import type { Forwarding } from '../src/proxy/forwarding.ts'
@@ -67,11 +67,12 @@ abstract class RouteFetch implements FetchRequest {
   get hiddenFields (): ReadonlySet<string> { return this.services.hiddenFields(this.lookup.request.rules) }
   get maxStoredBytes (): number { return this.forwarding.route.maxStoredBytes }
 
-  prepare (conditional: FieldMap | null, whole: boolean): Exchange {
+  prepare (validators: FieldMap | null, whole: boolean): Exchange {
     const { request, forwarding, lookup: { request: { method, fields } } } = this
     const { route, target, runtime } = forwarding
     const { transforms } = route.filters
     const acceptEncoding = transforms?.acceptEncoding ?? null
+    const conditional = validators !== null && transforms !== null && this.#isLeftPlain(transforms) ? noFields() : validators
     const peer = request.raw.socket.remoteAddress ?? ''
     const built = buildRequestFields({
       fields: acceptEncoding === null ? fields : { ...fields, 'accept-encoding': acceptEncoding },
@@ -83,10 +84,11 @@ abstract class RouteFetch implements FetchRequest {
       requestId: request.id,
       hasContent: forwarding.hasContent,
       ownFields: forwarding.ownFields,
-      identity: forwarding.identityFields,
       conditional
     })
     route.requestRules.finish(built, () => templateInput(request, forwarding))
+    // Who asks is said by us: neither can a client take it away by naming it in `Connection`, nor do filters and rules speak for somebody.
+    if (forwarding.identityFields !== null) Object.assign(built, forwarding.identityFields)
     transforms?.askOrigin(built)
     if (whole) {
       delete built['range']
@@ -108,6 +110,13 @@ abstract class RouteFetch implements FetchRequest {
       running: null,
       response: null
     }
+  }
+
+  /** What is stored is not to be confirmed as it is. */
+  #isLeftPlain (transforms: RouteTransforms): boolean {
+    const { forwarding: { transforming }, lookup: { stored, completion, request: { method } } } = this
+    if (stored === null || stored.parts !== null || completion !== null || method !== 'GET') return false
+    return transforms.isLeftPlain(stored.response, stored.bodyBytes, transforming as TransformChoice)
   }
 
   responseFields ({ statusCode, fields }: UpstreamResponse, receivedAt: number, asked: CacheForward): ResponseFields {

@@ -14,6 +14,7 @@ import fp from 'fastify-plugin'
 import type { FastifyInstance, FastifyReply, FastifyRequest, onRequestHookHandler } from 'fastify'
 import { isPreflight, parseOriginPattern } from '../src/access/cors.ts'
 import type { CorsConfig } from '../src/config/schema.ts'
+import { closeAfterUnreadContent } from '../src/proxy/linger.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -33,8 +34,11 @@ export default fp(async function corsPlugin (app) {
     const forwards = config.preflight === 'forward'
     return function handleCors (request, reply, done) {
       if (forwards && request.method === 'OPTIONS') return done()
-      if (isPreflight(request.method, request.headers)) answerPreflight(request, reply, done as (error?: Error) => void)
-      else setFields(request, reply, done as (error?: Error) => void)
+      if (isPreflight(request.method, request.headers)) {
+        closeAfterUnreadContent(request, reply)
+        return answerPreflight(request, reply, done as (error?: Error) => void)
+      }
+      setFields(request, reply, done as (error?: Error) => void)
     }
   })
 }, { name: 'cors', fastify: '5.x' })

@@ -3,12 +3,13 @@ import fp from 'fastify-plugin'
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import { formatCacheStatus, nothingForwarded, type CacheOutcome } from '../src/cache/status.ts'
 import { createErrorBody, messageOf } from '../src/errors/error-body.ts'
+import type { ErrorPage, ErrorPages } from '../src/errors/error-pages.ts'
 import { mediaTypeOf } from '../src/forward/response-rules.ts'
 import { fieldValue, noFields } from '../src/http/fields.ts'
 import { templateInput } from '../src/proxy/template-input.ts'
 import { ExtensionFailure } from '../src/extensions/extension.ts'
 import { noteExtensionFailure } from '../src/extensions/note-failure.ts'
-import { lingerAfter } from '../src/proxy/linger.ts'
+import { closeAfterUnreadContent } from '../src/proxy/linger.ts'
 
 /**
  * Sends an error of the proxy's own: a stable code, and a body in JSON or HTML as the client prefers.
@@ -20,7 +21,7 @@ export function sendError (request: FastifyRequest, reply: FastifyReply, statusC
   // A limit on clients may have answered in the meantime.
   if (reply.raw.headersSent) return
   const facts = { statusCode, code, requestId: request.id, ...(message === undefined ? {} : { message }) }
-  const page = request.forwarding?.route.errorPages?.find(statusCode, true, request.headers.accept) ?? null
+  const page = pageFor(request, statusCode)
   const error = page === null
     ? createErrorBody(facts, request.headers.accept)
     : { contentType: page.contentType, body: page.render({ status: statusCode, code, message: messageOf(facts), requestId: request.id }) }
@@ -31,6 +32,13 @@ export function sendError (request: FastifyRequest, reply: FastifyReply, statusC
   applyRules(request, reply, statusCode)
   closeAfterUnreadContent(request, reply)
   reply.send(request.method === 'HEAD' ? undefined : error.body)
+}
+
+/** One of the route's, else one of those for all. */
+function pageFor (request: FastifyRequest, statusCode: number): ErrorPage | null {
+  const { forwarding, headers: { accept }, server } = request
+  const pages = forwarding === null ? server.errorPagesForAll() : forwarding.runtime.errorPages
+  return forwarding?.route.errorPages?.find(statusCode, true, accept) ?? pages?.find(statusCode, true, accept) ?? null
 }
 
 /** The rules of the route that are for errors of our own. */
@@ -47,23 +55,12 @@ function applyRules (request: FastifyRequest, reply: FastifyReply, statusCode: n
   for (const [name, value] of Object.entries(fields)) if (value !== undefined && String(before[name]) !== String(value)) reply.removeHeader(name).header(name, value)
 }
 
-/**
- * A reply that leaves request content unread must not let the rest of it be taken for the next request
- * (CVE-2025-4366 is that mistake elsewhere): read a bounded rest, then close.
- */
-export function closeAfterUnreadContent (request: FastifyRequest, reply: FastifyReply): void {
-  const { raw } = request
-  if (raw.httpVersionMajor === 2 || raw.complete) return
-  const length = raw.headers['content-length']
-  if ((length === undefined || length === '0') && raw.headers['transfer-encoding'] === undefined) return
-  reply.header('connection', 'close')
-  lingerAfter(reply.raw, raw)
-}
-
 declare module 'fastify' {
   interface FastifyInstance {
     /** Name of this cache in `Cache-Status`. */
     cacheIdentifier: string
+    /** Error pages for all, of this moment. */
+    errorPagesForAll: () => ErrorPages | null
   }
   interface FastifyRequest {
     /** Stable code of the error answered, or empty. */
@@ -74,6 +71,8 @@ declare module 'fastify' {
 export interface ErrorsOptions {
   /** Name of this cache in `Cache-Status`. */
   readonly identifier: string
+  /** Error pages for all, of this moment. */
+  readonly pages: () => ErrorPages | null
 }
 
 /** The request was answered before the cache was asked. */
@@ -81,6 +80,7 @@ const nothingLookedUp: CacheOutcome = { ...nothingForwarded, hit: false, ttl: nu
 
 export default fp<ErrorsOptions>(async function errors (app, options) {
   app.decorate('cacheIdentifier', options.identifier)
+  app.decorate('errorPagesForAll', options.pages)
   app.decorateRequest('errorCode', '')
 
   app.setErrorHandler((error: FastifyError, request, reply) => {

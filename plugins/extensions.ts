@@ -68,6 +68,9 @@ export default fp<ExtensionsOptions>(async function extensionsPlugin (app, { ext
     const guarded = guardHook(extension.name, name, hook, failure => { app.log.error({ err: failure.cause, code: failure.code, extension: extension.name, phase: name }, 'extension failed') })
     return addHook.call(this, name as never, guarded as never)
   } as typeof app.addHook
+  const { transformResponse, transformRequest } = app
+  app.transformResponse = (transform, timeoutMs = current?.timeoutMs) => { transformResponse(transform, timeoutMs) }
+  app.transformRequest = (transform, timeoutMs = current?.timeoutMs) => { transformRequest(transform, timeoutMs) }
   for (const extension of extensions) {
     await app.register(fp(async instance => {
       current = extension
@@ -77,7 +80,7 @@ export default fp<ExtensionsOptions>(async function extensionsPlugin (app, { ext
   current = null
   if (isOwn) app.addHook = addHook
   else delete (app as { addHook?: unknown }).addHook
-}, { name: 'extensions', fastify: '5.x', dependencies: ['errors', 'request-context', 'request-end'] })
+}, { name: 'extensions', fastify: '5.x', dependencies: ['errors', 'request-context', 'request-end', 'transforms'] })
 
 /** A plugin may be asynchronous, call back, or do neither. */
 async function register (app: FastifyInstance, { plugin, options }: LoadedExtension): Promise<void> {

@@ -16,6 +16,7 @@ import { discard } from '../src/proxy/discard.ts'
 import { startFetch } from '../src/proxy/fetch.ts'
 import type { Forwarding } from '../src/proxy/forwarding.ts'
 import { limitContent, ContentTooLarge } from '../src/proxy/limit-content.ts'
+import { closeAfterUnreadContent } from '../src/proxy/linger.ts'
 import { TransformError } from '../src/transform/transform.ts'
 import { UpstreamError } from '../src/upstream/exchange.ts'
 import { createReplyFromDispatcher } from '../src/upstream/reply-from-dispatcher.ts'
@@ -241,6 +242,7 @@ function sendUpstreamError (request: FastifyRequest, reply: FastifyReply, error:
 
 /** TRACE or OPTIONS that must not be forwarded (RFC 9110 7.6.2). */
 function answerHere (request: FastifyRequest, reply: FastifyReply): void {
+  closeAfterUnreadContent(request, reply)
   if (request.method === 'OPTIONS') {
     reply.code(204).header('allow', 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS').send()
     return

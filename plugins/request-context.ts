@@ -11,6 +11,7 @@ import { hostLinesOf } from '../src/http/host-lines.ts'
 import { normaliseTarget, type RequestTarget, type TargetRefusal } from '../src/http/target.ts'
 import type { MutableFieldMap } from '../src/http/fields.ts'
 import type { Forwarding } from '../src/proxy/forwarding.ts'
+import { closeAfterUnreadContent } from '../src/proxy/linger.ts'
 import type { ProxyRoute } from '../src/proxy/proxy-route.ts'
 import type { Runtime } from '../src/proxy/runtime.ts'
 import { knownTarget, type KnownTarget, type LookedAt } from '../src/proxy/known-targets.ts'
@@ -56,7 +57,7 @@ export default fp<RequestContextOptions>(async function requestContext (app, opt
     if (!decision.ok) return refuse(request, reply, decision.reason)
 
     let { target } = decision
-    if (target.form === 'asterisk') return answerServerOptions(reply)
+    if (target.form === 'asterisk') return answerServerOptions(request, reply)
     // What the application behind sees of the target is what is matched, keyed and forwarded.
     raw.url = target.path + target.query
 
@@ -129,7 +130,8 @@ function refuse (request: FastifyRequest, reply: FastifyReply, reason: TargetRef
 }
 
 /** `OPTIONS *` is about this server, not about a resource behind it (RFC 9110 9.3.7). */
-function answerServerOptions (reply: FastifyReply): void {
+function answerServerOptions (request: FastifyRequest, reply: FastifyReply): void {
+  closeAfterUnreadContent(request, reply)
   reply.code(204).header('allow', 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE').send()
 }
 

@@ -203,5 +203,10 @@ function addLines (reply: FastifyReply, lines: readonly string[]): void {
     if (values === undefined) together.set(name, [lines[i + 1] as string])
     else values.push(lines[i + 1] as string)
   }
-  for (const [name, values] of together) reply.header(name, values.length === 1 ? values[0] : values)
+  for (const [name, values] of together) {
+    const value = values.length === 1 ? values[0] as string : values
+    // A reply keeps its fields in a plain object, Node in one without prototype.
+    if (name === '__proto__') reply.raw.setHeader(name, value)
+    else reply.header(name, value)
+  }
 }

@@ -17,16 +17,19 @@ import type { HeldBytes } from '../src/transform/content.ts'
 import type { TransformStatistics } from '../src/transform/statistics.ts'
 import { transformRequest } from '../src/transform/request-chain.ts'
 import { createRouteTransforms, namedTransforms, type RouteTransforms, type TransformChoice } from '../src/transform/route-transforms.ts'
-import { checkTransform, TransformError, type RequestTransform, type ResponseHead, type ResponseTransform, type TransformTarget } from '../src/transform/transform.ts'
+import { checkTransform, TransformError, type Registered, type RequestTransform, type ResponseHead, type ResponseTransform, type TransformTarget } from '../src/transform/transform.ts'
 import { sendError } from './errors.ts'
 import { isOver, respond, type OutgoingResponse } from './respond.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** Registers a transformation of response content, for routes that name it; before the routes are made. */
-    transformResponse: (transform: ResponseTransform) => void
+    /**
+     * Registers a transformation of response content, for routes that name it; before the routes are made.
+     * @param timeoutMs how long it may keep its content waiting; that of the extension, or of all, where it is left out
+     */
+    transformResponse: (transform: ResponseTransform, timeoutMs?: number) => void
     /** Registers a transformation of request content. */
-    transformRequest: (transform: RequestTransform) => void
+    transformRequest: (transform: RequestTransform, timeoutMs?: number) => void
     /** What a route's settings ask for; null for nothing. Throws where it names what is not registered. */
     createRouteTransforms: (route: RouteConfig) => RouteTransforms | null
     /** preHandler: coding, preconditions and content of the request, as cache and upstream are to see them. */
@@ -48,25 +51,30 @@ export interface TransformsOptions {
   readonly requests?: readonly RequestTransform[]
   /** Bytes of content that transformations of whole contents may hold together; 64 MiB by default. */
   readonly maxHeldBytes?: number
+  /** How long one may give nothing and ask for nothing, in milliseconds; 0 for no limit. 30,000 by default. Extensions have their own `timeout`. */
+  readonly timeoutMs?: number
 }
 
 const defaultHeldBytes = 64 * 1024 * 1024
+/** The same as of filters of extensions. */
+const defaultTimeoutMs = 30_000
 
 export default fp<TransformsOptions>(async function transforms (app, options) {
-  const responses = new Map<string, ResponseTransform>()
-  const requests = new Map<string, RequestTransform>()
+  const responses = new Map<string, Registered<ResponseTransform>>()
+  const requests = new Map<string, Registered<RequestTransform>>()
+  const { timeoutMs: usualMs = defaultTimeoutMs } = options
   const held: HeldBytes = { maxBytes: options.maxHeldBytes ?? defaultHeldBytes, usedBytes: 0 }
   const none: Record<Coding, number> = { zstd: 0, br: 0, gzip: 0 }
   const compression: CompressionCounts = { compressed: none, skipped: 0, running: 0 }
   const failures = new Map<string, { transform: string, code: string, count: number }>()
 
-  function register<T extends ResponseTransform | RequestTransform> (registered: Map<string, T>, transform: T): void {
+  function register<T extends ResponseTransform | RequestTransform> (registered: Map<string, Registered<T>>, transform: T, timeoutMs = usualMs): void {
     checkTransform(transform)
     if (registered.has(transform.name)) throw new TypeError(`transform ${transform.name} is registered already`)
-    registered.set(transform.name, transform)
+    registered.set(transform.name, { transform, timeoutMs })
   }
-  app.decorate('transformResponse', (transform: ResponseTransform) => { register(responses, transform) })
-  app.decorate('transformRequest', (transform: RequestTransform) => { register(requests, transform) })
+  app.decorate('transformResponse', (transform: ResponseTransform, timeoutMs?: number) => { register(responses, transform, timeoutMs) })
+  app.decorate('transformRequest', (transform: RequestTransform, timeoutMs?: number) => { register(requests, transform, timeoutMs) })
   for (const transform of options.responses ?? []) register(responses, transform)
   for (const transform of options.requests ?? []) register(requests, transform)
 
@@ -162,7 +170,7 @@ export default fp<TransformsOptions>(async function transforms (app, options) {
   }
 }, { name: 'transforms', fastify: '5.x', dependencies: ['errors'] })
 
-const statusOf: Readonly<Record<TransformError['code'], number>> = { transform_failed: 500, transform_too_large: 502, transform_busy: 503 }
+const statusOf: Readonly<Record<TransformError['code'], number>> = { transform_failed: 500, transform_timeout: 504, transform_too_large: 502, transform_busy: 503 }
 
 function sendTransformError (request: FastifyRequest, reply: FastifyReply, { code }: TransformError): void {
   if (code === 'transform_busy') reply.header('retry-after', '1')

@@ -124,8 +124,10 @@ export async function holdfast (app: FastifyInstance, options: HoldfastOptions):
     snapshots = createSnapshots({ file: snapshotOf(file, cluster.worker?.id), intervalMs: interval, cache: httpCache, log: app.log, now, scopes: () => scopesOf(runtime) })
   }
 
+  /** Made when all plugins are there: own filters and transformations are known by then. */
+  let runtime: Runtime
   await app.register(requestEnd)
-  await app.register(errors, { identifier: config.cache.name })
+  await app.register(errors, { identifier: config.cache.name, pages: () => runtime.errorPages })
   await app.register(loadShedding, { config: config.loadShedding })
   await app.register(access)
   await app.register(cors)
@@ -133,8 +135,6 @@ export async function holdfast (app: FastifyInstance, options: HoldfastOptions):
   await app.register(auth, { now })
   await app.register(transforms, options.transforms ?? {})
 
-  /** Made when all plugins are there: own filters and transformations are known by then. */
-  let runtime: Runtime
   const makeFilters = (route: RouteConfig, config: Config, index: number): RouteFilters => {
     const lists = [config.access, route.access].filter(list => list !== undefined)
     const problems: ConfigProblem[] = []

@@ -1,6 +1,6 @@
 /** What the upstream is told of who asks, and how clients are kept from saying it themselves. */
 import { hash } from 'node:crypto'
-import type { AuthConfig, AuthKindsConfig } from '../config/schema.ts'
+import type { AuthConfig, AuthKindsConfig, RouteConfig } from '../config/schema.ts'
 import type { MutableFieldMap } from '../http/fields.ts'
 import type { Identity } from '../proxy/identity.ts'
 import { withoutCookie } from './authorization.ts'
@@ -20,6 +20,17 @@ export function identityFieldNames (auth: AuthConfig | undefined): readonly stri
   if (auth === undefined) return []
   const copied = kindsOf(auth).flatMap(({ external }) => external?.copyFields ?? [])
   return [...auth.identityField === undefined ? [] : [auth.identityField], ...Object.keys(auth.claimFields), ...copied].map(likeOthers)
+}
+
+/** Names of the request fields that authentication sets on any route, by upstream: what clients must not say on any other route to it. */
+export function identityFieldsByUpstream (routes: ReadonlyArray<Pick<RouteConfig, 'upstream' | 'auth'>>): ReadonlyMap<string, ReadonlySet<string>> {
+  const byUpstream = new Map<string, Set<string>>()
+  for (const { upstream, auth } of routes) {
+    const names = byUpstream.get(upstream) ?? new Set()
+    for (const name of identityFieldNames(auth)) names.add(name)
+    byUpstream.set(upstream, names)
+  }
+  return byUpstream
 }
 
 /**

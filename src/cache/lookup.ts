@@ -273,8 +273,8 @@ const noEntries: readonly StoredEntry[] = []
  * Apart for requests that would select different variants of a response with these names in `Vary`, and for those with
  * credentials, whose responses may not be shareable where others are. No cache key looks like it.
  */
-export function variantFlightKey (key: string, { fields, rules, common }: CacheRequest, names: readonly string[]): string {
-  const authorized = !common && fields['authorization'] !== undefined
+export function variantFlightKey (key: string, { fields, rules, common, authenticated }: CacheRequest, names: readonly string[]): string {
+  const authorized = !common && (authenticated || fields['authorization'] !== undefined)
   if (names.length === 0 && !authorized) return key
   return `variant ${key.length} ${key} ${JSON.stringify([authorized, ...selectingFields(fields, names, rules.vary).map(({ value }) => value ?? null)])}`
 }

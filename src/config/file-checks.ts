@@ -49,6 +49,7 @@ export function * resolvePaths (config: Config, file: string): Pieces<Config> {
   return {
     ...config,
     routes,
+    errorPages: config.errorPages.map(page => ({ ...page, file: resolve(from, page.file) })),
     extensions: config.extensions.map(entry => typeof entry === 'string' ? extensionFile(entry) : { ...entry, file: extensionFile(entry.file) }),
     cache: snapshot.file === undefined ? config.cache : { ...config.cache, snapshot: { ...snapshot, file: resolve(from, snapshot.file) } },
     server: tls === undefined
@@ -74,6 +75,7 @@ export async function checkFiles (config: Config, report: Report): Promise<void>
     if (tls.ca !== undefined) await checkFile(tls.ca, `${place}/ca`, 'certificates', parseCertificate, report)
     await checkPair(tls, place, report)
   }
+  for (const [number, { file }] of config.errorPages.entries()) checkPage(file, `/errorPages/${number}/file`, report)
   for (const [index, { response }] of config.routes.entries()) {
     for (const [number, { file }] of response.errorPages.entries()) {
       checkPage(file, `/routes/${index}/response/errorPages/${number}/file`, report)

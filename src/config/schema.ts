@@ -15,7 +15,7 @@ import { AdminSchema, LoadSheddingSchema, LogSchema, ServerSchema, type LimitsSc
 import { RateLimitsSchema, type RateLimitSchema } from './schema/rate-limit.ts'
 import type { RewriteSchema } from './schema/request.ts'
 import type { CompressionSchema } from './schema/compression.ts'
-import type { ResponseSchema } from './schema/response.ts'
+import { ErrorPagesSchema, type ResponseSchema } from './schema/response.ts'
 import { RouteSchema, type MatchSchema, type PurgeSchema } from './schema/routes.ts'
 import { UpstreamSchema } from './schema/upstreams.ts'
 
@@ -29,6 +29,7 @@ export const ConfigSchema = Type.Object({
   extensions: ExtensionsSchema,
   access: Type.Optional(AccessSchema('Who may come in, on all routes; a route may be stricter. Requests that fit no route are 404 before.')),
   rateLimit: Type.Optional(RateLimitsSchema('Requests allowed per client over all routes together, beside the limits of each. One limit or a list; a request has to be within all.')),
+  errorPages: ErrorPagesSchema,
   upstreams: Type.Record(Type.String(), UpstreamSchema, { minProperties: 1, propertyNames: { pattern: '^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$', expected: 'a name: 1 to 64 letters, digits, dots, dashes or underscores' }, description: 'Origin services by name. `--upstream` sets the targets of the one named `default`.' }),
   routes: Type.Array(RouteSchema, { minItems: 1, maxItems: 10_000, description: 'What is proxied. A request that fits none is 404.' })
 }, { additionalProperties: false, title: 'Holdfast configuration' })

@@ -7,6 +7,7 @@ import type { AccessConfig, AdminConfig, CacheConfig, Config, RateLimitConfig, R
 import type { ConfigProblem } from './problems.ts'
 import { checkGlobalFilters } from './access-checks.ts'
 import { authWarnings } from './auth-checks.ts'
+import { identityWarnings } from './identity-checks.ts'
 import { checkListeners } from './listener-checks.ts'
 import { rewriteWarnings } from './rewrite-checks.ts'
 import { checkRoutes } from './route-checks.ts'
@@ -51,5 +52,5 @@ export function warningsFor (config: Config): ConfigProblem[] {
     }
     warnings.push(...rewriteWarnings(route, `/routes/${index}`))
   }
-  return [...warnings, ...authWarnings(config)]
+  return [...warnings, ...authWarnings(config), ...identityWarnings(config.routes)]
 }

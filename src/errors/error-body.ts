@@ -42,6 +42,7 @@ const messages: Readonly<Record<string, string>> = {
   upstream_unreachable: 'The upstream cannot be reached.',
   upstream_tls: 'No secure connection to the upstream could be made.',
   transform_failed: 'The content could not be prepared.',
+  transform_timeout: 'The content could not be prepared in time.',
   transform_too_large: 'The content is too large to be prepared.',
   transform_busy: 'Too much content is being prepared at this moment.',
   upstream_reset: 'The upstream closed the connection before it answered.',

@@ -26,10 +26,15 @@ export interface ErrorPages {
 
 export const maxPageBytes = 256 * 1024
 
+export interface PageSettings extends Pick<ResponseConfig['errorPages'][number], 'status' | 'file' | 'contentType'> {
+  /** Absent: true. */
+  readonly onlyOwn?: boolean
+}
+
 /** Null where there are none. Throws for a file that cannot be read or is too large. */
-export function createErrorPages (pages: ResponseConfig['errorPages']): ErrorPages | null {
+export function createErrorPages (pages: readonly PageSettings[]): ErrorPages | null {
   if (pages.length === 0) return null
-  const ready = pages.map(page => ({ fits: statusFilter(page.status), onlyOwn: page.onlyOwn, type: mediaTypeOf(page.contentType) ?? '', page: createPage(readPage(page.file), page.contentType) }))
+  const ready = pages.map(page => ({ fits: statusFilter(page.status), onlyOwn: page.onlyOwn ?? true, type: mediaTypeOf(page.contentType) ?? '', page: createPage(readPage(page.file), page.contentType) }))
   return {
     find: (statusCode, isOwn, accept) => ready.find(({ fits, onlyOwn, type }) => fits(statusCode) && (isOwn || !onlyOwn) && isAccepted(type, accept))?.page ?? null,
     replaceOthers: ready.some(({ onlyOwn }) => !onlyOwn)

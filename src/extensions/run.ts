@@ -1,6 +1,7 @@
 /** Runs filters one after the other, keeping what goes wrong in them to the request it went wrong for. */
 import type { FastifyReply } from 'fastify'
 import type { FilterContext } from '../proxy/filter-context.ts'
+import { closeAfterUnreadContent } from '../proxy/linger.ts'
 import { ExtensionFailure } from './extension.ts'
 import { noteExtensionFailure } from './note-failure.ts'
 import type { BoundFilter } from './registry.ts'
@@ -21,7 +22,7 @@ export function failureOf (extension: string, phase: string, error: unknown): Er
  */
 export function runRequestFilters<P extends 'onRequest' | 'preHandler'> (filters: ReadonlyArray<BoundFilter<P>>, phase: P, context: FilterContext, done: (error?: Error) => void): void {
   const { reply } = context
-  const isAnswered = watchSend(reply)
+  const isAnswered = watchSend(context)
   let i = 0
   next()
 
@@ -71,11 +72,12 @@ export function runRequestFilters<P extends 'onRequest' | 'preHandler'> (filters
 }
 
 /** Notices an answer at once: with asynchronous `onSend` hooks, `reply.sent` only tells it later. */
-function watchSend (reply: FastifyReply): () => boolean {
+function watchSend ({ request, reply }: FilterContext): () => boolean {
   let answered = false
   const { send } = reply
   reply.send = function (this: FastifyReply, ...payload) {
     answered = true
+    closeAfterUnreadContent(request, this)
     delete (reply as { send?: unknown }).send
     return send.apply(reply, payload)
   }

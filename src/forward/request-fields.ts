@@ -17,8 +17,6 @@ export interface RequestFieldsInput {
   readonly hasContent: boolean
   /** Names of fields that own filters set or removed. `fields` has them as they are to be sent: a client must not take them away by `Connection`. */
   readonly ownFields: ReadonlySet<string> | null
-  /** What tells the upstream who asks. */
-  readonly identity: FieldMap | null
   /** Replaces the client's preconditions when the cache validates. */
   readonly conditional: FieldMap | null
 }
@@ -50,8 +48,6 @@ export function buildRequestFields (input: RequestFieldsInput): MutableFieldMap 
     if (value === undefined) delete built[name]
     else built[name] = value as string | string[]
   }
-  // Said by us: neither can a client take it away by naming it in `Connection`, nor does a filter speak for somebody.
-  if (input.identity !== null) Object.assign(built, input.identity)
   if (conditional !== null) Object.assign(built, conditional)
   return built
 }

@@ -246,7 +246,7 @@ class RunningFetch implements Fetch {
     if (method === 'HEAD') this.#cache.updateFromHead(lookup, response)
     const { recording, outcome } = this.#cache.record(lookup, response, maxStoredBytes)
     body.onClose(error => {
-      const cause = error instanceof TransformError ? new UpstreamError('transform_failed', upstream.target, error) : error
+      const cause = error instanceof TransformError ? new UpstreamError(error.code, upstream.target, error) : error
       if (cause instanceof UpstreamError && cause.code !== 'cancelled') audience.cutShort(cause)
     })
 

@@ -4,11 +4,25 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
+import type { FastifyReply, FastifyRequest } from 'fastify'
 
 /** How long after the response is read on. */
 const lingerMs = 2000
 /** And how much at most; a client that sends more than this has had the time to see the response. */
 const lingerBytes = 64 * 1024 * 1024
+
+/**
+ * A reply that leaves request content unread must not let the rest of it be taken for the next request
+ * (CVE-2025-4366 is that mistake elsewhere): read a bounded rest, then close.
+ */
+export function closeAfterUnreadContent (request: FastifyRequest, reply: FastifyReply): void {
+  const { raw } = request
+  if (raw.httpVersionMajor === 2 || raw.complete) return
+  const length = raw.headers['content-length']
+  if ((length === undefined || length === '0') && raw.headers['transfer-encoding'] === undefined) return
+  reply.header('connection', 'close')
+  lingerAfter(reply.raw, raw)
+}
 
 /** Reads and drops the rest of the content that nobody wants; if it is not over when the response is, the connection ends. */
 export function lingerAfter (response: ServerResponse, content: IncomingMessage): void {

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import type { FastifyReply, FastifyRequest, onRequestHookHandler } from 'fastify'
 import { corsFieldNames } from '../access/cors.ts'
-import { identityFieldNames, kindsOf, queryKeyNames } from '../auth/identity-fields.ts'
+import { kindsOf, queryKeyNames } from '../auth/identity-fields.ts'
 import type { UsedExtension } from '../config/extension-checks.ts'
 import type { BoundFilter } from '../extensions/registry.ts'
 import { createTrust, type Trust } from '../forward/forwarded.ts'
@@ -109,17 +109,6 @@ export function filterFilesOf ({ auth }: RouteConfig): string {
   const hash = createHash('sha256')
   for (const file of files) hash.update(readFileSync(file))
   return hash.digest('base64url')
-}
-
-/** Names of the request fields that authentication sets on any route, by upstream: what clients must not say on any other route to it. */
-export function identityFieldsByUpstream (routes: readonly RouteConfig[]): ReadonlyMap<string, ReadonlySet<string>> {
-  const byUpstream = new Map<string, Set<string>>()
-  for (const { upstream, auth } of routes) {
-    const names = byUpstream.get(upstream) ?? new Set()
-    for (const name of identityFieldNames(auth)) names.add(name)
-    byUpstream.set(upstream, names)
-  }
-  return byUpstream
 }
 
 /** The settings that filters are made from: as long as they are the same, so are the filters, with their counters. */

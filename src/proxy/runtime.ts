@@ -2,13 +2,15 @@
  * Everything that a reload replaces, as one value: a request takes the runtime it began with and finishes on it.
  */
 import type { Pieces } from '../pieces.ts'
+import { identityFieldsByUpstream } from '../auth/identity-fields.ts'
 import type { Config, RouteConfig } from '../config/schema.ts'
 import type { ScopeRules } from '../cache/restoring.ts'
+import { createErrorPages, type ErrorPages } from '../errors/error-pages.ts'
 import { createTrust, type Trust } from '../forward/forwarded.ts'
 import { routeTablePieces, type RouteTable } from '../routing/route-table.ts'
 import { createUpstream, type UpstreamDependencies } from '../upstream/upstream.ts'
 import type { Upstream } from '../upstream/exchange.ts'
-import { createProxyRoute, filterFilesOf, filterSettings, identityFieldsByUpstream, type ProxyRoute, type RouteFilters } from './proxy-route.ts'
+import { createProxyRoute, filterFilesOf, filterSettings, type ProxyRoute, type RouteFilters } from './proxy-route.ts'
 
 export interface Runtime {
   readonly config: Config
@@ -16,6 +18,8 @@ export interface Runtime {
   readonly routes: readonly ProxyRoute[]
   readonly upstreams: ReadonlyMap<string, Upstream>
   readonly trust: Trust
+  /** For errors of our own where the route has no page. */
+  readonly errorPages: ErrorPages | null
 }
 
 /** Makes the filters of a route, the one at `index` of the list; called again for a route only if its settings, or those for all routes, changed. */
@@ -41,6 +45,7 @@ export function * createRuntime (config: Config, previous: Runtime | null, makeF
       routes,
       upstreams,
       table: yield * routeTablePieces(routes.map(value => ({ match: value.config.match, value }))),
+      errorPages: createErrorPages(config.errorPages),
       trust: trustUnchanged ? previous.trust : createTrust(config.server.trustedProxies)
     }
   } catch (error) {

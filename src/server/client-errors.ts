@@ -1,5 +1,5 @@
 /** Answers to what is no HTTP request, or one that the server will not take up: always an answer, then the end. */
-import { STATUS_CODES, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { METHODS, STATUS_CODES, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { noteCut, type CutCode } from '../proxy/cut.ts'
@@ -11,6 +11,8 @@ const statusOf: Readonly<Record<string, readonly [number, CutCode]>> = {
   ERR_HTTP_REQUEST_TIMEOUT: [408, 'request_timeout']
 }
 
+const methods: ReadonlySet<string> = new Set(METHODS)
+
 /** How long the client may take to read the last answer and close; closing first could take the answer from it (RFC 9112 9.6). */
 const lingerMs = 1000
 
@@ -19,7 +21,8 @@ const answered = new WeakSet<Duplex>()
 
 /** Answers to what the parser of `node:http` refuses, or has waited too long for. */
 export function answerClientError (error: NodeJS.ErrnoException, socket: Duplex, note: NoteRefusal): void {
-  if (answered.has(socket)) return
+  // RFC 9112 9.6: what is sent behind the request that ends the connection is not looked at, and the answer to that request stays what it is.
+  if (error.code === 'HPE_CLOSED_CONNECTION' || answered.has(socket)) return
   answered.add(socket)
   socket.on('error', () => {})
   if (error.code === 'ECONNRESET' || !socket.writable || (socket as Socket & { secureConnecting?: boolean }).secureConnecting === true) {
@@ -46,8 +49,8 @@ export function answerOddRequests (server: Server, note: NoteRefusal): void {
   server.on('sessionError', () => {})
   // No tunnels: the proxy connects to configured upstreams only (RFC 9110 9.3.6). HTTP/2 hands over a response.
   server.on('connect', (_request: IncomingMessage, target: Duplex | ServerResponse) => {
-    note('writeHead' in target ? target.req.socket : target, 501, 'method_not_supported')
-    if ('writeHead' in target) return answer(target, 501, 'method_not_supported')
+    if ('writeHead' in target) return refuseMethod(target, note)
+    note(target, 501, 'method_not_supported')
     target.on('error', () => {})
     answerRaw(target, 501, 'method_not_supported')
   })
@@ -57,6 +60,17 @@ export function answerOddRequests (server: Server, note: NoteRefusal): void {
     if (request.headers.expect?.toLowerCase() === '100-continue') response.writeContinue()
     server.emit('request', request, response)
   })
+}
+
+/** Of HTTP/1 the parser refuses it; HTTP/2 knows no list of methods, and Fastify's router has no hooks for what it has no routes for. */
+export function hasUnknownMethod (request: IncomingMessage): boolean {
+  return request.httpVersionMajor === 2 && !methods.has(request.method as string)
+}
+
+/** Answers 501 to a request that came by HTTP/2. */
+export function refuseMethod (response: ServerResponse, note: NoteRefusal): void {
+  note(response.req.socket, 501, 'method_not_supported')
+  answer(response, 501, 'method_not_supported')
 }
 
 /** Answers 408, where nothing was answered yet. Whoever waits for the response is told by its end. */

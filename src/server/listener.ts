@@ -9,7 +9,7 @@ import type { Config } from '../config/schema.ts'
 import type { HoldfastControl } from '../control.ts'
 import { createAccessLog } from '../observe/access-record.ts'
 import { createRequestIds } from '../proxy/request-id.ts'
-import { answerClientError, answerOddRequests } from './client-errors.ts'
+import { answerClientError, answerOddRequests, hasUnknownMethod, refuseMethod } from './client-errors.ts'
 import { guardConnections, type ConnectionGuard, type RequestHandler } from './connection-guard.ts'
 import { createQuickAnswers } from './quick-answers.ts'
 import { createQuickHits, type QuickHits } from './quick-hits.ts'
@@ -97,7 +97,11 @@ export async function createProxyListener (input: ProxyListenerInput): Promise<P
       plain.headersTimeout = limits.requestTimeout === 0 ? limits.headerTimeout : Math.min(limits.headerTimeout, limits.requestTimeout)
       plain.requestTimeout = limits.requestTimeout
       answerOddRequests(plain, (socket, status, code) => { noteRefusal(socket, status, code) })
-      connections = guardConnections(plain, limits, (request, response) => { if (quickHits?.(request, response) !== true) handler(request, response) })
+      connections = guardConnections(plain, limits, (request, response) => {
+        if (quickHits?.(request, response) === true) return
+        if (hasUnknownMethod(request)) refuseMethod(response, noteRefusal)
+        else handler(request, response)
+      })
       if (tls?.http2 === true) beforeRequests(server as Http2SecureServer, (stream, headers, rawHeaders) => quickStreams?.(stream, headers, rawHeaders) === true)
       tls?.attach(server as never)
       return plain

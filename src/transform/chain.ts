@@ -7,8 +7,9 @@ import { Readable as ReadableStream } from 'node:stream'
 import { copyFields, fieldValue, type FieldMap, type MutableFieldMap } from '../http/fields.ts'
 import { collect, throughStream, type HeldBytes } from './content.ts'
 import { forgetBytes, mayTransform } from './eligible.ts'
+import { inTime } from './deadline.ts'
 import { markedTag } from './entity-tags.ts'
-import { applyFields, idOf, TransformError, type ResponseHead, type ResponseTransform } from './transform.ts'
+import { applyFields, idOf, TransformError, type Registered, type ResponseHead, type ResponseTransform } from './transform.ts'
 
 /** One transformation, made ready. */
 export interface Step {
@@ -41,7 +42,7 @@ export interface Transformed {
 export type TransformCallback = (error: Error | null, transformed?: Transformed) => void
 
 /** A registered transformation as a step. */
-export function stepOf (transform: ResponseTransform): Step {
+export function stepOf ({ transform, timeoutMs }: Registered<ResponseTransform>): Step {
   const { name } = transform
   return {
     id: idOf(transform),
@@ -50,9 +51,13 @@ export function stepOf (transform: ResponseTransform): Step {
     when: head => transform.when(head),
     change (fields, head) { if (transform.fields !== undefined) applyFields(fields, transform.fields(head)) },
     content: 'whole' in transform
-      ? { kind: 'whole', maxBytes: transform.maxBytes, aboveMax: transform.aboveMax ?? 'fail', make: (content, head) => transform.whole(content, head) }
-      : { kind: 'stream', through: (content, head) => throughStream(name, content, pieces => transform.stream(pieces, head)) }
+      ? { kind: 'whole', maxBytes: transform.maxBytes, aboveMax: transform.aboveMax ?? 'fail', make: (content, head) => bounded(name, timeoutMs, transform.whole(content, head)) }
+      : { kind: 'stream', through: (content, head) => throughStream(name, timeoutMs, content, pieces => transform.stream(pieces, head)) }
   }
+}
+
+function bounded (name: string, timeoutMs: number, output: unknown): unknown {
+  return output instanceof Promise ? inTime(name, timeoutMs, output) : output
 }
 
 /**
@@ -99,19 +104,24 @@ export function transformResponse (steps: readonly Step[], head: ResponseHead, b
         return done(new TransformError('transform_too_large', step.name))
       }
       const made = (output: unknown): void => {
+        result.release()
         if (typeof output !== 'string' && !Buffer.isBuffer(output)) return fail(step, new TypeError('a transformation gives a Buffer or text'), null)
         const bytes = typeof output === 'string' ? Buffer.from(output) : output
         next['content-length'] = String(bytes.length)
         ids.push(step.id)
         run(i + 1, next, ReadableStream.from([bytes], { objectMode: false }))
       }
+      const failed = (error: unknown): void => {
+        result.release()
+        fail(step, error, null)
+      }
       let output: unknown
       try {
         output = make(result.content, now)
       } catch (error) {
-        return fail(step, error, null)
+        return failed(error)
       }
-      if (output instanceof Promise) output.then(made, (error: unknown) => { fail(step, error, null) })
+      if (output instanceof Promise) output.then(made, failed)
       else made(output)
     })
   }

@@ -1,5 +1,6 @@
 /** Compression as a step among transformations: when, and what is said of it. */
 import type { CompressionConfig } from '../config/schema.ts'
+import type { FieldMap } from '../http/fields.ts'
 import { createCodingChooser, type Coding, type CodingChoice } from './codings.ts'
 import { compress } from './compress.ts'
 import type { Step } from './chain.ts'
@@ -17,6 +18,8 @@ export interface Compression {
   readonly choose: (acceptEncoding: string | undefined) => CodingChoice
   /** What is done for clients of one class. */
   stepFor (coding: Coding | 'identity'): Step
+  /** Whether such content would be compressed, and at this moment could be. */
+  hasRoomFor (fields: FieldMap): boolean
 }
 
 export function createCompression (config: CompressionConfig, counts: CompressionCounts): Compression {
@@ -25,11 +28,16 @@ export function createCompression (config: CompressionConfig, counts: Compressio
   const steps = new Map<Coding | 'identity', Step>((['identity', ...config.codings] as const).map(coding => [coding, coding === 'identity' ? noted() : compressing(coding)]))
   return {
     choose: createCodingChooser(config.codings),
-    stepFor: coding => steps.get(coding) as Step
+    stepFor: coding => steps.get(coding) as Step,
+    hasRoomFor: fields => isFor(fields) && running < config.maxConcurrent
   }
 
   function isLargeEnough (length: number | undefined): boolean {
     return length === undefined || length >= config.minBytes
+  }
+
+  function isFor (fields: FieldMap): boolean {
+    return isType(mediaTypeOf(fields)) && isLargeEnough(lengthOf(fields))
   }
 
   /** Everything that could have been compressed differs by what clients accept, and so does what the origin server compressed. */
@@ -51,7 +59,7 @@ export function createCompression (config: CompressionConfig, counts: Compressio
       wholeOnly: false,
       note,
       when: ({ fields }) => {
-        if (!isType(mediaTypeOf(fields)) || !isLargeEnough(lengthOf(fields))) return false
+        if (!isFor(fields)) return false
         if (running < config.maxConcurrent) return true
         counts.skipped++
         return false

@@ -1,5 +1,6 @@
 /** Content on its way through a transformation: collected up to a bound, or in pieces. */
 import { Readable } from 'node:stream'
+import { piecesInTime } from './deadline.ts'
 import { TransformError, type Content } from './transform.ts'
 
 /** Bytes that all content being collected may hold together. */
@@ -9,14 +10,15 @@ export interface HeldBytes {
 }
 
 export type Collected =
-  | { readonly kind: 'whole', readonly content: Buffer }
+  /** `release` is to be called when it is not needed any more. */
+  | { readonly kind: 'whole', readonly content: Buffer, readonly release: () => void }
   /** It is larger: the same content again, from its first byte. */
   | { readonly kind: 'larger', readonly content: Readable }
   | { readonly kind: 'failed', readonly error: Error }
   /** Too much is being collected at this moment. */
   | { readonly kind: 'busy' }
 
-/** Calls back once. What is held counts against `held` until `done` was called. */
+/** Calls back once. What is held counts against `held` until `done` was called; of a whole content until it is released. */
 export function collect (source: Readable, maxBytes: number, held: HeldBytes, done: (collected: Collected) => void): void {
   const pieces: Buffer[] = []
   let bytes = 0
@@ -27,8 +29,12 @@ export function collect (source: Readable, maxBytes: number, held: HeldBytes, do
     isOver = true
     source.off('data', take)
     source.off('end', end)
-    held.usedBytes -= bytes
+    if (collected.kind !== 'whole') release()
     done(collected)
+  }
+  function release (): void {
+    held.usedBytes -= bytes
+    bytes = 0
   }
   function take (piece: Buffer): void {
     if (held.usedBytes + piece.length > held.maxBytes) {
@@ -43,7 +49,7 @@ export function collect (source: Readable, maxBytes: number, held: HeldBytes, do
     source.pause()
     finish({ kind: 'larger', content: again(pieces, source) })
   }
-  function end (): void { finish({ kind: 'whole', content: Buffer.concat(pieces) }) }
+  function end (): void { finish({ kind: 'whole', content: Buffer.concat(pieces), release }) }
 
   source.on('data', take)
   source.once('end', end)
@@ -62,10 +68,10 @@ function again (pieces: readonly Buffer[], rest: Readable): Readable {
  * What a function makes of pieces, as a stream that ends well only if both the function and the source did: content that was
  * cut short stays so, whatever the function makes of it.
  */
-export function throughStream (name: string, source: Readable, make: (content: AsyncIterable<Buffer>) => AsyncIterable<Content>): Readable {
+export function throughStream (name: string, timeoutMs: number, source: Readable, make: (content: AsyncIterable<Buffer>) => AsyncIterable<Content>): Readable {
   let failure: Error | null = null
   source.once('error', error => { failure = error })
-  const made = make(source as AsyncIterable<Buffer>)
+  const made = piecesInTime(name, timeoutMs, source as AsyncIterable<Buffer>, make)
   return fromGenerator(source, (async function * () {
     try {
       for await (const piece of made) {
@@ -74,7 +80,7 @@ export function throughStream (name: string, source: Readable, make: (content: A
         yield piece
       }
     } catch (error) {
-      throw failure ?? new TransformError('transform_failed', name, error)
+      throw failure ?? (error instanceof TransformError ? error : new TransformError('transform_failed', name, error))
     }
     if (failure !== null) throw failure
   })())

@@ -7,9 +7,9 @@ import { mustBeWhole, stepOf, transformResponse, type Step, type TransformCallba
 import { chooseForRange, codings, isStrongTag, type CodingChoice, type RangedChoice } from './codings.ts'
 import { createCompression, type CompressionCounts } from './compression.ts'
 import type { HeldBytes } from './content.ts'
-import { aboutBytes, addVary, forbidsTransform, forgetBytes } from './eligible.ts'
+import { aboutBytes, addVary, forbidsTransform, forgetBytes, mayTransform } from './eligible.ts'
 import { confirmedTag, formatEntityTag, readMarkedTag, withoutMarks, withOriginTags } from './entity-tags.ts'
-import type { RequestTransform, ResponseHead, ResponseTransform } from './transform.ts'
+import type { Registered, RequestTransform, ResponseHead, ResponseTransform } from './transform.ts'
 
 /** What a request is taken for, on a route with transformations. */
 export interface TransformChoice {
@@ -22,7 +22,7 @@ export interface TransformChoice {
 }
 
 export interface RouteTransforms {
-  readonly requests: readonly RequestTransform[]
+  readonly requests: ReadonlyArray<Registered<RequestTransform>>
   /** Names, in acting order, of what is done before storing; what is stored under other ones is not reused. */
   readonly fingerprint: string
   /** Reads a request, and gives the fields that change: what is not there any more is undefined. */
@@ -31,6 +31,12 @@ export interface RouteTransforms {
   readonly acceptEncoding: string | null
   /** Makes preconditions ask for what the origin server knows. */
   askOrigin (fields: MutableFieldMap): void
+  /**
+   * Whether a stored response was left uncompressed for want of room, of which there is some now: confirmed by the origin
+   * server, it would stay so as long as it does not change there.
+   * @param bytes length of its content
+   */
+  isLeftPlain (stored: { readonly statusCode: number, readonly fields: FieldMap }, bytes: number, choice: TransformChoice): boolean
   /** Makes a 304 be about what was asked for: stored responses, and what the client has. */
   confirm (fields: MutableFieldMap, asked: AskedFor): void
   /** Makes a 304 that is sent be about what the client has. */
@@ -60,13 +66,19 @@ export interface AskedFor {
 
 export interface StoredTag { readonly response: { readonly etag: EntityTag | null, readonly fields: FieldMap } }
 
+/** What a route names, in acting order. */
+export interface NamedTransforms {
+  readonly responses: ReadonlyArray<Registered<ResponseTransform>>
+  readonly requests: ReadonlyArray<Registered<RequestTransform>>
+}
+
 /** Null where a route transforms nothing. @param own what it names, in acting order */
-export function createRouteTransforms (config: RouteConfig, own: { readonly responses: readonly ResponseTransform[], readonly requests: readonly RequestTransform[] }, counts: CompressionCounts, held: HeldBytes): RouteTransforms | null {
+export function createRouteTransforms (config: RouteConfig, own: NamedTransforms, counts: CompressionCounts, held: HeldBytes): RouteTransforms | null {
   const { compression: rules } = config.response
   if (!rules.enabled && own.responses.length === 0 && own.requests.length === 0) return null
   const compression = rules.enabled ? createCompression(rules, counts) : null
-  const before = own.responses.filter(({ moment }) => moment === 'beforeStoring').map(stepOf)
-  const after = own.responses.filter(({ moment }) => moment === 'beforeSending').map(stepOf)
+  const before = own.responses.filter(({ transform: { moment } }) => moment === 'beforeStoring').map(stepOf)
+  const after = own.responses.filter(({ transform: { moment } }) => moment === 'beforeSending').map(stepOf)
   const all = [...before, ...after]
   const known: ReadonlySet<string> = new Set([...all.map(({ id }) => id), ...compression === null ? [] : codings])
   const knows = (ids: string): boolean => ids.split('+').every(id => known.has(id))
@@ -124,6 +136,11 @@ export function createRouteTransforms (config: RouteConfig, own: { readonly resp
       }
     },
 
+    isLeftPlain ({ statusCode, fields }, bytes, { coding }) {
+      if (compression === null || sends || coding === null || coding === 'identity') return false
+      return mayTransform(statusCode, fields) && compression.hasRoomFor({ ...fields, 'content-length': String(bytes) })
+    },
+
     confirm (fields, { validating, stored, clientTags }) {
       const listed = clientTags === undefined ? [] : parseEntityTagList(clientTags)
       const asked = [...validating.map(({ response }) => response.etag), ...listed === '*' ? [] : listed].filter(tag => tag !== null)
@@ -161,8 +178,8 @@ function variesByCoding ({ response }: StoredTag): boolean {
 }
 
 /** Finds what a route names. @throws where it names what nobody registered */
-export function namedTransforms (config: RouteConfig, responses: ReadonlyMap<string, ResponseTransform>, requests: ReadonlyMap<string, RequestTransform>): { responses: ResponseTransform[], requests: RequestTransform[] } {
-  const named: { responses: ResponseTransform[], requests: RequestTransform[] } = { responses: [], requests: [] }
+export function namedTransforms (config: RouteConfig, responses: ReadonlyMap<string, Registered<ResponseTransform>>, requests: ReadonlyMap<string, Registered<RequestTransform>>): NamedTransforms {
+  const named = { responses: [] as Array<Registered<ResponseTransform>>, requests: [] as Array<Registered<RequestTransform>> }
   for (const name of config.transforms) {
     const response = responses.get(name)
     const request = requests.get(name)

@@ -68,7 +68,13 @@ export type RequestTransform = Named & {
   readonly fields?: (head: RequestHead) => Readonly<Record<string, string | null>>
 } & (StreamedContent<RequestHead> | WholeContent<RequestHead>)
 
-export type TransformErrorCode = 'transform_failed' | 'transform_too_large' | 'transform_busy'
+/** A registered transformation, and how long it may keep its content waiting, in milliseconds; 0 for no limit. */
+export interface Registered<T extends ResponseTransform | RequestTransform> {
+  readonly transform: T
+  readonly timeoutMs: number
+}
+
+export type TransformErrorCode = 'transform_failed' | 'transform_timeout' | 'transform_too_large' | 'transform_busy'
 
 /** A transformation did not work out. The cause is for the log. */
 export class TransformError extends Error {

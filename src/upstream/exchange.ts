@@ -56,7 +56,7 @@ export type UpstreamErrorCode =
   | 'upstream_failed' | 'extension_failed'
   | 'upstream_queue_full' | 'upstream_queue_timeout' | 'upstream_closed' | 'client_body_failed' | 'cancelled'
   // What came could not be made into what clients get.
-  | 'transform_failed' | 'transform_too_large' | 'transform_busy'
+  | 'transform_failed' | 'transform_timeout' | 'transform_too_large' | 'transform_busy'
 
 const statusOf: Readonly<Record<UpstreamErrorCode, 400 | 499 | 500 | 502 | 503 | 504>> = {
   upstream_unreachable: 502,
@@ -75,6 +75,7 @@ const statusOf: Readonly<Record<UpstreamErrorCode, 400 | 499 | 500 | 502 | 503 |
   client_body_failed: 400,
   cancelled: 499,
   transform_failed: 500,
+  transform_timeout: 504,
   transform_too_large: 502,
   transform_busy: 503
 }

@@ -399,6 +399,21 @@ t.test('credentials: requests with Authorization wait for each other only, and d
   t.same((await Promise.all(plain)).map(bodyOf), ['plain', 'plain'])
 })
 
+t.test('credentials: a request that says its Authorization is for the connection alone is waited for by none without (RFC 9111 3.5)', async t => {
+  const { ask, missed, arrived, exchanges } = await hold(t)
+  const secret = ask('/', ['Connection: Authorization', 'Authorization: Basic eA=='])
+  await arrived(1)
+  const plain = all(2, () => ask('/'))
+  await missed(3)
+  await arrived(2)
+
+  for (const [index, { socket }] of exchanges.entries()) socket.write(response(['secret', 'plain'][index] ?? 'other', fresh))
+
+  t.equal(bodyOf(await secret), 'secret')
+  t.same((await Promise.all(plain)).map(bodyOf), ['plain', 'plain'])
+  t.equal(exchanges.length, 2)
+})
+
 t.test('a slow reader holds up neither the others nor the origin server', async t => {
   const { proxy, missed, arrived, origin } = await hold(t)
   const slow = open(t, proxy.port, get('/'))

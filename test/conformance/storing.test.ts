@@ -62,6 +62,8 @@ t.test('clauses that forbid storing (RFC 9111 3)', async t => {
     authorized('s-maxage=60', [60, 'stale']),
     ...['max-age=60', 'max-age=60, proxy-revalidate', 'max-age=60, private="x-a"', 'max-age=60, immutable', 'max-age=60, no-cache'].map(unauthorized),
     ['a request with Authorization may be answered with what was stored without it (RFC 9111 3.5)', [lifetime], [[0, 'uri-miss'], [1, 'hit', secret]]],
+    ['a request whose Authorization is for the connection alone is one with Authorization (RFC 9111 3.5, RFC 9110 7.6.1)', [lifetime], [[0, 'uri-miss authorization', { send: ['Connection: close, Authorization', 'Authorization: Basic dTpw'] }], [1, 'uri-miss'], [1, 'hit', { send: ['Connection: Authorization', 'Authorization: Basic dTpw'] }]]],
+    ['Connection that names an Authorization which is not there changes nothing (RFC 9110 7.6.1)', [lifetime], [[0, 'uri-miss', { send: ['Connection: Authorization'] }], [1, 'hit']]],
     ['Vary with * anywhere is stored for nobody (RFC 9111 4.1)', [lifetime, 'Vary: Accept', 'Vary: *'], never('vary-star')],
     ['neither lifetime nor validator: not stored, as in normal operation (RFC 9111 3)', [], never('no-lifetime')],
     ['public without lifetime or validator: nothing that could ever be used', ['Cache-Control: public'], never('no-lifetime')],

@@ -592,3 +592,19 @@ t.test('what makes no sense is refused when the configuration is read, and secre
   const warned = warningsFor(resolveConfig(route({ basic: { users: { ann: await passwordHash('x') } }, external: { url: 'http://judge.test/' }, shared: true })))
   t.same(warned.map(({ rule }) => rule), ['shared-content', 'open-password', 'open-authority'])
 })
+
+t.test('check warns of rules about fields in which authentication says who asks', async t => {
+  const auth = { apiKeys: { keys: [digest('x')] }, identityField: 'X-User', claimFields: { 'x-tenant': 'tenant' } }
+  const warned = (rewrite: object, other: object = { auth }): string[] => warningsFor(resolveConfig({
+    upstreams: { main: { targets: ['http://127.0.0.1:1'] }, apart: { targets: ['http://127.0.0.1:1'] } },
+    routes: [{ name: 'a', match: { path: '/:id/*' }, upstream: 'main', rewrite, ...other }, { name: 'b', upstream: 'main', auth }, { name: 'c', match: { path: '/c' }, upstream: 'apart' }]
+  })).filter(({ rule }) => rule === 'identity-rule').map(({ path, message }) => `${path.replace('/routes/0/rewrite/', '')} ${/no effect/.test(message) ? 'void' : 'believed'}`)
+
+  t.same(warned({ removeFields: ['x-user', 'x-other', 'X_Tenant'], setFields: { 'X-USER': 'a', 'x-other': '{auth.subject}' }, appendFields: { 'x-user': 'b' } }), ['removeFields/0 void', 'removeFields/2 void', 'setFields/X-USER void', 'appendFields/x-user void'])
+  t.same(warned({ renameFields: { 'x-user': 'x-person', 'x-a': 'x-user' }, copyFields: { 'x-user': 'x-also', 'x-b': 'x-user' } }), ['renameFields/x-user void', 'renameFields/x-a void', 'copyFields/x-b void'])
+  // A token need not have the claim, and an application may take one spelling for the other.
+  t.same(warned({ setFields: { 'x-tenant': '{cookie.tenant}', x_user: '{field.x-a}' }, copyFields: { 'x-a': 'x_tenant' } }), ['copyFields/x-a believed', 'setFields/x-tenant believed', 'setFields/x_user believed'])
+  t.same(warned({ setFields: { 'x-user': '{query.user}' }, renameFields: { 'x-a': 'x.user' }, copyFields: { 'x-user': 'x-a' } }, {}), ['renameFields/x-a believed', 'setFields/x-user believed'], 'a route without authentication to the same upstream')
+  t.same(warned({ setFields: { 'x-user': 'nobody', x_user: '{auth.subject}', 'x-tenant': '{request.id}' }, removeFields: ['x-user'] }, {}), [], 'what the operator says is the operator\'s to say')
+  t.same(warned({ setFields: { 'x-user': '{query.user}' } }, { upstream: 'apart' }), [], 'another upstream')
+})

@@ -521,6 +521,59 @@ t.test('no more responses are compressed at a time than the route allows; furthe
   await until(() => proxy.control.stats().transforms.compression.running === 0)
 })
 
+t.test('what was stored uncompressed, because too much was being compressed, is not validated but asked for anew once there is room', async t => {
+  let held: (() => void) | null = null
+  const answer = answering()
+  const wire = await startWire(t, ({ text: asked, socket }) => {
+    if (!asked.startsWith('GET /held')) return answer({ text: asked })
+    socket.write(`HTTP/1.1 200 OK\r\nCache-Control: no-store\r\nContent-Type: text/plain\r\nContent-Length: ${text.length}\r\n\r\n`)
+    held = () => { socket.write(text) }
+    return undefined
+  }, settings({ maxConcurrent: 1 }))
+  const { compression } = wire.proxy.control.stats().transforms
+  const begin = async (): Promise<() => Promise<void>> => {
+    const busy = asking(wire, accepting('gzip'), '/held')
+    await until(() => wire.proxy.control.stats().transforms.compression.running === 1)
+    return async () => {
+      held?.()
+      await busy
+      await until(() => wire.proxy.control.stats().transforms.compression.running === 0)
+    }
+  }
+  t.equal(compression.running, 0)
+
+  const end = await begin()
+  const plain = await asking(wire, accepting('gzip'))
+  t.equal(plain.fields['content-encoding'], undefined)
+  wire.pass(61)
+  const still = await asking(wire, accepting('gzip'))
+  t.equal(still.fields['content-encoding'], undefined, 'while there is no room it is validated')
+  t.match(wire.origin.requests.at(-1), /\r\nif-none-match: "v1"/)
+  await end()
+  const fresh = await asking(wire, accepting('gzip'))
+  t.equal(fresh.fields['content-encoding'], undefined, 'as long as it is fresh it is used')
+
+  wire.pass(61)
+  for (const kind of [/fwd=stale; fwd-status=200; stored/, /; hit/]) {
+    const answer = await asking(wire, accepting('gzip', 'If-None-Match: "other"'))
+    t.match(answer.fields['cache-status'], kind)
+    t.equal(answer.fields['content-encoding'], 'gzip')
+    t.equal(decoded(answer), text)
+  }
+  t.notMatch(wire.origin.requests.at(-1), /\r\nif-none-match:/)
+  wire.pass(61)
+  t.match((await asking(wire, accepting('gzip'))).fields['cache-status'], 'fwd-status=304')
+})
+
+t.test('what is not compressed for what it is stays validated', async t => {
+  for (const resource of [{ body: 'small' }, { type: 'image/png' }, { fields: ['Cache-Control: max-age=60, no-transform'] }]) {
+    const wire = await wireFor(t, () => resource)
+    await asking(wire, accepting('gzip'))
+    wire.pass(61)
+    t.match((await asking(wire, accepting('gzip'))).fields['cache-status'], 'fwd-status=304', JSON.stringify(resource))
+  }
+})
+
 t.test('other statuses with content are compressed, answers to unsafe methods too', async t => {
   const wire = await wireFor(t, () => ({ status: '404 Not Found', fields: ['Cache-Control: max-age=60'] }))
 

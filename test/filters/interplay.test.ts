@@ -34,6 +34,18 @@ for (const [title, route, holdfast] of rules) {
   })
 }
 
+t.test('a rule for a field that is set when the request is sent does not say who asks either', async t => {
+  for (const field of ['x-user', 'X-Real-IP', 'Authorization', 'Pragma']) {
+    const origin = await startRawOrigin(t, () => response())
+    for (const rewrite of [{ setFields: { [field]: 'everybody' } }, { appendFields: { [field]: 'everybody' } }, { removeFields: [field] }]) {
+      if (field === 'X-Real-IP' && 'appendFields' in rewrite) continue
+      const proxy = await startProxy(t, origin.url, { route: { rewrite, auth: { apiKeys: keys, identityField: field } } })
+      await talk(proxy.port, get('/', ['X-Api-Key: secret-ann']))
+      t.equal(fieldOf(origin.requests.at(-1) as string, field), 'ann', `${field}: ${Object.keys(rewrite)[0]}`)
+    }
+  }
+})
+
 t.test('a rule changes what an own filter has set, for the cache and the upstream alike', async t => {
   const origin = await startRawOrigin(t, ({ text }) => response(`${fieldOf(text, 'x-variant')}`, ['Cache-Control: max-age=60', 'Vary: X-Variant']))
   const proxy = await startProxy(t, origin.url, {

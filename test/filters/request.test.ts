@@ -322,6 +322,14 @@ t.test('a credential that a rule makes of the request keeps its response from ot
   t.match(common.origin.requests[0], 'authorization: Basic c2VydmljZQ==\r\n')
 })
 
+t.test('what a rule makes of an Authorization that its client says is for the connection alone is not shared either (RFC 9111 3.5)', async t => {
+  const { ask, origin } = await keyed(t, { setFields: { 'X-Credential': '{field.authorization}' } })
+  const hidden = (token: string): string[] => ['Connection: close, Authorization', `Authorization: Bearer ${token}`]
+  for (const token of ['a', 'b']) t.match(outcomeOf(await ask('/', hidden(token))), 'fwd=uri-miss; fwd-status=200; detail=authorization')
+  t.match(origin.requests[1], 'x-credential: Bearer b\r\n')
+  t.notMatch(origin.requests[1], /\r\nauthorization:/i)
+})
+
 t.test('check warns of fields that differ by what the key does not have', async t => {
   const warned = (rewrite: object, cache: object = {}) => warningsFor(resolveConfig({ upstreams: { a: { targets: ['http://a'] } }, routes: [{ name: 'a', upstream: 'a', match: { path: '/x/:id/*' }, rewrite, cache }] }))
     .filter(({ rule }) => rule === 'field-not-in-key').map(({ path }) => path)

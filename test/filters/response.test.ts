@@ -341,6 +341,31 @@ t.test('error pages stand in for errors of the proxy\'s own, by status and by wh
   t.match(bodyOf(await talk(proxy.port, get('/nowhere'))), '"code":"route_not_found"')
 })
 
+t.test('error pages for all stand in wherever a route has none, and where there is no route', async t => {
+  const origin = await startRawOrigin(t, () => response('theirs', [], '503 Service Unavailable'))
+  const proxy = await startProxy(t, null, {
+    errorPages: [{ status: ['4xx', '5xx'], file: page }, { status: ['4xx'], file: json, contentType: 'application/json' }],
+    upstreams: { dead: { targets: ['http://127.0.0.1:1'] }, default: { targets: [origin.url] } },
+    routes: [
+      { name: 'own', upstream: 'dead', match: { path: '/own' }, response: { errorPages: [{ status: [502], file: json, contentType: 'text/html' }] } },
+      { name: 'plain', upstream: 'dead', match: { path: '/plain' } },
+      { name: 'theirs', upstream: 'default', match: { path: '/theirs' } }
+    ]
+  })
+  const filled = (what: string): string => `<style>p{color:red}</style><p>${what} {{unknown}}</p>`
+
+  t.match(bodyOf(await talk(proxy.port, get('/own'))), /^\{"error":"upstream_unreachable"/)
+  t.equal(bodyOf(await talk(proxy.port, get('/plain'))), filled('502 upstream_unreachable The upstream cannot be reached.'))
+  t.equal(bodyOf(await talk(proxy.port, get('/theirs'))), 'theirs', 'of errors of the upstream only a route may say so')
+  const missing = await talk(proxy.port, get('/nowhere'))
+  t.match(bodyOf(missing), filled('404 route_not_found').slice(0, 45))
+  t.same(valuesOf(missing, 'proxy-status'), ['holdfast; details="route_not_found"'])
+  t.match(bodyOf(await talk(proxy.port, get('/nowhere', ['Accept: application/json']))), /^\{"error":"route_not_found"/)
+  t.match(bodyOf(await talk(proxy.port, get('/%zz'))), '<p>400 bad_target ')
+  t.match(bodyOf(await talk(proxy.port, get('/theirs', ['Expect: miracles']))), '<p>417 expectation_failed ')
+  t.equal(bodyOf(await talk(proxy.port, get('/nowhere').replace('GET', 'HEAD'))), '')
+})
+
 t.test('error pages stand in for the upstream\'s own where they are told to, on misses, hits and HEAD', async t => {
   const origin = await startRawOrigin(t, exchange => response('<secret stack>', ['Cache-Control: max-age=60', 'Content-Type: text/plain', 'Content-Encoding: x', 'ETag: "1"', 'Retry-After: 7'], pathOf(exchange) === '/403' ? '403 Forbidden' : '404 Not Found'))
   const proxy = await startProxy(t, origin.url, { route: { response: { errorPages: [{ status: [404], file: page, onlyOwn: false }] } } })
@@ -364,15 +389,15 @@ t.test('a page is escaped for its type: what a client sends in an id stays text'
 t.test('pages are read on reload; one that cannot be read changes nothing, and check says so', async t => {
   const file = join(folder, 'changing.html')
   writeFileSync(file, 'one')
-  const config = (file: string) => ({ admin: { enabled: false }, upstreams: { default: { targets: ['http://127.0.0.1:1'] } }, routes: [{ name: 'default', upstream: 'default', response: { errorPages: [{ status: [502], file }] } }] })
-  const proxy = await startProxy(t, 'http://127.0.0.1:1', { route: { response: { errorPages: [{ status: [502], file }] } } })
-  const body = async () => bodyOf(await talk(proxy.port, get('/')))
-  t.equal(await body(), 'one')
+  const config = (file: string, all = file) => ({ admin: { enabled: false }, errorPages: [{ status: [404], file: all }], upstreams: { default: { targets: ['http://127.0.0.1:1'] } }, routes: [{ name: 'default', upstream: 'default', match: { path: '/' }, response: { errorPages: [{ status: [502], file }] } }] })
+  const proxy = await startProxy(t, 'http://127.0.0.1:1', { errorPages: [{ status: [404], file }], route: { match: { path: '/' }, response: { errorPages: [{ status: [502], file }] } } })
+  const bodies = async () => await Promise.all(['/', '/nowhere'].map(async path => bodyOf(await talk(proxy.port, get(path)))))
+  t.same(await bodies(), ['one', 'one'])
   writeFileSync(file, 'two')
   await proxy.control.reload(resolveConfig(config(file)))
-  t.equal(await body(), 'two')
-  await t.rejects(proxy.control.reload(resolveConfig(config(join(folder, 'none')))))
-  t.equal(await body(), 'two')
+  t.same(await bodies(), ['two', 'two'])
+  for (const [own, all] of [[join(folder, 'none'), file], [file, join(folder, 'none')]] as const) await t.rejects(proxy.control.reload(resolveConfig(config(own, all))), { code: 'ENOENT' })
+  t.same(await bodies(), ['two', 'two'])
 
   const large = join(folder, 'large.html')
   writeFileSync(large, 'x'.repeat(256 * 1024 + 1))
@@ -380,11 +405,12 @@ t.test('pages are read on reload; one that cannot be read changes nothing, and c
     const written = join(folder, 'holdfast.json')
     writeFileSync(written, JSON.stringify(config(name)))
     const problems = await loadConfig({ file: written, env: {} }).then(() => [], (error: ConfigError) => error.problems)
-    t.match(problems, [{ path: '/routes/0/response/errorPages/0/file', rule }])
+    t.match(problems.map(({ path, rule }: { path: string, rule: string }) => `${path} ${rule}`).sort(), [`/errorPages/0/file ${rule}`, `/routes/0/response/errorPages/0/file ${rule}`])
   }
   const written = join(folder, 'holdfast.json')
   writeFileSync(written, JSON.stringify(config('changing.html')))
-  t.equal((await loadConfig({ file: written, env: {} })).routes[0]?.response.errorPages[0]?.file, file, 'relative to the configuration')
+  const loaded = await loadConfig({ file: written, env: {} })
+  t.same([loaded.routes[0]?.response.errorPages[0]?.file, loaded.errorPages[0]?.file], [file, file], 'relative to the configuration')
 })
 
 t.test('what cannot be is refused', async t => {

@@ -1,10 +1,11 @@
 import t, { type Test } from 'tap'
 import { createServer } from 'node:http'
 import { gunzipSync } from 'node:zlib'
+import type { FastifyInstance } from 'fastify'
 import type { RequestTransform, ResponseTransform } from '../../src/index.ts'
 import { readAnswer, type Answer } from '../fixtures/answers.ts'
 import { startWire, type Wire } from '../fixtures/conformance.ts'
-import { startProxy, talk, until, type ProxySettings } from '../fixtures/proxy.ts'
+import { get, openSocket, startProxy, talk, until, type ProxySettings } from '../fixtures/proxy.ts'
 import { response, startRawOrigin } from '../fixtures/raw-origin.ts'
 
 const content = 'hello world '.repeat(200)
@@ -204,6 +205,13 @@ t.test('a failure while content streams cuts it short, and nothing is stored', a
   }
 })
 
+t.test('a stream of pieces need not be asynchronous', async t => {
+  for (const moment of ['beforeStoring', 'beforeSending']) {
+    const wire = await wireFor(t, [streamed({ moment, stream: () => ['in ', Buffer.from('place')] })])
+    t.equal((await asking(wire)).body.toString(), 'in place')
+  }
+})
+
 t.test('content that the upstream cuts short stays so, whatever is made of it', async t => {
   for (const moment of ['beforeStoring', 'beforeSending']) {
     for (const make of [whole, streamed]) {
@@ -223,6 +231,99 @@ t.test('content that the upstream cuts short stays so, whatever is made of it', 
       for (const answer of [await ask(), await ask()]) t.ok(answer.status === 502 || !answer.complete, `${moment} ${answer.status}`)
       t.equal(proxy.control.stats().cache.entries, 0)
       t.equal(proxy.control.stats().transforms.heldBytes, 0)
+    }
+  }
+})
+
+const never = new Promise<never>(() => {})
+
+t.test('a transformation of responses that does not come to an end is given up in time, is not stored, and is counted', async t => {
+  const hanging: Array<[string, (more: object) => ResponseTransform, object]> = [
+    ['whole', whole, { whole: () => never }],
+    ['at its first piece', streamed, { async * stream () { await never } }],
+    ['behind a piece', streamed, { async * stream () { yield 'begun'; await never } }],
+    ['at the end', streamed, { async * stream (pieces: AsyncIterable<Buffer>) { for await (const piece of pieces) yield piece; await never } }]
+  ]
+  for (const moment of ['beforeStoring', 'beforeSending']) {
+    for (const [title, make, more] of hanging) {
+      const wire = await wireFor(t, [make({ ...more, moment })], undefined, {}, { timeoutMs: 50 })
+
+      const answer = await asking(wire)
+
+      if (make === whole) {
+        t.equal(answer.status, 504, `${moment}, ${title}`)
+        t.match(answer.body.toString(), '"code":"transform_timeout"')
+      } else {
+        t.notOk(answer.complete, `${moment}, ${title}`)
+      }
+      await until(() => wire.proxy.control.stats().transforms.failures.length === 1)
+      t.strictSame(wire.proxy.control.stats().transforms.failures, [{ transform: 'upper', code: 'transform_timeout', count: 1 }])
+      if (moment === 'beforeStoring') t.equal(wire.proxy.control.stats().cache.entries, 0)
+    }
+  }
+})
+
+t.test('a transformation of requests that does not come to an end is given up in time', async t => {
+  const origin = await startRawOrigin(t, () => undefined)
+  for (const more of [{ whole: () => never }, { maxBytes: undefined, whole: undefined, async * stream () { yield 'a'; await never } }]) {
+    const transform = Object.fromEntries(Object.entries(request(more)).filter(([, value]) => value !== undefined)) as unknown as RequestTransform
+    const proxy = await startProxy(t, origin.url, settings([], [transform], {}, { timeoutMs: 50 }))
+
+    const answer = readAnswer(await talk(proxy.port, put('/', 'hello')))
+
+    t.equal(answer.status, 504)
+    t.match(answer.body.toString(), '"code":"transform_timeout"')
+    await until(() => origin.open === 0)
+  }
+})
+
+t.test('a transformation is not to blame for an upstream that sends slowly, nor for a client that reads slowly', async t => {
+  for (const moment of ['beforeStoring', 'beforeSending']) {
+    const large = 'x'.repeat(4 * 1024 * 1024)
+    const origin = await startRawOrigin(t, ({ socket, text }) => {
+      if (text.startsWith('GET /large')) return response(large, ['Content-Type: text/html'])
+      socket.write('HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 3\r\n\r\n')
+      for (const [index, piece] of ['a', 'b', 'c'].entries()) setTimeout(() => { socket.write(piece) }, 150 * (index + 1))
+      return undefined
+    })
+    const proxy = await startProxy(t, origin.url, settings([streamed({ moment })], [], {}, { timeoutMs: 60 }))
+
+    t.equal(readAnswer(await talk(proxy.port, get('/slow'))).body.toString(), 'ABC!')
+
+    const socket = openSocket(proxy.port)
+    let length = 0
+    socket.write(get('/large'))
+    await new Promise(resolve => { socket.once('data', resolve) })
+    socket.pause()
+    await new Promise(resolve => { setTimeout(resolve, 300) })
+    socket.on('data', piece => { length += piece.length }).resume()
+    await new Promise(resolve => { socket.once('close', resolve) })
+    t.ok(length > large.length - 70_000, 'all but what came before the pause')
+    t.strictSame(proxy.control.stats().transforms.failures, [])
+  }
+})
+
+t.test('a transformation that an extension registers has the time of the extension', async t => {
+  const origin = await startRawOrigin(t, answering())
+  const plugin = (app: FastifyInstance): void => { app.transformResponse(whole({ whole: () => never })) }
+  const proxy = await startProxy(t, origin.url, { route: { transforms: ['upper'] }, holdfast: { extensions: [{ plugin, name: 'own', timeoutMs: 50 }] } })
+
+  t.equal(readAnswer(await talk(proxy.port, get('/'))).status, 504)
+})
+
+t.test('a client that leaves while a transformation hangs, or waits for its upstream, ends it all', async t => {
+  for (const moment of ['beforeStoring', 'beforeSending']) {
+    for (const stream of [
+      async function * (pieces: AsyncIterable<Buffer>) { for await (const piece of pieces) { yield piece; await never } },
+      async function * (pieces: AsyncIterable<Buffer>) { for await (const piece of pieces) yield piece }
+    ]) {
+      const origin = await startRawOrigin(t, ({ socket }) => { socket.write('HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 100\r\n\r\nbegun') })
+      const proxy = await startProxy(t, origin.url, settings([streamed({ moment, stream })]))
+
+      await talk(proxy.port, get('/'), /begun/)
+
+      await until(() => origin.open === 0)
+      t.equal(origin.open, 0)
     }
   }
 })
@@ -249,6 +350,39 @@ t.test('what is collected at one time is bounded over all', async t => {
   t.equal(answer.status, 503)
   t.match(answer.body.toString(), 'transform_busy')
   t.equal(wire.proxy.control.stats().transforms.heldBytes, 0)
+})
+
+t.test('what is collected counts until the transformation is done with it', async t => {
+  const body = 'x'.repeat(60)
+  for (const moment of ['beforeStoring', 'beforeSending']) {
+    const pending: Array<() => void> = []
+    const slow = async (content: Buffer): Promise<Buffer> => { await new Promise<void>(resolve => { pending.push(resolve) }); return content }
+    const wire = await wireFor(t, [whole({ moment, whole: slow })], () => ({ body }), {}, { maxHeldBytes: 100 })
+
+    const first = asking(wire, [], '/first')
+    await until(() => pending.length === 1)
+    t.equal(wire.proxy.control.stats().transforms.heldBytes, 60)
+    let second: Answer | null = null
+    asking(wire, [], '/second').then(answer => { second = answer }, t.error)
+    await until(() => second !== null || pending.length === 2)
+    for (const go of pending) go()
+    t.match(second, { status: 503 })
+    t.equal((await first).body.toString(), body)
+    t.equal(wire.proxy.control.stats().transforms.heldBytes, 0)
+  }
+})
+
+t.test('requests: what is collected counts until the transformation is done with it, however that ends', async t => {
+  const origin = await startRawOrigin(t, () => response())
+  const held: number[] = []
+  let proxy: Awaited<ReturnType<typeof startProxy>> | null = null
+  const looking = (end: () => unknown) => async () => { held.push(proxy?.control.stats().transforms.heldBytes ?? -1); return await end() }
+  for (const end of [() => 'HELLO', () => 7, () => { throw new Error('reason') }, () => never]) {
+    proxy = await startProxy(t, origin.url, settings([], [request({ whole: looking(end) })], {}, { timeoutMs: 50 }))
+    await talk(proxy.port, put('/', 'hello'))
+    t.equal(proxy.control.stats().transforms.heldBytes, 0)
+  }
+  t.strictSame(held, [5, 5, 5, 5])
 })
 
 t.test('those who wait for one response get it transformed, and fail with it', async t => {

@@ -1,6 +1,7 @@
 /** Content passes whole, or visibly not; numbers are those of traps.test.ts. */
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import type { FastifyInstance } from 'fastify'
 import t from 'tap'
 import { ask } from '../fixtures/compare.ts'
 import { get, openSocket, startProxy, talk, until } from '../fixtures/proxy.ts'
@@ -92,6 +93,31 @@ t.test('30: content left unread is never taken for the next request', async t =>
     t.equal(answer.split('HTTP/1.1 ').length, 2, 'one answer')
   }
   t.equal(proxy.control.stats().upstreams['default']?.requests, 3, 'the content went to the upstream as content')
+})
+
+t.test('30: whoever answers a request without its content, the content is read within bounds and the connection ends', async t => {
+  const origin = await startRawOrigin(t, () => response('ok'))
+  const own = (app: FastifyInstance): void => {
+    app.addFilter('onRequest', context => { if (context.path === '/own') context.reply.code(200).send('own') })
+    app.addFilter('preHandler', async context => { if (context.path === '/late') await context.reply.code(200).send('late') })
+  }
+  const proxy = await startProxy(t, origin.url, {
+    server: { limits: { bodyTimeout: '2s' } },
+    route: { cors: { origins: ['https://a.test'] }, extensions: { own: true } },
+    holdfast: { extensions: [{ plugin: own, name: 'own' }] }
+  })
+  const rows = [
+    ['OPTIONS /page', 'Origin: https://a.test', 'Access-Control-Request-Method: PUT'], ['OPTIONS *'], ['OPTIONS /page', 'Max-Forwards: 0'], ['TRACE /page', 'Max-Forwards: 0'], ['POST /own'], ['POST /late']
+  ]
+  for (const [line, ...fields] of rows) {
+    for (const framing of ['Content-Length: 100000', 'Transfer-Encoding: chunked']) {
+      const answer = await talk(proxy.port, [`${line} HTTP/1.1`, 'Host: proxy.test', ...fields, framing, '', '5\r\nhello\r\n'].join('\r\n'))
+      t.match(String(status(answer)), /^20[04]$/, `${line} ${framing}`)
+      t.match(answer, /\r\nconnection: close\r\n/i, `${line} ${framing}`)
+    }
+    t.match(await talk(proxy.port, [`${line} HTTP/1.1`, 'Host: proxy.test', ...fields, '', ''].join('\r\n'), /\r\n\r\n/), /\r\nconnection: keep-alive\r\n/i, `${line} without content`)
+  }
+  t.equal(origin.requests.length, 0)
 })
 
 t.test('32: a directive that cannot be understood is not stored', async t => {

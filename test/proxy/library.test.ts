@@ -56,6 +56,24 @@ t.test('onSend hooks of the application run on hits as well', async t => {
   t.equal(hit.headers['content-type'], undefined, 'none is invented')
 })
 
+t.test('onSend hooks of the application take no field from a response, whatever its name', async t => {
+  for (const lines of [['__proto__: 1'], ['__proto__: 1', '__proto__: 2'], ['constructor: 1', 'toString: 2']]) {
+    const origin = await startRawOrigin(t, () => response('article', ['Cache-Control: max-age=60', ...lines]))
+    const app = Fastify()
+    app.addHook('onSend', async () => {})
+    await app.register(holdfast, { config: config(origin.url) })
+    await app.listen({ host: '127.0.0.1', port: 0 })
+    t.teardown(() => app.close())
+    const { port } = app.server.address() as AddressInfo
+
+    for (const way of ['miss', 'hit']) {
+      const [head = ''] = (await talk(port, get('/'))).split('\r\n\r\n')
+      const named = head.toLowerCase().split('\r\n').filter(line => /^(?:__proto__|constructor|tostring|\d+): /.test(line))
+      t.same(named, lines.map(line => line.toLowerCase()), `${way}: ${lines.join()}`)
+    }
+  }
+})
+
 t.test('an onSend hook that takes its time loses nothing of the content, stored or not, whole or cut short', async t => {
   const origin = await startRawOrigin(t, ({ text, socket }) => {
     if (text.startsWith('GET /cut')) socket.end('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n')

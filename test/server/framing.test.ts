@@ -148,3 +148,60 @@ t.test('a client that breaks off its content while its request waits for a conne
 
   t.equal(status(await talk(proxy.port, get('/').replace('GET', 'DELETE'))), 200)
 })
+
+t.test('RFC 9112 9.6: what is sent behind the request that ends the connection is not acted upon, and changes nothing of its answer', async t => {
+  const pending: Array<() => void> = []
+  const origin = await startRawOrigin(t, ({ socket, text }) => {
+    const answer = response(`for ${text.split(' ')[1]}`, ['Cache-Control: max-age=60'])
+    if (text.includes('/slow')) pending.push(() => { socket.write(answer) })
+    return text.includes('/slow') ? undefined : answer
+  })
+  const proxy = await startProxy(t, origin.url)
+  const firsts: ReadonlyArray<readonly [path: string, head: string]> = [
+    ['/stored', 'GET /stored HTTP/1.1\r\nHost: proxy.test\r\nConnection: close\r\n\r\n'],
+    ['/new', 'GET /new HTTP/1.1\r\nHost: proxy.test\r\nConnection: close\r\n\r\n'],
+    ['/slow', 'GET /slow HTTP/1.1\r\nHost: proxy.test\r\nConnection: close\r\n\r\n'],
+    ['/post', 'POST /post HTTP/1.1\r\nHost: proxy.test\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello'],
+    ['/old', 'GET /old HTTP/1.0\r\nHost: proxy.test\r\n\r\n']
+  ]
+  for (const [path, first] of firsts) {
+    for (const more of ['GET /more HTTP/1.1\r\nHost: proxy.test\r\n\r\n', 'nonsense\r\n\r\n', 'GET /half HTTP/1.1\r\nHo']) {
+      for (const isTogether of path === '/slow' ? [true, false] : [true]) {
+        await proxy.control.purge({ all: true }, {})
+        if (path === '/stored') await talk(proxy.port, get('/stored'))
+        const client = openSocket(proxy.port)
+        let seen = ''
+        client.on('data', chunk => { seen += chunk.toString('latin1') }).on('error', () => {})
+        const closed = new Promise(resolve => { client.once('close', resolve) })
+        const asked = pending.length
+        client.write(isTogether ? first + more : first)
+        if (path === '/slow') {
+          await until(() => pending.length > asked || client.destroyed)
+          if (!isTogether) await new Promise<void>(resolve => { client.write(more, () => { setTimeout(resolve, 20) }) })
+          pending[asked]?.()
+        }
+        await closed
+
+        t.match(seen, new RegExp(`^HTTP/1\\.1 200 [^]*for ${path}$`), `${path}, ${JSON.stringify(more)}, ${isTogether ? 'at once' : 'later'}`)
+      }
+    }
+  }
+  t.notOk(origin.requests.some(text => /\/(?:more|half)/.test(text)))
+})
+
+t.test('RFC 9112 9.6: octets that come while the last response is on its way do not cut it short', async t => {
+  const origin = await startRawOrigin(t, () => response('x'.repeat(8_000_000)))
+  const proxy = await startProxy(t, origin.url)
+  const client = openSocket(proxy.port)
+  let length = 0
+  client.on('error', () => {})
+  client.write(get('/'))
+  await new Promise(resolve => { client.once('readable', resolve) })
+  await new Promise<void>(resolve => { client.write('GET /more HTTP/1.1\r\nHost: proxy.test\r\n\r\n', () => { setTimeout(resolve, 100) }) })
+
+  client.on('data', chunk => { length += chunk.length })
+  await new Promise(resolve => { client.once('close', resolve) })
+
+  t.ok(length > 8_000_000)
+  t.equal(origin.requests.length, 1)
+})

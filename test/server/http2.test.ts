@@ -98,6 +98,23 @@ t.test('an answered request is not logged as aborted, a reset one is', async t =
   t.match(requests()[1], { aborted: true, code: 'cancelled', status: 499 })
 })
 
+t.test('HTTP/2: a method that nobody knows is 501, logged and counted, with its content taken off', async t => {
+  const origin = await startRawOrigin(t, () => response())
+  const { session, listener, requests } = await start(t, origin.url)
+
+  for (const content of ['', 'content']) {
+    const { status, body } = await ask(session, { ':method': 'BREW' }, content).end
+    t.equal(status, 501)
+    t.match(JSON.parse(body), { error: { code: 'method_not_supported', status: 501 } })
+  }
+
+  await until(() => requests().length === 2)
+  t.match(requests(), [1, 2].map(() => ({ status: 501, cache: 'none', client: '127.0.0.1', code: 'method_not_supported' })))
+  t.match(await listener.metrics.metrics(), /^holdfast_http_requests_total\{[^}]*method="other"[^}]*status_class="5xx"[^}]*\} 2$/m)
+  t.equal(origin.requests.length, 0)
+  t.equal((await ask(session, {}).end).status, 200)
+})
+
 t.test('HTTP/2: content that stops arriving is 408, and a response that nobody reads is reset', async t => {
   const origin = await startRawOrigin(t, ({ socket, text }) => {
     if (!text.startsWith('GET')) return

@@ -8,7 +8,7 @@ const freeOptions = (description: string) => Type.Record(Type.String(), Type.Unk
 const ExtensionSchema = item('An extension with options.', {
   file: Type.String({ minLength: 1, description: 'Path that begins with `./`, `../` or `/`, relative to the configuration file, of a `.ts`, `.mts`, `.js` or `.mjs` module; else the name of a package.' }),
   options: freeOptions('Options of the extension as a whole, handed to its plugin; held against the `pluginOptionsSchema` of the module if it has one.'),
-  timeout: duration('How long one of its filters may take for one request before that is answered 504; 0 for no limit.', '30s')
+  timeout: duration('How long one of its filters may take for one request, or one of its transformations neither give nor ask for anything, before that is answered 504; 0 for no limit.', '30s')
 })
 
 export const ExtensionsSchema = Type.Array(

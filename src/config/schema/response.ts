@@ -50,12 +50,18 @@ const LocationSchema = section('`Location`, `Content-Location` and the URL in `R
   paths: flag('Prefixes also in values that are a path alone. Leave it off where the origin server knows the prefix of clients itself.', false)
 })
 
-const ErrorPageSchema = item('A page for errors.', {
+const errorPage = {
   status: Type.Array(Type.Union([Type.Integer({ minimum: 400, maximum: 599 }), Type.String({ pattern: '^[45]xx$' })], { expected: 'a status code from 400, or 4xx or 5xx' }), { minItems: 1, description: 'Status codes it is for.' }),
   file: Type.String({ minLength: 1, description: 'Path of the page, relative to the configuration file, of at most 256 KiB. Read at the start and on reload. `{{status}}`, `{{code}}`, `{{message}}` and `{{requestId}}` are filled in.' }),
-  contentType: Type.String({ default: 'text/html; charset=utf-8', pattern: '^[\\w!#$&^.+-]+/[\\w!#$&^.+-]+(; ?[\\w-]+=[\\w-]+)*$', expected: 'a media type such as text/html', description: 'Its `Content-Type`. A client whose `Accept` does not take it gets the next page that fits, or the proxy\'s own.' }),
+  contentType: Type.String({ default: 'text/html; charset=utf-8', pattern: '^[\\w!#$&^.+-]+/[\\w!#$&^.+-]+(; ?[\\w-]+=[\\w-]+)*$', expected: 'a media type such as text/html', description: 'Its `Content-Type`. A client whose `Accept` does not take it gets the next page that fits, or the proxy\'s own.' })
+}
+
+const ErrorPageSchema = item('A page for errors.', {
+  ...errorPage,
   onlyOwn: flag('For errors that the proxy answers itself. Off: also in place of the upstream\'s own, hits included.', true)
 })
+
+export const ErrorPagesSchema = Type.Array(item('A page for errors.', errorPage), { default: [], maxItems: 64, description: 'Pages for errors that the proxy answers itself, on all routes and where none is found, behind those of the route. The first one that fits counts.' })
 
 export const ResponseSchema = section('What changes on the way to the client, for hits and misses alike: locations, cookies, `security`, `removeFields` and `setFields`, `rules`, in this order.', {
   setFields: fieldValues('Response fields set to a value; with names in braces on each response before it is sent, else before it is stored.'),
