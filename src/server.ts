@@ -1,4 +1,4 @@
-#!/usr/bin/env -S node --max-semi-space-size=16 --no-allocation-site-pretenuring
+#!/usr/bin/env -S node --max-semi-space-size=16 --no-allocation-site-pretenuring --no-parallel-scavenge
 /**
  * The command line: `holdfast [start|check|routes|hash-password|help|version] [flags]`.
  *

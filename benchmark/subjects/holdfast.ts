@@ -10,7 +10,7 @@ import { freePort, launch, listens } from '../lib/processes.ts'
 import type { Settings, StartInput, Subject } from './subject.ts'
 
 /** As `npm start` has it. */
-export const nodeFlags = ['--max-semi-space-size=16', '--no-allocation-site-pretenuring']
+export const nodeFlags = ['--max-semi-space-size=16', '--no-allocation-site-pretenuring', '--no-parallel-scavenge']
 const defaultMiB = 256
 /** V8 keeps small responses in its heap, of which half is for the rest. */
 const heapMiB = (cacheMiB: number): number => Math.max(4096, 2 * cacheMiB)

@@ -31,7 +31,7 @@ t.test('the image runs the command line without privileges', async t => {
   const entry = JSON.parse(dockerfile.find(line => line.startsWith('ENTRYPOINT'))?.slice('ENTRYPOINT '.length) as string) as string[]
   t.equal(entry[0], 'node')
   t.ok(existsSync(sourceOf(entry.at(-1) as string)))
-  for (const flag of ['--max-semi-space-size=16', '--no-allocation-site-pretenuring']) t.ok(entry.includes(flag), 'as npm start and the installed command')
+  for (const flag of ['--max-semi-space-size=16', '--no-allocation-site-pretenuring', '--no-parallel-scavenge']) t.ok(entry.includes(flag), 'as npm start and the installed command')
   const arguments_ = JSON.parse(dockerfile.find(line => line.startsWith('CMD'))?.slice('CMD '.length) as string) as string[]
   t.ok(existsSync(join(root, arguments_[1] as string)))
   t.ok(dockerfile.some(line => line.startsWith('RUN npm ci')))

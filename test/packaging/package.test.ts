@@ -69,7 +69,7 @@ routes: [{ name: r, upstream: o, transforms: [watermark], extensions: { ab-split
 t.test('its command says its version, checks a configuration and proxies', async t => {
   const origin = await startRawOrigin(t, () => response('packed', ['Cache-Control: max-age=60']))
   const command = join(modules, '.bin/holdfast')
-  t.match(readFileSync(command, 'utf8'), /^#!\/usr\/bin\/env -S node --max-semi-space-size=16 --no-allocation-site-pretenuring\n/)
+  t.match(readFileSync(command, 'utf8'), /^#!\/usr\/bin\/env -S node --max-semi-space-size=16 --no-allocation-site-pretenuring --no-parallel-scavenge\n/)
   t.match(run(process.execPath, [command, '--version'], project), /^\d+\.\d+\.\d+\n$/)
   t.match(run(process.execPath, [command, 'check', '--config', 'node_modules/holdfast/config/example.yaml'], project), 'api')
 
