@@ -151,7 +151,7 @@ class RunningBody implements SharedBody, BodyReader {
     while (reader.wants && reader.next < this.#dropped + pieces.length) {
       if (reader.next < this.#dropped) return cutOff(reader)
       const at = reader.next++ - this.#dropped
-      reader.wants = reader.body.push(this.#chunk !== null && at === pieces.length - 1 ? this.#chunk : this.#givable(at))
+      reader.wants = this.#chunk !== null && at === pieces.length - 1 ? reader.body.push(this.#chunk, this.#chunkIsOwn()) : this.#give(reader, at)
     }
     if (this.#ended && reader.next >= this.#dropped + pieces.length) reader.body.finish()
   }
@@ -171,11 +171,15 @@ class RunningBody implements SharedBody, BodyReader {
     this.pace()
   }
 
-  /** What is being recorded belongs to the store alone, which frees it when it likes. */
-  #givable (at: number): Buffer {
+  /** What is being recorded belongs to the store alone, which frees it when it likes: so the reader gets a copy, to be freed when it has left. */
+  #give (reader: Reader, at: number): boolean {
     const piece = this.#pieces[at] as Buffer
-    return this.#options.recording.isRunning() ? Buffer.from(piece) : piece
+    const isRecorded = this.#options.recording.isRunning()
+    return reader.body.push(isRecorded ? Buffer.from(piece) : piece, isRecorded)
   }
+
+  /** Whoever reads alone has what was received to himself: recorded was a copy, or what is not recorded is let go of as soon as he has it. */
+  #chunkIsOwn (): boolean { return this.#readers.size === 1 && this.#options.source.piecesAreOwn }
 
   /** Nobody is left, and what is left to come is much, or nobody knows how much: not worth the origin server's work. */
   #endUnlessWanted (): void {

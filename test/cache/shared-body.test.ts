@@ -5,7 +5,7 @@ import t from 'tap'
 import { BodyRecorder, type RecordingBudget } from '../../src/cache/body-recorder.ts'
 import type { Recording, RecordingFailure } from '../../src/cache/recording.ts'
 import { shareBody } from '../../src/cache/shared-body.ts'
-import { bodyOf } from '../../src/http/body.ts'
+import { Body, bodyOf } from '../../src/http/body.ts'
 
 interface Sharing {
   readonly source: Readable
@@ -129,6 +129,63 @@ t.test('who is slow still has all of it after the others have left, out of what 
   }
   t.equal(bytes, 3_000_000)
   t.ok(shared > 2_500_000, `${shared} bytes are the store's own`)
+})
+
+t.test('a piece is the reader\'s own when it is a copy or he is alone, and never when others or the store have it', t => {
+  const recorder = new BodyRecorder(1e9, { maxBytes: 1e9, usedBytes: 0, promisedBytes: 0, running: 0, waitingBytes: 0 }, undefined)
+  const source = new Body({ resume () {}, cancel () {} }, true)
+  const shared = shareBody({
+    source,
+    recording: {
+      head: null,
+      expectedBytes: undefined,
+      write: chunk => recorder.write(chunk),
+      isRunning: () => recorder.isRunning(),
+      isCurrent: () => true,
+      stored: () => null,
+      complete: () => { recorder.abandon(); return null },
+      abandon: () => { recorder.abandon() }
+    },
+    onEnd () {},
+    onCutShort () {},
+    onUnreadable () {},
+    finishAlone: false
+  })
+  const given: Array<[string, string, boolean]> = []
+  const pieces: Buffer[] = []
+  const readAs = (name: string, takes: () => boolean): Body => {
+    const body = shared.reader() as Body
+    body.read({
+      data (chunk, isOwn) {
+        given.push([name, chunk.toString(), isOwn])
+        pieces.push(chunk)
+        return takes()
+      },
+      end () {},
+      fail () {}
+    })
+    return body
+  }
+  let slowTakes = false
+
+  readAs('first', () => true)
+  shared.start()
+  source.push(Buffer.from('one'))
+  const slow = readAs('slow', () => slowTakes)
+  source.push(Buffer.from('two'))
+  slow.resume()
+  source.push(Buffer.from('end'))
+  source.finish()
+  slowTakes = true
+  slow.resume()
+
+  t.same(given, [
+    ['first', 'one', true], ['slow', 'one', true],
+    ['first', 'two', false], ['slow', 'two', true],
+    ['first', 'end', false], ['slow', 'end', false]
+  ])
+  t.equal(new Set(pieces).size, pieces.length, 'those that are own are no piece that another has')
+  t.end()
 })
 
 t.test('without a reader that wants more the origin server is not read', async t => {
