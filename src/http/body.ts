@@ -193,6 +193,14 @@ export function freePiece (piece: Buffer): void {
   if (piece.length >= leastFreed && piece.length === piece.buffer.byteLength) (piece.buffer as ArrayBuffer).transfer(0)
 }
 
+/** A copy that can be freed: what `Buffer` copies up to some size shares memory with others. */
+export function copyOf (piece: Buffer): Buffer {
+  if (piece.length < leastFreed) return Buffer.from(piece)
+  const copy = Buffer.allocUnsafeSlow(piece.length)
+  piece.copy(copy)
+  return copy
+}
+
 /** What a stream brings. */
 export function bodyOf (readable: Readable): Body {
   let reads = false
