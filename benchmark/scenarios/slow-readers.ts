@@ -5,6 +5,7 @@
  * Before that the proxy has had ordinary load: a young heap and Node's own pages grow once, whoever comes.
  */
 import { connect } from 'node:net'
+import { connect as connectTls } from 'node:tls'
 import { ask } from '../lib/ask.ts'
 import type { Bench } from '../lib/bench.ts'
 import { hasProcessorTime, resident } from '../lib/processor-time.ts'
@@ -22,9 +23,9 @@ const megabytes = (count: number, digits = 0): string => (count / 1_000_000).toF
 
 /** Bytes that came, head and content. */
 function readSlowly (url: string): Promise<number> {
-  const { hostname, port, host, pathname } = new URL(url)
+  const { protocol, hostname, port, host, pathname } = new URL(url)
   return new Promise((resolve, reject) => {
-    const socket = connect(Number(port), hostname)
+    const socket = protocol === 'https:' ? connectTls({ port: Number(port), host: hostname, rejectUnauthorized: false }) : connect(Number(port), hostname)
     let seen = 0
     socket.on('data', chunk => {
       seen += chunk.length
@@ -38,8 +39,8 @@ function readSlowly (url: string): Promise<number> {
   })
 }
 
-async function measure (subject: Subject, kind: Kind, bench: Bench): Promise<{ readonly cells: string[], readonly whole: number }> {
-  const { url, spawned } = await bench.start(subject, { cache: { maxResponseBytes: bytes } })
+async function measure (subject: Subject, kind: Kind, tls: boolean, bench: Bench): Promise<{ readonly cells: string[], readonly whole: number }> {
+  const { url, spawned } = await bench.start(subject, { tls, cache: { maxResponseBytes: bytes } })
   const { first, path, sharedBytes } = kinds[kind]
   try {
     // What is allocated once does not count.
@@ -73,17 +74,22 @@ const kinds = {
   // What is stored of it is not the readers'.
   coming: { title: 'one response on its way into the store', first: `/passing/${bytes}/`, path: `/stored/${bytes}/coming`, sharedBytes: bytes }
 }
-const measured = [['reply-from', 'passing'], ['holdfast', 'passing'], ['holdfast', 'stored'], ['holdfast', 'coming'], ['haproxy', 'passing']] as const
+const measured: ReadonlyArray<readonly [string, Kind, 'TLS'?]> = [
+  ['reply-from', 'passing'],
+  ['holdfast', 'passing'], ['holdfast', 'stored'], ['holdfast', 'coming'],
+  ['holdfast', 'passing', 'TLS'], ['holdfast', 'stored', 'TLS'],
+  ['haproxy', 'passing'], ['haproxy', 'passing', 'TLS']
+]
 
 async function run (bench: Bench): Promise<Table> {
   const columns = ['', 'before, MB', 'on average', 'at most', 'for each reader, at most']
   if (!hasProcessorTime) return { columns, rows: [], notes: ['There is no /proc here to read memory from'] }
   const rows: string[][] = []
   const notes: string[] = []
-  for (const [name, kind] of measured) {
+  for (const [name, kind, tls] of measured) {
     for (const subject of measurable(bench.subjects, [name])) {
-      const { cells, whole } = await measure(subject, kind, bench)
-      const title = `${subject.title}, ${kinds[kind].title}`
+      const { cells, whole } = await measure(subject, kind, tls === 'TLS', bench)
+      const title = `${subject.title}, ${kinds[kind].title}${tls === undefined ? '' : ', TLS'}`
       rows.push([title, ...cells])
       if (whole < readers) notes.push(`${title}: only ${whole} of ${readers} readers got all of it`)
     }
