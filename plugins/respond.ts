@@ -177,11 +177,12 @@ function sendHeadAlone (raw: ServerResponse, body: Body): void {
 }
 
 /**
- * In pieces where they are many: a slow reader of an HTTP/2 stream shows only by pieces that leave.
+ * In pieces where they are many: a slow reader of an HTTP/2 stream shows only by pieces that leave, and TLS encrypts all that it is given.
  * Fastify invents a content type for a Buffer without one, and not for a stream.
  */
 function sendBytes (reply: FastifyReply, bytes: Buffer): void {
-  const many = bytes.length > pieceBytes && reply.request.raw.httpVersionMajor === 2
+  const { httpVersionMajor, socket } = reply.request.raw
+  const many = bytes.length > pieceBytes && (httpVersionMajor === 2 || (socket as { encrypted?: boolean }).encrypted === true)
   if (reply.hasHeader('content-type') && !many) reply.send(bytes)
   else reply.send(Readable.from(many ? pieces(bytes) : [bytes], { objectMode: false }))
 }

@@ -90,12 +90,13 @@ export function endWith (raw: ServerResponse, content: string | Buffer | null): 
   }
   const text = content === null || !message._hasBody ? '' : content
   if (typeof text !== 'string') {
+    if (text.length > pieceBytes && isEncrypted(socket)) return endInPieces(raw, text)
     message._headerSent = true
     socket.cork()
     socket.write(message._header, 'latin1')
     socket.write(text)
     socket.uncork()
-  } else if ((socket as unknown as { encrypted?: boolean }).encrypted === true) {
+  } else if (isEncrypted(socket)) {
     // What is written to TLS is never gone at once, and behind what is not `end` sends an empty write, which is a system
     // call: so `end` gets all there is.
     message._header += text
@@ -104,6 +105,26 @@ export function endWith (raw: ServerResponse, content: string | Buffer | null): 
     socket.write(message._header + text, 'latin1')
   }
   raw.end()
+}
+
+/** Of what is written to TLS all is encrypted at once, and held until the client has taken it: no more than this at a time. */
+const pieceBytes = 64 * 1024
+
+function isEncrypted (socket: Socket): boolean { return (socket as unknown as { encrypted?: boolean }).encrypted === true }
+
+function endInPieces (raw: ServerResponse, bytes: Buffer): void {
+  let at = 0
+  const write = (): void => {
+    while (bytes.length - at > pieceBytes) {
+      const full = writeContent(raw, bytes.subarray(at, at += pieceBytes))
+      if (full !== null) {
+        full.once('drain', write)
+        return
+      }
+    }
+    endWith(raw, bytes.subarray(at))
+  }
+  write()
 }
 
 /** Whether content goes to the system and to nobody else who may keep it: not to `app.inject`, nor to somebody's own `write`. */

@@ -1,6 +1,7 @@
 /** Load from the other core, as much as the server answers: wrk where it is installed, autocannon (a dependency) else. */
 import { join } from 'node:path'
 import { findProgram } from '../subjects/programs.ts'
+import { waitingConnections } from './accept-queue.ts'
 import { runToEnd } from './processes.ts'
 
 /** How URLs follow each other; a single one without. Paths are made of `prefix` and a number. */
@@ -39,8 +40,14 @@ export const loadGenerator = wrk === null ? 'autocannon' : `wrk ${wrk.version}`
 
 export async function load (input: LoadInput): Promise<Load> {
   const result = JSON.parse(lastLine(await run(input))) as Load
-  if (result.requests === 0) throw new Error(`${input.url}: nothing was answered (${JSON.stringify(result)})`)
+  if (result.requests === 0) throw new Error(`${input.url}: nothing was answered (${JSON.stringify(result)})${queueOf(input.url)}`)
   return result
+}
+
+/** New connections of a load get no answer where others are before them: Node takes one in a turn of its event loop. */
+function queueOf (url: string): string {
+  const waiting = waitingConnections(Number(new URL(url).port))
+  return waiting === null || waiting === 0 ? '' : `: ${waiting} connections wait to be accepted, the load's own among them (docs/operations.md, Overload)`
 }
 
 async function run (input: LoadInput): Promise<string> {

@@ -5,6 +5,7 @@
  */
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
+import { waitingConnections } from '../lib/accept-queue.ts'
 import type { Bench, Server } from '../lib/bench.ts'
 import { startLeavers } from '../lib/leavers.ts'
 import { load, loadGenerator } from '../lib/load.ts'
@@ -33,17 +34,33 @@ interface Sample {
   readonly files: number
 }
 
-interface Soaked { readonly samples: readonly Sample[], readonly requests: number, readonly refused: number, readonly errors: number, readonly left: number }
+interface Soaked {
+  readonly samples: readonly Sample[]
+  readonly requests: number
+  readonly refused: number
+  readonly errors: number
+  readonly left: number
+  /** Connections before the server accepted them, at most. */
+  readonly waited: number
+}
+
+/** What is told of each load. */
+type Loaded = Pick<Soaked, 'refused' | 'errors' | 'waited'>
 
 /** Requests so far are in `done`, so that URLs are new. */
-async function soakFor (server: Server, file: string, done: number): Promise<Sample & { readonly refused: number, readonly errors: number }> {
+async function soakFor (server: Server, file: string, done: number): Promise<Sample & Loaded> {
   const { spawned, url } = server
   const residents: number[] = []
-  const sampling = setInterval(() => { residents.push(resident(spawned.pid).now) }, sampleMs)
+  const port = Number(new URL(url).port)
+  let waited = 0
+  const sampling = setInterval(() => {
+    residents.push(resident(spawned.pid).now)
+    waited = Math.max(waited, waitingConnections(port) ?? 0)
+  }, sampleMs)
   try {
     const { requests, refused, errors } = await load({ url, connections: usualConnections, seconds, paths: { kind: 'mix', prefix: `${done}-` } })
     const held = await told<Held>(spawned, file)
-    return { requests, refused, errors, ...held, residentBytes: median(residents), files: readdirSync(`/proc/${spawned.pid}/fd`).length }
+    return { requests, refused, errors, waited, ...held, residentBytes: median(residents), files: readdirSync(`/proc/${spawned.pid}/fd`).length }
   } finally {
     clearInterval(sampling)
   }
@@ -54,7 +71,7 @@ async function soak (subject: Subject, bench: Bench): Promise<Soaked> {
   const server = await bench.start(subject, { cacheMiB, extensions: [{ file: join(import.meta.dirname, '../servers/memory.ts'), options: { file } }] })
   const leavers = startLeavers(server.url, number => `/stored/${leftBytes}/left-${number}`, leaveEveryMs)
   const samples: Sample[] = []
-  let [requests, refused, errors] = [0, 0, 0]
+  let [requests, refused, errors, waited] = [0, 0, 0, 0]
   try {
     for (let done = 0; done < warmUp + wanted;) {
       const sample = await soakFor(server, file, done)
@@ -64,8 +81,9 @@ async function soak (subject: Subject, bench: Bench): Promise<Soaked> {
       requests += sample.requests
       refused += sample.refused
       errors += sample.errors
+      waited = Math.max(waited, sample.waited)
     }
-    return { samples, requests, refused, errors, left: await leavers.stop() }
+    return { samples, requests, refused, errors, waited, left: await leavers.stop() }
   } finally {
     await leavers.stop()
     await server.spawned.stop()
@@ -99,7 +117,7 @@ async function run (bench: Bench): Promise<Table> {
     const soaked = await soak(subject, bench)
     rows.push(...rowsOf(soaked, subject.title))
     const percent = (count: number): string => `${(100 * count / soaked.requests).toFixed(2)} %`
-    notes.push(`${subject.title}: ${soaked.requests} requests in ${soaked.samples.length} loads of ${seconds} s, ${percent(soaked.refused)} answered with an error as they should be (4 % are meant to), ${soaked.errors} connections failed; ${soaked.left} clients left`)
+    notes.push(`${subject.title}: ${soaked.requests} requests in ${soaked.samples.length} loads of ${seconds} s, ${percent(soaked.refused)} answered with an error as they should be (4 % are meant to), ${soaked.errors} connections failed; ${soaked.left} clients left; at most ${soaked.waited} connections waited to be accepted`)
   }
   return { columns, rows, notes }
 }

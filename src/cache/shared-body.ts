@@ -5,7 +5,7 @@
  * origin server is read at the pace of the fastest reader: a slow one holds up nobody. Once the recording has ended
  * (the response is too large to be stored) only a window is held, and a reader that falls out of it is cut off visibly.
  */
-import { Body, type BodyReader, type BodySource } from '../http/body.ts'
+import { Body, copyOf, freePiece, type BodyReader, type BodySource } from '../http/body.ts'
 import type { Recording, RecordingFailure } from './recording.ts'
 
 /** Held for slow readers when the response is not recorded any more. */
@@ -79,9 +79,11 @@ class RunningBody implements SharedBody, BodyReader {
   #begun = false
   #ended = false
   #failure: Error | null = null
-  /** What the newest piece was copied from, while readers get it. */
+  /** What the newest piece was copied from, while the one who reads gets it. */
   #chunk: Buffer | null = null
-  /** What is held stays readable, whatever the store does with it. */
+  /** What the newest piece was copied from, if nobody was given it: until the next comes its source may look at it. */
+  #spent: Buffer | null = null
+  /** What is held stays readable, whatever the store does with it: somebody was given some of it, or will be. */
   #isLent = false
 
   constructor (options: SharedBodyOptions) {
@@ -112,10 +114,13 @@ class RunningBody implements SharedBody, BodyReader {
 
   data (received: Buffer): boolean {
     const piece = this.#options.recording.write(received)
+    const isShared = piece !== received && this.#readers.size > 1
+    if (this.#spent !== null) freePiece(this.#spent)
+    this.#spent = isShared && this.#options.source.piecesAreOwn ? received : null
     this.#pieces.push(piece)
     this.#held += piece.length
     this.#receivedBytes += piece.length
-    this.#chunk = received
+    this.#chunk = isShared ? null : received
     for (const reader of this.#readers) this.pump(reader)
     this.#chunk = null
     this.#trim()
@@ -127,7 +132,7 @@ class RunningBody implements SharedBody, BodyReader {
     this.#ended = true
     // Stored before anybody sees the end: who asks again then, finds it.
     // The policy may let go of it the moment it comes.
-    this.#isLent = this.#isBehind()
+    this.#isLent ||= this.#isBehind()
     onEnd(recording.complete(this.#isLent))
     if (this.#isLent) this.#holdOnce()
     for (const reader of this.#readers) this.pump(reader)
@@ -151,7 +156,7 @@ class RunningBody implements SharedBody, BodyReader {
     while (reader.wants && reader.next < this.#dropped + pieces.length) {
       if (reader.next < this.#dropped) return cutOff(reader)
       const at = reader.next++ - this.#dropped
-      reader.wants = reader.body.push(this.#chunk !== null && at === pieces.length - 1 ? this.#chunk : this.#givable(at))
+      reader.wants = this.#chunk !== null && at === pieces.length - 1 ? reader.body.push(this.#chunk, this.#chunkIsOwn()) : this.#give(reader, at)
     }
     if (this.#ended && reader.next >= this.#dropped + pieces.length) reader.body.finish()
   }
@@ -171,11 +176,20 @@ class RunningBody implements SharedBody, BodyReader {
     this.pace()
   }
 
-  /** What is being recorded belongs to the store alone, which frees it when it likes. */
-  #givable (at: number): Buffer {
+  /**
+   * Many read what is recorded, which then is theirs as well as the store's. For one alone, who is slow, it stays the store's, to
+   * be freed when that likes: he gets copies, which are freed when they have left.
+   */
+  #give (reader: Reader, at: number): boolean {
     const piece = this.#pieces[at] as Buffer
-    return this.#options.recording.isRunning() ? Buffer.from(piece) : piece
+    if (!this.#options.recording.isRunning()) return reader.body.push(piece, false)
+    if (this.#readers.size === 1) return reader.body.push(copyOf(piece), true)
+    this.#isLent = true
+    return reader.body.push(piece, false)
   }
+
+  /** Whoever reads alone has what was received to himself: recorded was a copy, or what is not recorded is let go of as soon as he has it. */
+  #chunkIsOwn (): boolean { return this.#readers.size === 1 && this.#options.source.piecesAreOwn }
 
   /** Nobody is left, and what is left to come is much, or nobody knows how much: not worth the origin server's work. */
   #endUnlessWanted (): void {

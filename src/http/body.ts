@@ -9,8 +9,11 @@ import { Readable } from 'node:stream'
 
 /** Who reads. One of `end` and `fail` is called, once, unless the reader destroys the body first. */
 export interface BodyReader {
-  /** Returns false when no more is wanted until `resume`. */
-  data (chunk: Buffer): boolean
+  /**
+   * Returns false when no more is wanted until `resume`.
+   * @param isOwn nobody else has the piece, and what brought it does not look at it again once the next has come
+   */
+  data (chunk: Buffer, isOwn: boolean): boolean
   end (): void
   fail (error: Error): void
 }
@@ -48,7 +51,7 @@ export class Body {
   /** Why it was cut short. */
   failure: Error | null = null
 
-  /** Nobody but the reader is given the pieces, and what brings them does not look at one again once the next has come. */
+  /** All pieces are the reader's own (`BodyReader.data`). */
   readonly piecesAreOwn: boolean
 
   constructor (source: BodySource, piecesAreOwn = false) {
@@ -59,14 +62,14 @@ export class Body {
   // For who makes it.
 
   /** Another piece; returns false when the source is to wait for `resume`. */
-  push (chunk: Buffer): boolean {
+  push (chunk: Buffer, isOwn = this.piecesAreOwn): boolean {
     if (this.closed) return true
     const reader = this.#reader
     // undici brings an empty piece each time that it goes on, which would go all the way to the client's connection.
     if (chunk.length === 0) return this.#waitingBytes < maxWaitingBytes && (reader === null || !this.#paused)
     if (reader !== null && !this.#paused && this.#waiting === null) {
       this.begun = true
-      this.#paused = !reader.data(chunk)
+      this.#paused = !reader.data(chunk, isOwn)
       return !this.#paused
     }
     if (this.#waiting === null) this.#waiting = [chunk]
@@ -163,7 +166,7 @@ export class Body {
       if (this.#waiting.length === 0) this.#waiting = null
       this.#waitingBytes -= chunk.length
       this.begun = true
-      this.#paused = !reader.data(chunk)
+      this.#paused = !reader.data(chunk, this.piecesAreOwn)
     }
     this.#flowing = false
     if (!this.finished || this.closed || this.#waiting !== null) return
@@ -188,6 +191,14 @@ const leastFreed = 16 * 1024
  */
 export function freePiece (piece: Buffer): void {
   if (piece.length >= leastFreed && piece.length === piece.buffer.byteLength) (piece.buffer as ArrayBuffer).transfer(0)
+}
+
+/** A copy that can be freed: what `Buffer` copies up to some size shares memory with others. */
+export function copyOf (piece: Buffer): Buffer {
+  if (piece.length < leastFreed) return Buffer.from(piece)
+  const copy = Buffer.allocUnsafeSlow(piece.length)
+  piece.copy(copy)
+  return copy
 }
 
 /** What a stream brings. */

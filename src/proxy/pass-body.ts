@@ -35,10 +35,11 @@ class Passing implements BodyReader {
   readonly #body: Body
   readonly #raw: ServerResponse
   readonly #wire: Wire
-  /** Nobody else has the pieces, before or after they are written. */
-  readonly #mayFree: boolean
+  /** Nobody else is given what is written. */
+  readonly #isPlain: boolean
   /** The first piece, until the turn ends. */
   #first: Buffer | null = null
+  #firstIsOwn = false
   /** The last pieces that were written. */
   #written: Buffer[] = []
   #hasLeft = false
@@ -49,18 +50,19 @@ class Passing implements BodyReader {
     this.#body = body
     this.#raw = raw
     this.#wire = wire
-    this.#mayFree = body.piecesAreOwn && wire.writesPlainly(raw)
+    this.#isPlain = wire.writesPlainly(raw)
   }
 
-  data (chunk: Buffer): boolean {
+  data (chunk: Buffer, isOwn: boolean): boolean {
     if (!this.#hasLeft) {
       if (this.#first === null) {
         this.#first = chunk
+        this.#firstIsOwn = isOwn
         return true
       }
       this.turnEnded()
     }
-    return this.#write(chunk)
+    return this.#write(chunk, isOwn)
   }
 
   end (): void {
@@ -89,12 +91,12 @@ class Passing implements BodyReader {
     this.#first = null
     // A client of a stream that is silent at first would wait for the head for ever.
     if (first === null) raw.flushHeaders()
-    else this.#write(first)
+    else this.#write(first, this.#firstIsOwn)
   }
 
-  #write (chunk: Buffer): boolean {
+  #write (chunk: Buffer, isOwn: boolean): boolean {
     // Not before there is another one: the parser that brought them was not through with them at the time.
-    if (this.#mayFree) this.#noteWritten(chunk)
+    if (isOwn && this.#isPlain) this.#noteWritten(chunk)
     const full = this.#wire.writeContent(this.#raw, chunk)
     if (full === null) return true
     if (!this.#waits) {

@@ -5,7 +5,7 @@ import t from 'tap'
 import { BodyRecorder, type RecordingBudget } from '../../src/cache/body-recorder.ts'
 import type { Recording, RecordingFailure } from '../../src/cache/recording.ts'
 import { shareBody } from '../../src/cache/shared-body.ts'
-import { bodyOf } from '../../src/http/body.ts'
+import { Body, bodyOf } from '../../src/http/body.ts'
 
 interface Sharing {
   readonly source: Readable
@@ -129,6 +129,81 @@ t.test('who is slow still has all of it after the others have left, out of what 
   }
   t.equal(bytes, 3_000_000)
   t.ok(shared > 2_500_000, `${shared} bytes are the store's own`)
+})
+
+t.test('what several read at once is what is recorded, which stays; who reads alone has what came, or copies, to himself', t => {
+  const large = 20_000
+  const recorder = new BodyRecorder(1e9, { maxBytes: 1e9, usedBytes: 0, promisedBytes: 0, running: 0, waitingBytes: 0 }, 5 * large)
+  const source = new Body({ resume () {}, cancel () {} }, true)
+  const ends: boolean[] = []
+  const shared = shareBody({
+    source,
+    recording: {
+      head: null,
+      expectedBytes: 5 * large,
+      write: chunk => recorder.write(chunk),
+      isRunning: () => recorder.isRunning(),
+      isCurrent: () => true,
+      stored: () => null,
+      complete (isRead = false) {
+        ends.push(isRead)
+        recorder.abandon()
+        return null
+      },
+      abandon: () => { recorder.abandon() }
+    },
+    onEnd () {},
+    onCutShort () {},
+    onUnreadable () {},
+    finishAlone: false
+  })
+  const given: Array<[string, string, string]> = []
+  const received: Buffer[] = Array.from({ length: 5 }, (_, i) => Buffer.from(new ArrayBuffer(large)).fill(String(i)))
+  const read = (name: string, takes: boolean): Body => {
+    const body = shared.reader() as Body
+    body.read({
+      data (chunk, isOwn) {
+        const whose = received.includes(chunk) ? 'what came' : chunk.length === chunk.buffer.byteLength ? 'a copy' : 'what is recorded'
+        given.push([name, String(chunk[0] as number - 48), isOwn ? `own: ${whose}` : whose])
+        return takes
+      },
+      end () {},
+      fail () {}
+    })
+    return body
+  }
+  const push = (i: number): void => { source.push(received[i] as Buffer) }
+
+  const first = read('first', true)
+  shared.start()
+  push(0)
+  const slow = read('slow', false)
+  push(1)
+  slow.resume()
+  push(2)
+  t.equal((received[1] as Buffer).length, 0, 'what nobody was given is freed when the next comes')
+  first.destroy()
+  slow.resume()
+  slow.resume()
+  push(3)
+  push(4)
+  t.ok([0, 3, 4].every(i => received[i]?.length === large), 'what somebody was given is his to free')
+  source.finish()
+  slow.resume()
+  slow.resume()
+
+  t.same(given, [
+    ['first', '0', 'own: what came'],
+    ['slow', '0', 'what is recorded'],
+    ['first', '1', 'what is recorded'],
+    ['slow', '1', 'what is recorded'],
+    ['first', '2', 'what is recorded'],
+    ['slow', '2', 'own: a copy'],
+    ['slow', '3', 'own: what came'],
+    ['slow', '4', 'own: what came']
+  ])
+  t.same(ends, [true], 'the store is told that it does not have it alone')
+  t.end()
 })
 
 t.test('without a reader that wants more the origin server is not read', async t => {

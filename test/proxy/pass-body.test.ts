@@ -4,6 +4,8 @@ import { createServer, request, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import t, { type Test } from 'tap'
 import { endWith, writeContent, writesPlainly } from '../../plugins/wire.ts'
+import { BodyRecorder } from '../../src/cache/body-recorder.ts'
+import { shareBody } from '../../src/cache/shared-body.ts'
 import { Body } from '../../src/http/body.ts'
 import { passBody } from '../../src/proxy/pass-body.ts'
 import { get, openSocket, startProxy, until } from '../fixtures/proxy.ts'
@@ -70,6 +72,59 @@ t.test('so are those that somebody else is given as they are written', async t =
   t.equal(received, pieceBytes * pieceCount)
   t.ok(kept.length > pieceCount / 2)
   t.ok(pieces.every(({ length }) => length === pieceBytes))
+})
+
+t.test('of what is being recorded no more than two pieces are held for who reads it late and slowly', async t => {
+  const recorder = new BodyRecorder(1e9, { maxBytes: 1e9, usedBytes: 0, promisedBytes: 0, running: 0, waitingBytes: 0 }, pieceBytes * pieceCount)
+  const source = new Body({ resume () {}, cancel () {} }, true)
+  const shared = shareBody({
+    source,
+    recording: {
+      head: null,
+      expectedBytes: pieceBytes * pieceCount,
+      write: chunk => recorder.write(chunk),
+      isRunning: () => recorder.isRunning(),
+      isCurrent: () => true,
+      stored: () => null,
+      complete: () => null,
+      abandon: () => { recorder.abandon() }
+    },
+    onEnd () {},
+    onCutShort () {},
+    onUnreadable () {},
+    finishAlone: true
+  })
+  shared.start()
+  for (let i = 0; i < pieceCount; i++) source.push(Buffer.from(new ArrayBuffer(pieceBytes)).fill(i))
+
+  const written: Buffer[] = []
+  let mostHeld = 0
+  const server = createServer((_request, raw) => {
+    raw.writeHead(200, { 'content-length': pieceBytes * pieceCount })
+    passBody(shared.reader() as Body, raw, {
+      endWith,
+      writesPlainly,
+      writeContent (response, chunk) {
+        written.push(chunk)
+        mostHeld = Math.max(mostHeld, written.filter(({ buffer }) => !(buffer as ArrayBuffer).detached).length)
+        return writeContent(response, chunk)
+      }
+    })
+  })
+  await new Promise<void>(resolve => { server.listen(0, '127.0.0.1', resolve) })
+  t.teardown(() => { server.close() })
+  const client = openSocket((server.address() as AddressInfo).port)
+  let received = 0
+  client.on('data', chunk => {
+    received += chunk.length
+    client.pause()
+    setImmediate(() => { client.resume() })
+  })
+  client.write(get('/', ['Connection: close']))
+  await until(() => received > pieceBytes * pieceCount)
+  client.destroy()
+  t.equal(written.length, pieceCount)
+  t.ok(mostHeld <= 2, `${mostHeld} pieces were held at once`)
 })
 
 t.test('large content comes whole to fast and slow readers at once, in any framing, stored or not', async t => {

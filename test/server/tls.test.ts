@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import http2 from 'node:http2'
 import https from 'node:https'
 import { tmpdir } from 'node:os'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import { join } from 'node:path'
 import { connect as connectTls } from 'node:tls'
 import { generate } from 'selfsigned'
@@ -44,6 +44,7 @@ async function startTlsProxy (t: Test, origin: string) {
   const { port } = listener.app.server.address() as AddressInfo
   return {
     port,
+    server: listener.app.server,
     tls,
     config,
     names: (servername: string): Promise<string> => new Promise((resolve, reject) => {
@@ -157,4 +158,44 @@ t.test('5: the certificate of the upstream is verified, unless it is trusted or 
   t.match(await talk(trusting.port, get('/')), /200[^]*secret/)
   const careless = await startProxy(t, url, { upstream: { tls: { verify: false } } })
   t.match(await talk(careless.port, get('/')), /200[^]*secret/)
+})
+
+t.test('of a large stored response no more than a few pieces are encrypted ahead for a slow reader, who has it whole', async t => {
+  const bytes = 6_000_000
+  const content = Buffer.alloc(bytes)
+  for (let at = 0; at + 4 <= bytes; at += 4) content.writeUInt32LE(Math.imul(at, 2654435761) >>> 0, at)
+  const origin = await startRawOrigin(t, ({ socket }) => {
+    socket.write(`HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nContent-Length: ${bytes}\r\n\r\n`)
+    return content
+  })
+  const proxy = await startTlsProxy(t, origin.url)
+  let mostWaiting = 0
+  proxy.server.on('secureConnection', (socket: Socket) => {
+    const look = (): void => {
+      mostWaiting = Math.max(mostWaiting, socket.writableLength)
+      if (!socket.destroyed) setImmediate(look)
+    }
+    look()
+  })
+
+  const read = (path: string, fields: readonly string[]): Promise<Buffer> => new Promise((resolve, reject) => {
+    const chunks: Buffer[] = []
+    const socket = connectTls({ port: proxy.port, host: '127.0.0.1', servername: 'one.test', rejectUnauthorized: false }, () => { socket.write(get(path, ['Connection: close', ...fields])) })
+    socket.on('data', chunk => {
+      chunks.push(chunk)
+      socket.pause()
+      setImmediate(() => { socket.resume() })
+    })
+    socket.on('error', reject)
+    socket.on('end', () => {
+      const whole = Buffer.concat(chunks)
+      resolve(whole.subarray(whole.indexOf('\r\n\r\n') + 4))
+    })
+  })
+  t.ok((await read('/large', [])).equals(content))
+  t.ok((await read('/large', [])).equals(content))
+  t.ok((await read('/large', ['Range: bytes=1000-5000000'])).equals(content.subarray(1000, 5_000_001)))
+
+  t.equal(origin.requests.length, 1)
+  t.ok(mostWaiting < 200_000, `${mostWaiting} bytes waited`)
 })
