@@ -10,6 +10,7 @@ import { OutgoingMessage, ServerResponse, STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
 import { knownNames } from '../src/http/known-names.ts'
 import type { StoredBlock } from '../src/proxy/stored-block.ts'
+import { minJoinedLength, writeJoined } from './joined-write.ts'
 
 /** What of Node's response is used here; all of it has been there since Node 0.6 or 8. */
 interface Internals {
@@ -52,6 +53,7 @@ export function writeBlock (raw: ServerResponse, own: string, { statusCode, stor
   message._contentLength = contentBytes
   const head = `${statusLine(raw, statusCode)}${own}${connectionLines(raw, message)}`
   const whole = withContent && message._hasBody
+  if (whole && stored.length >= minJoinedLength && endJoined(raw, message, head, stored)) return
   message._header = whole ? head + stored : withContent ? head + stored.slice(0, headLength + 2) : `${head}${stored}\r\n`
   endWith(raw, message._hasBody ? bytes : null)
 }
@@ -72,6 +74,16 @@ function turnOf (raw: ServerResponse, message: Internals): Socket | null {
   const { socket } = raw
   if (!canWriteBlock(raw) || socket === null || socket.destroyed || message.outputData.length > 0 || message.chunkedEncoding) return null
   return (socket as unknown as Internals)._httpMessage === raw ? socket : null
+}
+
+/** Ends a response with what is long enough to be copied rather than put together as text; false, and nothing has been done, where that may not be. */
+function endJoined (raw: ServerResponse, message: Internals, head: string, stored: string): boolean {
+  const socket = turnOf(raw, message)
+  if (socket === null || message._headerSent || !writeJoined(socket, head, stored)) return false
+  message._header = head
+  message._headerSent = true
+  raw.end()
+  return true
 }
 
 /**

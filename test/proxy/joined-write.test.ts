@@ -1,0 +1,110 @@
+/** Answers that leave through memory that is used again: whoever is slow gets what was meant for him. */
+import { createServer, Socket, type AddressInfo } from 'node:net'
+import { Duplex } from 'node:stream'
+import t, { type Test } from 'tap'
+import { writeJoined } from '../../plugins/joined-write.ts'
+import { openSocket, startProxy, talk, until } from '../fixtures/proxy.ts'
+import { startRawOrigin } from '../fixtures/raw-origin.ts'
+
+/** Both ends of one connection. */
+async function connectionPair (t: Test): Promise<{ server: Socket, client: Socket }> {
+  const listener = createServer()
+  await new Promise<void>(resolve => { listener.listen(0, '127.0.0.1', resolve) })
+  const accepted = new Promise<Socket>(resolve => { listener.once('connection', resolve) })
+  const client = openSocket((listener.address() as AddressInfo).port)
+  const server = await accepted
+  t.teardown(() => {
+    client.destroy()
+    server.destroy()
+    listener.close()
+  })
+  return { server, client }
+}
+
+t.test('what the system has not taken yet is not written over by what others get', async t => {
+  const [slow, quick] = [await connectionPair(t), await connectionPair(t)]
+  let expected = ''
+  let seen = ''
+  // One that reads nothing: what does not fit the system's buffers stays with the process.
+  for (let i = 0; slow.server.writableLength === 0; i++) {
+    const [head, rest] = [`head ${i}: `, String.fromCharCode(0xc0 + i % 26).repeat(14_000)]
+    t.ok(writeJoined(slow.server, head, rest))
+    expected += head + rest
+  }
+  for (let i = 0; i < 3; i++) {
+    const rest = `last ${i}`.repeat(1000)
+    t.ok(writeJoined(slow.server, '', rest))
+    expected += rest
+  }
+
+  quick.client.on('data', chunk => { seen += chunk.toString('latin1') })
+  for (let i = 0; i < 20; i++) t.ok(writeJoined(quick.server, 'quick: ', '.'.repeat(14_000)))
+  await until(() => seen.length === 20 * 14_007)
+
+  const chunks: Buffer[] = []
+  slow.client.on('data', (chunk: Buffer) => chunks.push(chunk))
+  slow.server.end()
+  await new Promise(resolve => { slow.client.once('end', resolve) })
+  t.ok(Buffer.concat(chunks).toString('latin1') === expected, 'all octets, in order')
+  t.ok(seen === `quick: ${'.'.repeat(14_000)}`.repeat(20))
+})
+
+t.test('a piece of the largest content and head fits, a larger one is left to the caller', async t => {
+  const { server, client } = await connectionPair(t)
+  let seen = ''
+  client.on('data', chunk => { seen += chunk.toString('latin1') })
+
+  t.notOk(writeJoined(server, 'head', '.'.repeat(32 * 1024 - 3)))
+  t.equal(server.bytesWritten, 0)
+  t.ok(writeJoined(server, 'head', '.'.repeat(32 * 1024 - 4)))
+  await until(() => seen.length === 32 * 1024)
+  t.ok(seen === `head${'.'.repeat(32 * 1024 - 4)}`)
+})
+
+t.test('what may keep a piece without saying so gets none: other streams, and a connection with somebody\'s own write', async t => {
+  const { server } = await connectionPair(t)
+  const kept: unknown[] = []
+  const duplex = new Duplex({ read () {}, write (chunk, _encoding, done) { kept.push(chunk); done() } })
+  class Own extends Socket {}
+
+  t.notOk(writeJoined(duplex as unknown as Socket, 'head', 'rest'))
+  t.notOk(writeJoined(new Own(), 'head', 'rest'))
+  server.write = (chunk: unknown) => kept.push(chunk) > 0
+  t.notOk(writeJoined(server, 'head', 'rest'))
+  t.same(kept, [])
+})
+
+t.test('hits of a client that asks for many and does not read are whole, while others get theirs', async t => {
+  const body = (name: string): string => `${name} `.repeat(12_000 / (name.length + 1))
+  const origin = await startRawOrigin(t, ({ text }) => {
+    const [, name = ''] = /^GET \/(\w+)/.exec(text) ?? []
+    return `HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nContent-Length: ${body(name).length}\r\nDate: ${new Date().toUTCString()}\r\n\r\n${body(name)}`
+  })
+  const proxy = await startProxy(t, origin.url)
+  const names = ['one', 'seven', 'eleven', 'b']
+  const ask = (name: string, close = false): string => `GET /${name} HTTP/1.1\r\nHost: proxy.test\r\n${close ? 'Connection: close\r\n' : ''}\r\n`
+  for (const name of names) await talk(proxy.port, ask(name, true))
+  const accepted = new Promise<Socket>(resolve => { proxy.app.server.once('connection', resolve) })
+  const slow = openSocket(proxy.port)
+  slow.pause()
+  const server = await accepted
+  let count = 0
+  // Each behind the answer to the one before: answers that wait for one another are written another way.
+  for (; server.writableLength === 0; count++) {
+    const before = server.bytesWritten
+    slow.write(ask(names[count % 4] as string))
+    while (server.bytesWritten === before) await new Promise(resolve => { setImmediate(resolve) })
+  }
+  const quick = await Promise.all(Array.from({ length: 50 }, (_, i) => talk(proxy.port, ask(names[i % 4] as string, true))))
+  let seen = ''
+  slow.on('data', chunk => { seen += chunk.toString('latin1') })
+  slow.resume()
+  slow.write(ask('one', true))
+  await new Promise(resolve => { slow.once('close', resolve) })
+
+  t.ok(quick.every((answer, i) => answer.slice(answer.indexOf('\r\n\r\n') + 4) === body(names[i % 4] as string)))
+  const contents = seen.split(/HTTP\/1\.1 200 OK\r\n[^]*?\r\n\r\n/).slice(1)
+  t.equal(contents.length, count + 1)
+  t.ok(contents.every((content, i) => content === body(i === count ? 'one' : names[i % 4] as string)))
+  t.equal(seen.match(/; hit/g)?.length, count + 1)
+})
