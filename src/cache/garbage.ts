@@ -36,20 +36,29 @@ const byLimit = '--external-memory-accounted-in-global-limit'
 const byGrowth = '--no-external-memory-accounted-in-global-limit'
 let isByLimit = false
 
+/** More of it outside of its heap than that, and V8 begins to collect by itself. */
+const growthBytes = 64 * 1024 * 1024
+
 /**
  * Has V8 take memory outside of its heap, such as content, for what it is beside the heap: one sum, with one limit, above
  * which it collects. By default it collects whenever there are 64 MB more of it, which are 640 responses of 100 KiB, and
  * with each piece of content that comes meanwhile it marks for up to 5 ms: a store that was full of small responses did
- * little else while large ones took their place. It is for the whole process, which therefore has to be ours.
+ * little else while large ones took their place.
+ *
+ * Not for stores of which 64 MB are much: there a collection costs little, and pieces that wait for slow clients have theirs
+ * to leave. It is for the whole process, which therefore has to be ours.
+ * @param maxBytes of the store
+ * @returns whether it does
  */
-export function collectByLimit (): void {
-  if (!knownV8.test(process.versions.v8)) return
+export function collectByLimit (maxBytes: number): boolean {
+  if (!knownV8.test(process.versions.v8) || maxBytes * share < growthBytes) return false
   setFlagsFromString(byLimit)
   isByLimit = true
+  return true
 }
 
-/** More than the 64 MB of memory outside of its heap after which V8 begins to mark, beside what the program does, in threads of its own. */
-const ballastBytes = 80 * 1024 * 1024
+/** So that V8 begins to mark, beside what the program does, in threads of its own. */
+const ballastBytes = growthBytes + 16 * 1024 * 1024
 
 /**
  * Lets V8 begin a collection as it does by itself, in small steps: by memory that is taken, never touched (so that the system

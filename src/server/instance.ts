@@ -42,7 +42,7 @@ export interface InstanceInput {
 
 export async function startInstance (input: InstanceInput): Promise<Instance> {
   const { config, log: { logger } } = input
-  collectByLimit()
+  if (config.cache.enabled) collectByLimit(config.cache.maxBytes)
   const tls = config.server.tls === undefined ? null : createTlsContexts(config.server.tls)
   const listener = await createProxyListener({ config, logger, tls, ...input.purge !== undefined && { holdfast: { purge: input.purge } } })
   const { app, control, metrics } = listener

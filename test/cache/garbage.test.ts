@@ -59,7 +59,8 @@ t.test('where V8 collects by one limit for all memory', { skip: !process.version
   // As in a store of small responses: the limit is by what there is.
   const heap = Array.from({ length: 100 }, () => new Array<number>(200_000).fill(1))
   const byGrowth = await collectionsWhileFilling(t)
-  collectByLimit()
+  t.notOk(collectByLimit(2 ** 28), 'not beside a small store')
+  t.ok(collectByLimit(2 ** 30))
   const byLimit = await collectionsWhileFilling(t)
 
   t.equal(heap.length, 100)
