@@ -44,6 +44,7 @@ import { createMemoryRateLimitStore } from './rate-limit/memory-store.ts'
 import { createRuntime, scopesOf, type Runtime } from './proxy/runtime.ts'
 import type { RateLimitStore } from './rate-limit/store.ts'
 import type { Snapshots } from './snapshot/snapshots.ts'
+import { keepTickShape } from './tick-shape.ts'
 
 /** What has a default may be left out. */
 type Partially<T> = T extends ReadonlyArray<infer E> ? ReadonlyArray<Partially<E>> : T extends object ? { [K in keyof T]?: Partially<T[K]> } : T
@@ -88,6 +89,7 @@ export interface Resolved { readonly resolved: Config }
 
 /** The proxy as a Fastify plugin. Encapsulated: it may be registered several times, under different prefixes. */
 export async function holdfast (app: FastifyInstance, options: HoldfastOptions): Promise<void> {
+  keepTickShape()
   const config = 'resolved' in options.config ? (options.config as Resolved).resolved : resolveConfig(options.config)
   const extensions = await extensionsFor(config, options.extensions ?? [])
   const filterRegistry = createFilterRegistry()

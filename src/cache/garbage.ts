@@ -4,6 +4,7 @@
  * V8 lets its heap grow to a multiple of what survived the last collection before it begins another one, up to four times
  * where much is stored in little time: memory that the bound of the store does not know of.
  */
+import { setFlagsFromString } from 'node:v8'
 
 /** Collected when this share of the bound has left: each collection looks at all that is stored, so less would cost much. */
 const share = 1 / 8
@@ -29,8 +30,35 @@ export class Garbage {
   }
 }
 
-/** More than the 64 MB of memory outside of its heap after which V8 begins to mark, beside what the program does, in threads of its own. */
-const ballastBytes = 80 * 1024 * 1024
+/** V8 by whose source this was made. Others may not know the flag, or have it by default. */
+const knownV8 = /^13\.6\./
+const byLimit = '--external-memory-accounted-in-global-limit'
+const byGrowth = '--no-external-memory-accounted-in-global-limit'
+let isByLimit = false
+
+/** More of it outside of its heap than that, and V8 begins to collect by itself. */
+const growthBytes = 64 * 1024 * 1024
+
+/**
+ * Has V8 take memory outside of its heap, such as content, for what it is beside the heap: one sum, with one limit, above
+ * which it collects. By default it collects whenever there are 64 MB more of it, which are 640 responses of 100 KiB, and
+ * with each piece of content that comes meanwhile it marks for up to 5 ms: a store that was full of small responses did
+ * little else while large ones took their place.
+ *
+ * Not for stores of which 64 MB are much: there a collection costs little, and pieces that wait for slow clients have theirs
+ * to leave. It is for the whole process, which therefore has to be ours.
+ * @param maxBytes of the store
+ * @returns whether it does
+ */
+export function collectByLimit (maxBytes: number): boolean {
+  if (!knownV8.test(process.versions.v8) || maxBytes * share < growthBytes) return false
+  setFlagsFromString(byLimit)
+  isByLimit = true
+  return true
+}
+
+/** So that V8 begins to mark, beside what the program does, in threads of its own. */
+const ballastBytes = growthBytes + 16 * 1024 * 1024
 
 /**
  * Lets V8 begin a collection as it does by itself, in small steps: by memory that is taken, never touched (so that the system
@@ -38,9 +66,13 @@ const ballastBytes = 80 * 1024 * 1024
  */
 export function beginCollection (): void {
   try {
+    // For the time of this one piece alone the growth counts.
+    if (isByLimit) setFlagsFromString(byGrowth)
     const { buffer } = Buffer.allocUnsafeSlow(ballastBytes)
     setImmediate(() => { (buffer as ArrayBuffer).transfer(0) }).unref()
   } catch {
     // No room for it: then V8 has reason enough to collect.
+  } finally {
+    if (isByLimit) setFlagsFromString(byLimit)
   }
 }

@@ -4,6 +4,7 @@
  * Most keys have one response, which stands there itself; a list of one would cost 56 bytes.
  */
 import { KeyTable } from './key-table.ts'
+import { PackedEntry } from './packed-entry.ts'
 import type { StoredEntry } from './store.ts'
 
 /** What stands under one key. */
@@ -25,7 +26,7 @@ export interface KeyIndex {
 const none: readonly StoredEntry[] = Object.freeze([])
 
 export function createKeyIndex (): KeyIndex {
-  const index = new KeyTable<Held>(keyOf)
+  const index = new KeyTable<Held>(keyOf, readAhead)
 
   return {
     get keys () { return index.size },
@@ -67,6 +68,14 @@ export function createKeyIndex (): KeyIndex {
 
 function keyOf (held: Held): string {
   return Array.isArray(held) ? (held[0] as StoredEntry).key : held.key
+}
+
+/** Takes what was read, so that the reading is not left out as one that nobody needs. */
+const last = { read: 0 }
+
+/** A hit sends the text. */
+function readAhead (held: Held): void {
+  if (held instanceof PackedEntry) last.read = held.text.charCodeAt(0)
 }
 
 /** The responses under one key, as a list of its own. */

@@ -1,10 +1,13 @@
 /**
  * A hash table of values that know their keys, for a million of them.
  *
- * A lookup visits three places in memory: a pair of numbers (hash and slot), the slot, and the value with its key. A `Map` visits two
- * more, and the keys of others: a million of them are in no cache of the processor, and each place costs as much as a
- * thousand instructions. The pairs are in pieces, so that growing is a matter of microseconds; slots stay where they are, in
- * the order in which values came unless one is used again, so that a walk needs nothing but a number.
+ * A million are in no cache of the processor, and each place in memory that has to be known before the next one can be asked for
+ * costs as much as a thousand instructions. A lookup waits three times: for the hash and, at once with it, the value beside
+ * it; for the value's own lines; and for its key, at once with what is read after it. A `Map` waits twice more, and looks at
+ * the keys of others. The table is in pieces, so that growing is a matter of microseconds.
+ *
+ * Values are in slots as well, which stay where they are, in the order in which they came unless one is used again: a
+ * walk needs nothing but a number, and goes through memory as it was filled.
  */
 import { keyedHash, randomHashKey, type HashKey } from './keyed-hash.ts'
 
@@ -15,13 +18,14 @@ const initialPairs = 16
 const slotsPerBlock = 4096
 const blockBits = 12
 
-/** Pairs are `[hash, slot + 1]`; no slot where it is free. At most three quarters are in use. */
-interface Piece { pairs: Int32Array, count: number }
+/** Pairs are `[hash, slot + 1]`, with the value by the number of its pair; no slot where it is free. At most three quarters are in use. */
+interface Piece<V> { pairs: Int32Array, values: Array<V | undefined>, count: number }
 
 export class KeyTable<V extends object> {
   readonly #keyOf: (value: V) => string
+  readonly #readAhead: (value: V) => void
   readonly #hashKey: HashKey
-  #pieces = createPieces()
+  #pieces = createPieces<V>()
   /** Values by slot, in blocks: one array of a million would be copied as a whole when it grows. */
   #blocks: Array<Array<V | undefined>> = []
   /** Slots ever in use are below this number; those that are free again. */
@@ -34,9 +38,13 @@ export class KeyTable<V extends object> {
   #lastKey = ''
   #lastHash: number
 
-  /** @param keyOf never changes for a value while it is here */
-  constructor (keyOf: (value: V) => string, hashKey: HashKey = randomHashKey()) {
+  /**
+   * @param keyOf never changes for a value while it is here
+   * @param readAhead looks at what is going to be read of a value that was found, so that it is waited for together with the key
+   */
+  constructor (keyOf: (value: V) => string, readAhead: (value: V) => void = () => {}, hashKey: HashKey = randomHashKey()) {
     this.#keyOf = keyOf
+    this.#readAhead = readAhead
     this.#hashKey = hashKey
     this.#lastHash = keyedHash('', hashKey)
   }
@@ -45,10 +53,8 @@ export class KeyTable<V extends object> {
 
   get (key: string): V | undefined {
     const hash = this.#hashOf(key)
-    const { pairs } = this.#pieceOf(hash)
-    const place = this.#find(pairs, hash, key)
-    const slot = (pairs[place + 1] as number) - 1
-    return slot === -1 ? undefined : this.#at(slot)
+    const piece = this.#pieceOf(hash)
+    return piece.values[this.#find(piece, hash, key) >>> 1]
   }
 
   /** Puts a value in the place of the one with the same key, or adds it. */
@@ -56,11 +62,11 @@ export class KeyTable<V extends object> {
     const key = this.#keyOf(value)
     const hash = this.#hashOf(key)
     const piece = this.#pieceOf(hash)
-    let place = this.#find(piece.pairs, hash, key)
+    let place = this.#find(piece, hash, key)
     let slot = (piece.pairs[place + 1] as number) - 1
     if (slot === -1) {
       if ((piece.count + 1) * 8 > piece.pairs.length * 3) {
-        piece.pairs = wider(piece.pairs)
+        widen(piece)
         place = freePlace(piece.pairs, hash)
       }
       slot = this.#take()
@@ -69,18 +75,19 @@ export class KeyTable<V extends object> {
       piece.count++
       this.#size++
     }
-    (this.#blocks[slot >>> blockBits] as Array<V | undefined>)[slot & slotsPerBlock - 1] = value
+    piece.values[place >>> 1] = value
+    ;(this.#blocks[slot >>> blockBits] as Array<V | undefined>)[slot & slotsPerBlock - 1] = value
   }
 
   delete (key: string): boolean {
     const hash = this.#hashOf(key)
     const piece = this.#pieceOf(hash)
-    const place = this.#find(piece.pairs, hash, key)
+    const place = this.#find(piece, hash, key)
     const slot = (piece.pairs[place + 1] as number) - 1
     if (slot === -1) return false
     ;(this.#blocks[slot >>> blockBits] as Array<V | undefined>)[slot & slotsPerBlock - 1] = undefined
     this.#free.push(slot)
-    closeUp(piece.pairs, place)
+    closeUp(piece, place)
     piece.count--
     this.#size--
     if (this.#size === 0) this.clear()
@@ -127,20 +134,28 @@ export class KeyTable<V extends object> {
     return this.#lastHash
   }
 
-  #pieceOf (hash: number): Piece { return this.#pieces[hash & pieces - 1] as Piece }
+  #pieceOf (hash: number): Piece<V> { return this.#pieces[hash & pieces - 1] as Piece<V> }
 
   /** Where the pair of a key is, or the free one where it would be. */
-  #find (pairs: Int32Array, hash: number, key: string): number {
+  #find ({ pairs, values }: Piece<V>, hash: number, key: string): number {
     const mask = pairs.length - 1
     for (let place = home(hash, mask); ; place = place + 2 & mask) {
-      const slot = (pairs[place + 1] as number) - 1
-      if (slot === -1 || (pairs[place] === hash && this.#keyOf(this.#at(slot) as V) === key)) return place
+      if (pairs[place + 1] === 0) return place
+      if (pairs[place] !== hash) continue
+      const value = values[place >>> 1] as V
+      this.#readAhead(value)
+      if (this.#keyOf(value) === key) return place
     }
   }
 }
 
-function createPieces (): readonly Piece[] {
-  return Array.from({ length: pieces }, () => ({ pairs: new Int32Array(2 * initialPairs), count: 0 }))
+function createPieces<V> (): ReadonlyArray<Piece<V>> {
+  return Array.from({ length: pieces }, () => ({ pairs: new Int32Array(2 * initialPairs), values: createValues<V>(initialPairs), count: 0 }))
+}
+
+/** Without holes, which would be looked for in the prototype. */
+function createValues<V> (length: number): Array<V | undefined> {
+  return new Array<V | undefined>(length).fill(undefined)
 }
 
 /** By other bits of the hash than those that choose the piece. */
@@ -156,19 +171,21 @@ function freePlace (pairs: Int32Array, hash: number): number {
 }
 
 /** Twice as many; no value is visited. */
-function wider (before: Int32Array): Int32Array {
-  const after = new Int32Array(2 * before.length)
-  for (let i = 0; i < before.length; i += 2) {
-    if (before[i + 1] === 0) continue
-    const place = freePlace(after, before[i] as number)
-    after[place] = before[i] as number
-    after[place + 1] = before[i + 1] as number
+function widen<V> (piece: Piece<V>): void {
+  const { pairs, values } = piece
+  piece.pairs = new Int32Array(2 * pairs.length)
+  piece.values = createValues(2 * values.length)
+  for (let from = 0; from < pairs.length; from += 2) {
+    if (pairs[from + 1] === 0) continue
+    const to = freePlace(piece.pairs, pairs[from] as number)
+    piece.pairs[to] = pairs[from] as number
+    piece.pairs[to + 1] = pairs[from + 1] as number
+    piece.values[to >>> 1] = values[from >>> 1]
   }
-  return after
 }
 
 /** Frees a pair and moves up those that had to stand behind it (no tombstones). */
-function closeUp (pairs: Int32Array, freed: number): void {
+function closeUp<V> ({ pairs, values }: Piece<V>, freed: number): void {
   const mask = pairs.length - 1
   let hole = freed
   for (let place = hole + 2 & mask; pairs[place + 1] !== 0; place = place + 2 & mask) {
@@ -176,7 +193,9 @@ function closeUp (pairs: Int32Array, freed: number): void {
     if ((place - from & mask) < (place - hole & mask)) continue
     pairs[hole] = pairs[place] as number
     pairs[hole + 1] = pairs[place + 1] as number
+    values[hole >>> 1] = values[place >>> 1]
     hole = place
   }
   pairs[hole + 1] = 0
+  values[hole >>> 1] = undefined
 }

@@ -63,9 +63,9 @@ export const policyBytes = 60
 
 /**
  * What an entry costs beyond its bytes, measured with `npm run bench:memory`: the object 128, its text and key 40, its place
- * in the index (19 to 29 by `key-table.ts`; counted as what a Map took, up to 112) and in the policy.
+ * in the index (29 to 51 by `key-table.ts`, as full as it is) and in the policy.
  */
-const entryOverheadBytes = 128 + 40 + 72 + policyBytes
+const entryOverheadBytes = 128 + 40 + 51 + policyBytes
 
 /** What it costs to have any of what is rare: an object of eight fields, and lists. */
 const rareOverheadBytes = 136

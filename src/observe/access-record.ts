@@ -65,7 +65,7 @@ function lineWriter (logger: object): ((members: string) => void) | null {
 
 function formatRecord (record: AccessRecord): string {
   const { before, after } = commonOf(record)
-  let line = `"reqId":${text(record.reqId)}${before}${milliseconds(record.durationMs)}${after}`
+  let line = `"reqId":${text(record.reqId)}${before}${text(record.path)}${after}${milliseconds(record.durationMs)},"bytes":${record.bytes}`
   if (record.subject !== undefined) line += `,"subject":${text(record.subject)}`
   if (record.reason !== undefined) line += `,"reason":${text(record.reason)}`
   if (record.upstream !== undefined) line += `,"upstream":${text(record.upstream)},"target":${text(record.target ?? '')},"upstreamMs":${milliseconds(record.upstreamMs ?? 0)}`
@@ -76,40 +76,41 @@ function formatRecord (record: AccessRecord): string {
 
 /** What lines of requests that are alike have in common, as text, with the record it was made for. */
 interface Common {
-  readonly of: AccessRecord
-  /** From the method to the name of the duration. */
+  readonly of: Omit<AccessRecord, 'reqId' | 'path' | 'durationMs' | 'bytes'>
+  /** From the method to the name of the path, and from the route to the name of the duration. */
   readonly before: string
   readonly after: string
 }
 
-/** Paths beyond this length are not remembered, so that what is remembered is bounded. */
-const maxRememberedPath = 256
 const places = 512
 const remembered: Array<Common | undefined> = Array.from({ length: places })
 
-/** Most requests are like one that came shortly before. */
+/**
+ * Most requests are like one that came shortly before, but for their path: of those there may be a million, and to remember what
+ * comes once would cost more than it saves.
+ */
 function commonOf (record: AccessRecord): Common {
-  const { method, path, route, status, cache, client, http, bytes } = record
-  const place = placeOf(path, bytes)
+  const { method, route, status, cache, client, http } = record
+  const place = placeOf(client, status)
   const known = remembered[place]
   if (known !== undefined) {
     const { of } = known
-    if (of.path === path && of.bytes === bytes && of.status === status && of.client === client && of.cache === cache && of.method === method && of.route === route && of.http === http) return known
+    if (of.status === status && of.client === client && of.cache === cache && of.method === method && of.route === route && of.http === http) return known
   }
   const made = {
-    of: { reqId: '', durationMs: 0, method, path, route, status, cache, client, http, bytes },
-    before: `,"method":${text(method)},"path":${text(path)},"route":${text(route)},"status":${status},"cache":"${cache}","client":${text(client)},"http":${text(http)},"durationMs":`,
-    after: `,"bytes":${bytes}`
+    of: { method, route, status, cache, client, http },
+    before: `,"method":${text(method)},"path":`,
+    after: `,"route":${text(route)},"status":${status},"cache":"${cache}","client":${text(client)},"http":${text(http)},"durationMs":`
   }
-  if (path.length <= maxRememberedPath) remembered[place] = made
+  remembered[place] = made
   return made
 }
 
-/** Where a path is remembered: paths differ at their end more often than elsewhere. */
-function placeOf (path: string, bytes: number): number {
-  const { length } = path
-  let sum = bytes
-  for (let index = Math.max(0, length - 8); index < length; index++) sum = Math.imul(sum, 31) + path.charCodeAt(index)
+/** Where what is like a client's request is remembered: addresses differ at their end more often than elsewhere. */
+function placeOf (client: string, status: number): number {
+  const { length } = client
+  let sum = status
+  for (let index = Math.max(0, length - 8); index < length; index++) sum = Math.imul(sum, 31) + client.charCodeAt(index)
   return (sum ^ (sum >>> 9)) & (places - 1)
 }
 
@@ -121,8 +122,21 @@ function milliseconds (value: number): string {
   return all >= 0 && all < 2 ** 40 ? `${Math.floor(all / 1000)}${thousandths[all % 1000]}` : String(value)
 }
 
+/** In longer texts the search of a regular expression is the faster one. */
+const shortText = 64
 const plain = /^[\x20\x21\x23-\x5b\x5d-\x7e]*$/
 
 function text (value: string): string {
-  return plain.test(value) ? `"${value}"` : JSON.stringify(value)
+  return isPlain(value) ? `"${value}"` : JSON.stringify(value)
+}
+
+/** Whether nothing has to be escaped. */
+function isPlain (value: string): boolean {
+  const { length } = value
+  if (length > shortText) return plain.test(value)
+  for (let i = 0; i < length; i++) {
+    const code = value.charCodeAt(i)
+    if (code < 0x20 || code > 0x7e || code === 0x22 || code === 0x5c) return false
+  }
+  return true
 }

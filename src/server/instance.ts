@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { getHeapStatistics } from 'node:v8'
 import type { FastifyInstance } from 'fastify'
 import { createAdminApp } from '../admin-app.ts'
+import { collectByLimit } from '../cache/garbage.ts'
 import { formatRoutes } from '../cli/print-routes.ts'
 import { warningsFor } from '../config/load.ts'
 import { formatProblem } from '../config/problems.ts'
@@ -41,6 +42,7 @@ export interface InstanceInput {
 
 export async function startInstance (input: InstanceInput): Promise<Instance> {
   const { config, log: { logger } } = input
+  if (config.cache.enabled) collectByLimit(config.cache.maxBytes)
   const tls = config.server.tls === undefined ? null : createTlsContexts(config.server.tls)
   const listener = await createProxyListener({ config, logger, tls, ...input.purge !== undefined && { holdfast: { purge: input.purge } } })
   const { app, control, metrics } = listener

@@ -36,7 +36,7 @@ t.test('property: it holds what a Map holds after the same operations', async t 
 
 t.test('property: pieces that are nearly full lose nothing when some go and others come', async t => {
   fc.assert(fc.property(fc.array(fc.tuple(fc.boolean(), fc.nat(3000)), { minLength: 2000, maxLength: 6000 }), fc.integer(), fc.integer(), (steps, first, second) => {
-    const [map, table] = [new Map<string, Value>(), new KeyTable<Value>(keyOf, [first, second])]
+    const [map, table] = [new Map<string, Value>(), new KeyTable<Value>(keyOf, undefined, [first, second])]
     for (const [isSet, number] of steps) {
       const key = `/articles/${number}`
       if (isSet) {

@@ -4,11 +4,20 @@ import type { EvictionPolicy, PolicyStatistics } from './policy.ts'
 import { Queues, type Bounds, type Rule } from './queues.ts'
 import type { RuleChooser } from './rule-chooser.ts'
 
+/**
+ * Hits that are gathered before they are counted. What is counted of an item is in places all over the memory, which is waited for each
+ * time; of several in a row the processor asks for the next ones meanwhile.
+ */
+const mostGathered = 16
+
 export class QueuePolicy<T extends object> implements EvictionPolicy<T> {
   readonly #queues: Queues
   readonly #chooser: RuleChooser | null
   /** By slot. */
   #items: Array<T | null> = []
+  /** Items whose hits are not counted yet, in their order: before anything else happens, they are. */
+  readonly #touched = new Array<T | null>(mostGathered).fill(null)
+  #gathered = 0
 
   constructor (rule: Rule, bounds: Bounds, chooser: RuleChooser | null = null) {
     this.#queues = new Queues(rule, bounds)
@@ -24,11 +33,13 @@ export class QueuePolicy<T extends object> implements EvictionPolicy<T> {
   get overheadBytes (): number { return this.#queues.overheadBytes + this.#items.length * 8 + (this.#chooser?.overheadBytes ?? 0) }
 
   insert (item: T, hash: number, sizeBytes: number): void {
+    this.#settle()
     this.#requested(hash, sizeBytes, false)
     this.#put(this.#queues.insert(hash, sizeBytes), item)
   }
 
   replace (before: T, item: T, sizeBytes: number): void {
+    this.#settle()
     const slot = this.#slotOf(before)
     if (slot === -1) return
     this.#queues.resize(slot, sizeBytes)
@@ -36,16 +47,12 @@ export class QueuePolicy<T extends object> implements EvictionPolicy<T> {
   }
 
   touch (item: T): void {
-    const slot = this.#slotOf(item)
-    if (slot === -1) return
-    const queues = this.#queues
-    queues.touch(slot)
-    const hash = queues.hash[slot] as number
-    // Of most keys the size is not asked for, and it lies in another place in memory.
-    if (this.#chooser?.isSampled(hash) === true) this.#requested(hash, queues.size[slot] as number, true)
+    this.#touched[this.#gathered++] = item
+    if (this.#gathered === mostGathered) this.#settle()
   }
 
   remove (item: T): boolean {
+    this.#settle()
     const slot = this.#slotOf(item)
     if (slot === -1) return false
     this.#items[slot] = null
@@ -57,6 +64,7 @@ export class QueuePolicy<T extends object> implements EvictionPolicy<T> {
   has (item: T): boolean { return this.#slotOf(item) !== -1 }
 
   evict (): T | null {
+    this.#settle()
     const slot = this.#queues.evict()
     if (slot === -1) return null
     const item = this.#items[slot] as T
@@ -65,6 +73,7 @@ export class QueuePolicy<T extends object> implements EvictionPolicy<T> {
   }
 
   cool (item: T): boolean {
+    this.#settle()
     const { hits } = this.#queues
     const slot = this.#slotOf(item)
     if (slot === -1 || hits[slot] === 0) return false
@@ -73,12 +82,15 @@ export class QueuePolicy<T extends object> implements EvictionPolicy<T> {
   }
 
   clear (): void {
+    this.#touched.fill(null)
+    this.#gathered = 0
     this.#queues.clear()
     this.#chooser?.clear()
     this.#items = []
   }
 
   statistics (): PolicyStatistics {
+    this.#settle()
     const { rule, ghost } = this.#queues
     const chooser = this.#chooser
     return {
@@ -87,6 +99,27 @@ export class QueuePolicy<T extends object> implements EvictionPolicy<T> {
       ghosts: ghost.count + (chooser?.sampledKeys ?? 0),
       overheadBytes: this.overheadBytes
     }
+  }
+
+  #settle (): void {
+    const touched = this.#touched
+    const gathered = this.#gathered
+    if (gathered === 0) return
+    this.#gathered = 0
+    for (let i = 0; i < gathered; i++) {
+      this.#count(touched[i] as T)
+      touched[i] = null
+    }
+  }
+
+  #count (item: T): void {
+    const slot = this.#slotOf(item)
+    if (slot === -1) return
+    const queues = this.#queues
+    queues.touch(slot)
+    const hash = queues.hash[slot] as number
+    // Of most keys the size is not asked for, and it lies in another place in memory.
+    if (this.#chooser?.isSampled(hash) === true) this.#requested(hash, queues.size[slot] as number, true)
   }
 
   #requested (hash: number, sizeBytes: number, isHit: boolean): void {
