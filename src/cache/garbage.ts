@@ -4,7 +4,7 @@
  * V8 lets its heap grow to a multiple of what survived the last collection before it begins another one, up to four times
  * where much is stored in little time: memory that the bound of the store does not know of.
  */
-import { setFlagsFromString } from 'node:v8'
+import { getHeapStatistics, setFlagsFromString } from 'node:v8'
 
 /** Collected when this share of the bound has left: each collection looks at all that is stored, so less would cost much. */
 const share = 1 / 8
@@ -46,12 +46,13 @@ const growthBytes = 64 * 1024 * 1024
  * little else while large ones took their place.
  *
  * Not for stores of which 64 MB are much: there a collection costs little, and pieces that wait for slow clients have theirs
- * to leave. It is for the whole process, which therefore has to be ours.
+ * to leave. Nor for those that do not fit the heap's limit: the limit for both is at most twice that, and V8 collects without
+ * an end once there is more. It is for the whole process, which therefore has to be ours.
  * @param maxBytes of the store
  * @returns whether it does
  */
 export function collectByLimit (maxBytes: number): boolean {
-  if (!knownV8.test(process.versions.v8) || maxBytes * share < growthBytes) return false
+  if (!knownV8.test(process.versions.v8) || maxBytes * share < growthBytes || maxBytes > getHeapStatistics().heap_size_limit) return false
   setFlagsFromString(byLimit)
   isByLimit = true
   return true

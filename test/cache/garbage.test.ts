@@ -1,4 +1,5 @@
 import { PerformanceObserver, constants } from 'node:perf_hooks'
+import { getHeapStatistics } from 'node:v8'
 import t, { type Test } from 'tap'
 import { beginCollection, collectByLimit, Garbage } from '../../src/cache/garbage.ts'
 
@@ -60,6 +61,7 @@ t.test('where V8 collects by one limit for all memory', { skip: !process.version
   const heap = Array.from({ length: 100 }, () => new Array<number>(200_000).fill(1))
   const byGrowth = await collectionsWhileFilling(t)
   t.notOk(collectByLimit(2 ** 28), 'not beside a small store')
+  t.notOk(collectByLimit(getHeapStatistics().heap_size_limit + 1), 'nor where content may come above the highest limit that there is')
   t.ok(collectByLimit(2 ** 30))
   const byLimit = await collectionsWhileFilling(t)
 
