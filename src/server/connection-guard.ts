@@ -93,7 +93,8 @@ export function guardConnections (server: Server, limits: LimitsConfig, handler:
       // Until there is a request the time limit on its head counts, which Node keeps.
       if (request === null || response === null) continue
       const waitingFor = response.writableFinished ? 'request' : whoIsWaitedFor(socket, request)
-      const moved = movedBytes(socket)
+      // Who has asked for all and does not read the answer is silent, whatever else it sends.
+      const moved = waitingFor === 'reader' && request.complete ? takenBytes(socket) : socket.bytesRead + takenBytes(socket)
       if (moved !== watched.moved || waitingFor !== watched.waitingFor) {
         watched.moved = moved
         watched.waitingFor = waitingFor
@@ -124,10 +125,10 @@ export function guardConnections (server: Server, limits: LimitsConfig, handler:
   }
 }
 
-/** Changes with whatever moves on the connection, also when the system takes more of what was written before. */
-function movedBytes (socket: Socket): number {
+/** What the system has taken of what was written: changes with every bit of it that leaves. */
+function takenBytes (socket: Socket): number {
   const { _handle: handle } = socket as unknown as { _handle?: { writeQueueSize?: number } | null }
-  return socket.bytesRead + socket.bytesWritten - (handle?.writeQueueSize ?? 0)
+  return socket.bytesWritten - (handle?.writeQueueSize ?? 0)
 }
 
 function whoIsWaitedFor (socket: Socket, request: IncomingMessage): WaitingFor {
