@@ -30,11 +30,13 @@ export function answerClientError (error: NodeJS.ErrnoException, socket: Duplex,
     return
   }
   const [status, code] = statusOf[error.code ?? ''] ?? [400, 'bad_request']
-  const response = (socket as Duplex & { _httpMessage?: ServerResponse | null })._httpMessage ?? null
+  const response = responseOn(socket)
   if (response === null) {
     note(socket, status, code)
     return answerRaw(socket, status, code)
   }
+  // It stands behind requests that are whole: their answers stay what they are.
+  if (response.req.complete) return endBehindAnswers(socket as Socket)
   // Behind a response that has begun, another status line would be taken for its content.
   if (response.headersSent && !response.writableEnded) {
     socket.destroy()
@@ -42,6 +44,18 @@ export function answerClientError (error: NodeJS.ErrnoException, socket: Duplex,
   }
   response.once('close', () => { (socket as Socket).destroySoon() })
   answer(response, status, code)
+}
+
+/** The one whose turn it is, or null. */
+function responseOn (socket: Duplex): ServerResponse | null {
+  return (socket as Duplex & { _httpMessage?: ServerResponse | null })._httpMessage ?? null
+}
+
+/** Ends the connection when all requests that came whole are answered. */
+function endBehindAnswers (socket: Socket): void {
+  const response = responseOn(socket)
+  if (response === null || !response.req.complete) socket.destroySoon()
+  else response.once('close', () => { endBehindAnswers(socket) })
 }
 
 export function answerOddRequests (server: Server, note: NoteRefusal): void {
