@@ -1,4 +1,5 @@
 /** What clients may say about host, framing and expectation, and whose silence is held against them. */
+import type { Socket } from 'node:net'
 import t from 'tap'
 import { get, openSocket, startProxy, talk, until } from '../fixtures/proxy.ts'
 import { response, startRawOrigin } from '../fixtures/raw-origin.ts'
@@ -237,7 +238,30 @@ t.test('RFC 9112 9.3.2: nor are requests answered 400 for what comes behind them
   for (const answer of answers) answer()
   await closed
 
-  t.match(seen, /^HTTP\/1\.1 200 [^]*for \/aHTTP\/1\.1 200 [^]*for \/b$/)
+  t.match(seen, /^HTTP\/1\.1 200 [^]*for \/aHTTP\/1\.1 200 [^]*\r\nconnection: close\r\n[^]*for \/b$/i)
+})
+
+t.test('where Node goes on behind what it could not read, nothing of that is answered: it would be taken for the answer to what was lost', async t => {
+  const answers: Array<() => void> = []
+  const origin = await startRawOrigin(t, ({ socket, text }) => { answers.push(() => { socket.write(response(`for ${text.split(' ')[1]}`)) }) })
+  const proxy = await startProxy(t, origin.url)
+  const sockets: Socket[] = []
+  proxy.app.server.on('connection', socket => { sockets.push(socket) })
+  const client = openSocket(proxy.port)
+  let seen = ''
+  client.on('error', () => {})
+  client.on('data', chunk => { seen += chunk.toString('latin1') })
+  const closed = new Promise(resolve => { client.once('close', resolve) })
+  client.write('GET /a HTTP/1.1\r\nHost: proxy.test\r\n\r\n')
+  await until(() => answers.length === 1)
+  // As it comes of TLS, with what had been decrypted when many responses waited.
+  proxy.app.server.emit('clientError', Object.assign(new Error('Paused'), { code: 'HPE_PAUSED' }), sockets[0] as Socket)
+  await new Promise<void>(resolve => { client.write('GET /c HTTP/1.1\r\nHost: proxy.test\r\n\r\n', () => { setTimeout(resolve, 50) }) })
+  answers[0]?.()
+  await closed
+
+  t.match(seen, /^HTTP\/1\.1 200 [^]*for \/a$/)
+  t.equal(answers.length, 1, 'it is not asked for, either')
 })
 
 t.test('content that cannot be read ends the response to it that has begun', async t => {
