@@ -77,11 +77,16 @@ function watchSend ({ request, reply }: FilterContext): () => boolean {
   const { send } = reply
   reply.send = function (this: FastifyReply, ...payload) {
     answered = true
-    closeAfterUnreadContent(request, this)
+    closeAfterUnreadContent(request, this, isStream(payload[0]))
     delete (reply as { send?: unknown }).send
     return send.apply(reply, payload)
   }
   return () => answered || reply.sent
+}
+
+/** Node's, a web stream, or a `Response` of one: it may be made of the request's content. */
+function isStream (payload: unknown): boolean {
+  return typeof payload === 'object' && payload !== null && ('pipe' in payload || 'getReader' in payload || payload instanceof Response)
 }
 
 export function isThenable (value: unknown): value is PromiseLike<unknown> {

@@ -14,14 +14,16 @@ const lingerBytes = 64 * 1024 * 1024
 /**
  * A reply that leaves request content unread must not let the rest of it be taken for the next request
  * (CVE-2025-4366 is that mistake elsewhere): read a bounded rest, then close.
+ * @param mayRead what is sent may be made of the content: only what is left of it at the end is nobody's
  */
-export function closeAfterUnreadContent (request: FastifyRequest, reply: FastifyReply): void {
+export function closeAfterUnreadContent (request: FastifyRequest, reply: FastifyReply, mayRead = false): void {
   const { raw } = request
   if (raw.httpVersionMajor === 2 || raw.complete) return
   const length = raw.headers['content-length']
   if ((length === undefined || length === '0') && raw.headers['transfer-encoding'] === undefined) return
   reply.header('connection', 'close')
-  lingerAfter(reply.raw, raw)
+  if (mayRead) reply.raw.once('prefinish', () => { lingerAfter(reply.raw, raw) })
+  else lingerAfter(reply.raw, raw)
 }
 
 /** Reads and drops the rest of the content that nobody wants; if it is not over when the response is, the connection ends. */

@@ -19,8 +19,11 @@ const lingerMs = 1000
 /** Node says of each further piece that arrives that it is broken. */
 const answered = new WeakSet<Duplex>()
 
-/** Answers to what the parser of `node:http` refuses, or has waited too long for. */
-export function answerClientError (error: NodeJS.ErrnoException, socket: Duplex, note: NoteRefusal): void {
+/**
+ * Answers to what the parser of `node:http` refuses, or has waited too long for.
+ * @param endBehind ends a connection behind the answers to the requests that came whole, and takes no others; false where there are none under way
+ */
+export function answerClientError (error: NodeJS.ErrnoException, socket: Duplex, note: NoteRefusal, endBehind: (socket: Socket) => boolean): void {
   // RFC 9112 9.6: what is sent behind the request that ends the connection is not looked at, and the answer to that request stays what it is.
   if (error.code === 'HPE_CLOSED_CONNECTION' || answered.has(socket)) return
   answered.add(socket)
@@ -29,6 +32,8 @@ export function answerClientError (error: NodeJS.ErrnoException, socket: Duplex,
     socket.destroy()
     return
   }
+  // So do those to all that stand in front of what is refused.
+  if (endBehind(socket as Socket)) return
   const [status, code] = statusOf[error.code ?? ''] ?? [400, 'bad_request']
   const response = (socket as Duplex & { _httpMessage?: ServerResponse | null })._httpMessage ?? null
   if (response === null) {

@@ -28,11 +28,15 @@ interface Watched {
   moved: number
   /** `performance.now()` of the look since which it has been silent. */
   silentSince: number
+  /** Takes no more requests: after what cannot be read Node may go on somewhere behind it, as it does with TLS where it had paused. */
+  isOver: boolean
 }
 
 export type RequestHandler = (request: IncomingMessage, response: ServerResponse) => void
 
 export interface ConnectionGuard {
+  /** Takes no more requests from a connection, and ends it behind its last response; false, and nothing is done, where none is under way, or its request is not whole. */
+  endBehind (socket: Socket): boolean
   /** Idle connections end now, the others with the response they wait for. */
   closeGracefully (): void
   /** Ends everything now. */
@@ -60,7 +64,7 @@ export function guardConnections (server: Server, limits: LimitsConfig, handler:
   server.on(isTls(server) ? 'secureConnection' : 'connection', (socket: Socket) => {
     // The sockets of HTTP/2 belong to their sessions.
     if ((socket as TLSSocket).alpnProtocol === 'h2') return
-    connections.set(socket, { request: null, response: null, waitingFor: 'request', moved: 0, silentSince: 0 })
+    connections.set(socket, { request: null, response: null, waitingFor: 'request', moved: 0, silentSince: 0, isOver: false })
     socket.once('close', () => { connections.delete(socket) })
     if (closing) socket.destroy()
   })
@@ -72,7 +76,7 @@ export function guardConnections (server: Server, limits: LimitsConfig, handler:
       // RFC 9112 9.6: what was sent behind the request that ends the connection gets no answer, so it is not acted upon.
       const watched = connections.get(request.socket)
       if (watched !== undefined) {
-        if (isLast(watched)) return
+        if (watched.isOver || isLast(watched)) return
         watched.request = request
         watched.response = response
         watched.waitingFor = 'upstream'
@@ -93,7 +97,8 @@ export function guardConnections (server: Server, limits: LimitsConfig, handler:
       // Until there is a request the time limit on its head counts, which Node keeps.
       if (request === null || response === null) continue
       const waitingFor = response.writableFinished ? 'request' : whoIsWaitedFor(socket, request)
-      const moved = movedBytes(socket)
+      // Who has asked for all and does not read the answer is silent, whatever else it sends.
+      const moved = waitingFor === 'reader' && request.complete ? takenBytes(socket) : socket.bytesRead + takenBytes(socket)
       if (moved !== watched.moved || waitingFor !== watched.waitingFor) {
         watched.moved = moved
         watched.waitingFor = waitingFor
@@ -110,6 +115,13 @@ export function guardConnections (server: Server, limits: LimitsConfig, handler:
   })
 
   return {
+    endBehind (socket) {
+      const watched = connections.get(socket)
+      if (watched === undefined || watched.request?.complete !== true || watched.response?.writableFinished !== false) return false
+      watched.isOver = true
+      endAfterResponse(socket, watched)
+      return true
+    },
     closeGracefully () {
       closing = true
       handshakes.destroyAll()
@@ -124,10 +136,10 @@ export function guardConnections (server: Server, limits: LimitsConfig, handler:
   }
 }
 
-/** Changes with whatever moves on the connection, also when the system takes more of what was written before. */
-function movedBytes (socket: Socket): number {
+/** What the system has taken of what was written: changes with every bit of it that leaves. */
+function takenBytes (socket: Socket): number {
   const { _handle: handle } = socket as unknown as { _handle?: { writeQueueSize?: number } | null }
-  return socket.bytesRead + socket.bytesWritten - (handle?.writeQueueSize ?? 0)
+  return socket.bytesWritten - (handle?.writeQueueSize ?? 0)
 }
 
 function whoIsWaitedFor (socket: Socket, request: IncomingMessage): WaitingFor {

@@ -72,7 +72,7 @@ export async function createProxyListener (input: ProxyListenerInput): Promise<P
     trustProxy: false,
     // There is one route; what the client asked for is normalised by us and put back (plugins/request-context.ts).
     rewriteUrl: () => '/',
-    clientErrorHandler: (error: Error, socket: Socket) => { answerClientError(error, socket, noteRefusal) },
+    clientErrorHandler: (error: Error, socket: Socket) => { answerClientError(error, socket, noteRefusal, broken => connections?.endBehind(broken) === true) },
     serverFactory: (handler: RequestHandler) => {
       const server = tls === null
         ? http.createServer(options)

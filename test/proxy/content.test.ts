@@ -1,6 +1,7 @@
 /** Content passes whole, or visibly not; numbers are those of traps.test.ts. */
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { Readable } from 'node:stream'
 import type { FastifyInstance } from 'fastify'
 import t from 'tap'
 import { ask } from '../fixtures/compare.ts'
@@ -116,6 +117,35 @@ t.test('30: whoever answers a request without its content, the content is read w
       t.match(answer, /\r\nconnection: close\r\n/i, `${line} ${framing}`)
     }
     t.match(await talk(proxy.port, [`${line} HTTP/1.1`, 'Host: proxy.test', ...fields, '', ''].join('\r\n'), /\r\n\r\n/), /\r\nconnection: keep-alive\r\n/i, `${line} without content`)
+  }
+  t.equal(origin.requests.length, 0)
+})
+
+t.test('30: what an own filter makes of the content, and sends as a stream, is whole; what it leaves of it is read within bounds', async t => {
+  const origin = await startRawOrigin(t, () => response('ok'))
+  const own = (app: FastifyInstance): void => {
+    app.addHook('onSend', async () => { await new Promise(resolve => { setTimeout(resolve, 50) }) })
+    app.addFilter('preHandler', ({ path, request, reply }) => {
+      reply.type('text/plain')
+      if (path === '/echo') reply.send(request.raw)
+      if (path === '/web') reply.send(Readable.toWeb(request.raw))
+      if (path === '/other') reply.send(Readable.from(['other']))
+    })
+  }
+  const proxy = await startProxy(t, origin.url, { route: { extensions: { own: true } }, holdfast: { extensions: [{ plugin: own, name: 'own' }] } })
+
+  for (const path of ['/echo', '/web', '/other']) {
+    const client = openSocket(proxy.port)
+    let seen = ''
+    client.on('data', chunk => { seen += chunk.toString('latin1') }).on('error', () => {})
+    const closed = new Promise(resolve => { client.once('close', resolve) })
+    client.write(`POST ${path} HTTP/1.1\r\nHost: proxy.test\r\nContent-Length: 10\r\n\r\nhello`)
+    await until(() => path === '/other' ? seen.endsWith('0\r\n\r\n') : seen.includes('hello') || client.destroyed)
+    client.write(path === '/other' ? 'w' : 'world')
+    await closed
+
+    t.match(seen, path === '/other' ? /\r\nother\r\n0\r\n\r\n$/ : /\r\nhello\r\n5\r\nworld\r\n0\r\n\r\n$/, path)
+    t.match(seen, /\r\nconnection: close\r\n/i, path)
   }
   t.equal(origin.requests.length, 0)
 })

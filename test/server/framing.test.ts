@@ -1,4 +1,5 @@
 /** What clients may say about host, framing and expectation, and whose silence is held against them. */
+import type { Socket } from 'node:net'
 import t from 'tap'
 import { get, openSocket, startProxy, talk, until } from '../fixtures/proxy.ts'
 import { response, startRawOrigin } from '../fixtures/raw-origin.ts'
@@ -204,4 +205,79 @@ t.test('RFC 9112 9.6: octets that come while the last response is on its way do 
 
   t.ok(length > 8_000_000)
   t.equal(origin.requests.length, 1)
+})
+
+t.test('RFC 9112 9.3.2: what cannot be read behind a request does not cut short the response to it, and ends the connection', async t => {
+  const origin = await startRawOrigin(t, () => response('x'.repeat(8_000_000)))
+  const proxy = await startProxy(t, origin.url)
+  const client = openSocket(proxy.port)
+  let length = 0
+  client.on('error', () => {})
+  client.write('GET / HTTP/1.1\r\nHost: proxy.test\r\n\r\n')
+  await new Promise(resolve => { client.once('readable', resolve) })
+  await new Promise<void>(resolve => { client.write('nonsense\r\n\r\n', () => { setTimeout(resolve, 100) }) })
+
+  client.on('data', chunk => { length += chunk.length })
+  await new Promise(resolve => { client.once('close', resolve) })
+
+  t.ok(length > 8_000_000, `${length} bytes`)
+})
+
+t.test('RFC 9112 9.3.2: nor are requests answered 400 for what comes behind them', async t => {
+  const answers: Array<() => void> = []
+  const origin = await startRawOrigin(t, ({ socket, text }) => { answers.push(() => { socket.write(response(`for ${text.split(' ')[1]}`)) }) })
+  const proxy = await startProxy(t, origin.url)
+  const client = openSocket(proxy.port)
+  let seen = ''
+  client.on('error', () => {})
+  client.on('data', chunk => { seen += chunk.toString('latin1') })
+  const closed = new Promise(resolve => { client.once('close', resolve) })
+  client.write('GET /a HTTP/1.1\r\nHost: proxy.test\r\n\r\nGET /b HTTP/1.1\r\nHost: proxy.test\r\n\r\nnonsense\r\n\r\n')
+  await until(() => answers.length === 2 || client.destroyed)
+  await new Promise(resolve => { setTimeout(resolve, 50) })
+  for (const answer of answers) answer()
+  await closed
+
+  t.match(seen, /^HTTP\/1\.1 200 [^]*for \/aHTTP\/1\.1 200 [^]*\r\nconnection: close\r\n[^]*for \/b$/i)
+})
+
+t.test('where Node goes on behind what it could not read, nothing of that is answered: it would be taken for the answer to what was lost', async t => {
+  const answers: Array<() => void> = []
+  const origin = await startRawOrigin(t, ({ socket, text }) => { answers.push(() => { socket.write(response(`for ${text.split(' ')[1]}`)) }) })
+  const proxy = await startProxy(t, origin.url)
+  const sockets: Socket[] = []
+  proxy.app.server.on('connection', socket => { sockets.push(socket) })
+  const client = openSocket(proxy.port)
+  let seen = ''
+  client.on('error', () => {})
+  client.on('data', chunk => { seen += chunk.toString('latin1') })
+  const closed = new Promise(resolve => { client.once('close', resolve) })
+  client.write('GET /a HTTP/1.1\r\nHost: proxy.test\r\n\r\n')
+  await until(() => answers.length === 1)
+  // As it comes of TLS, with what had been decrypted when many responses waited.
+  proxy.app.server.emit('clientError', Object.assign(new Error('Paused'), { code: 'HPE_PAUSED' }), sockets[0] as Socket)
+  await new Promise<void>(resolve => { client.write('GET /c HTTP/1.1\r\nHost: proxy.test\r\n\r\n', () => { setTimeout(resolve, 50) }) })
+  answers[0]?.()
+  await closed
+
+  t.match(seen, /^HTTP\/1\.1 200 [^]*for \/a$/)
+  t.equal(answers.length, 1, 'it is not asked for, either')
+})
+
+t.test('content that cannot be read ends the response to it that has begun', async t => {
+  const origin = await startRawOrigin(t, ({ socket }) => {
+    socket.write('HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nbegun')
+    return undefined
+  })
+  const proxy = await startProxy(t, origin.url)
+  const client = openSocket(proxy.port)
+  let seen = ''
+  client.on('error', () => {})
+  client.on('data', chunk => { seen += chunk.toString('latin1') })
+  client.write('POST / HTTP/1.1\r\nHost: proxy.test\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n')
+  await until(() => seen.endsWith('begun'))
+  client.write('nonsense\r\n')
+  await new Promise(resolve => { client.once('close', resolve) })
+
+  t.match(seen, /begun$/)
 })

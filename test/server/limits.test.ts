@@ -57,6 +57,36 @@ t.test('a client that reads nothing is cut off, and the upstream let go', async 
   client.destroy()
 })
 
+t.test('nor does one that sends on meanwhile read anything', async t => {
+  const origin = await startRawOrigin(t, ({ socket }) => {
+    socket.write('HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n')
+    const piece = Buffer.alloc(1_000_000)
+    const write = (): void => { while (!socket.destroyed && socket.write(piece)) continue; socket.once('drain', write) }
+    write()
+  })
+  const proxy = await startProxy(t, origin.url, { server: { limits: { writeTimeout: '300ms' } } })
+
+  for (const [title, request, more] of [
+    ['what is ignored behind the last request', get('/'), 'x'],
+    ['empty lines', get('/'), '\r\n'],
+    ['a next request, octet by octet', 'GET / HTTP/1.1\r\nHost: a\r\n\r\n', 'G']
+  ] as const) {
+    const asked = origin.requests.length
+    const client = openSocket(proxy.port)
+    client.on('error', () => {})
+    client.pause()
+    client.write(request)
+    const timer = setInterval(() => { client.write(more) }, 50)
+    t.teardown(() => { clearInterval(timer) })
+    await until(() => origin.requests.length > asked)
+    await until(() => origin.open === 0)
+
+    t.equal(origin.open, 0, title)
+    clearInterval(timer)
+    client.destroy()
+  }
+})
+
 t.test('too many fields, too long ones, and content without end are refused', async t => {
   const origin = await startRawOrigin(t, () => response())
   const proxy = await startProxy(t, origin.url, { server: { limits: { headerCount: 20, headerBytes: '4KiB' } } })
