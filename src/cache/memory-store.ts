@@ -91,14 +91,18 @@ export function createMemoryStore (options: MemoryStoreOptions): MemoryStore {
     if (eviction.remove(entry)) unlist(entry)
   }
 
+  function makeRoom (): void {
+    eviction.makeRoom()
+    makeMoreRoom()
+  }
+
   /** In the next turns of the event loop, where more has to leave than may in one. */
   function makeMoreRoom (): void {
     if (isMakingRoom || eviction.excessBytes === 0) return
     isMakingRoom = true
     setImmediate(() => {
       isMakingRoom = false
-      eviction.makeRoom()
-      makeMoreRoom()
+      makeRoom()
     })
   }
 
@@ -197,7 +201,12 @@ export function createMemoryStore (options: MemoryStoreOptions): MemoryStore {
       graceSeconds = graceMs / 1000
       quotaBytes = new Map([...quotas].map(([route, share]) => [route, share * maxBytes]))
       const isNew = eviction.setQuotas(new Map([...quotaBytes].map(([route, bytes]) => [routes.ofName(route), bytes])))
-      if (isNew) await inBatches(eviction.count)
+      if (!isNew) return
+      const counting = inBatches(eviction.count)
+      // Counting takes memory, which is taken from the room.
+      makeRoom()
+      await counting
+      makeRoom()
     },
 
     statistics (): StoreStatistics {

@@ -105,6 +105,17 @@ for (const policy of policyNames) {
     t.pass()
   })
 
+  t.test(`${policy}: what counting for a quota takes is taken from the room at once`, async (t) => {
+    const entry = entryOf('key 1', { scope: 'route1.00000000' })
+    const store = createMemoryStore({ policy, maxBytes: entry.sizeBytes + 100, maxEntries: 10, maxVariants: 3, now: () => receivedAt, seed: 1 })
+    t.ok(store.put(entry, null))
+    store.setRouteRules({ quotas: new Map([['route1', 0.1]]), graceMs: 0 })
+
+    const { bytes, entries } = store.statistics()
+    t.equal(bytes, entries === 0 ? 0 : entry.sizeBytes)
+    t.equal(store.excessBytes, 0)
+  })
+
   t.test(`${policy}: what is expired and cannot be validated leaves first`, async (t) => {
     let now = receivedAt
     // Of so few all are looked at.
