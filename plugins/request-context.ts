@@ -7,6 +7,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import { clientOf } from '../src/forward/forwarded.ts'
 import { dropForged } from '../src/auth/identity-fields.ts'
 import { takeQueryKeys, type TakenKeys } from '../src/auth/query-keys.ts'
+import { isEncrypted } from '../src/http/encrypted.ts'
 import { hostLinesOf } from '../src/http/host-lines.ts'
 import { normaliseTarget, type RequestTarget, type TargetRefusal } from '../src/http/target.ts'
 import type { MutableFieldMap } from '../src/http/fields.ts'
@@ -147,7 +148,7 @@ function hostLines (request: FastifyRequest): readonly string[] {
 
 function schemeOf (request: FastifyRequest, runtime: Runtime): 'http' | 'https' {
   const { socket } = request.raw
-  const own = (socket as { encrypted?: boolean }).encrypted === true ? 'https' : 'http'
+  const own = isEncrypted(socket) ? 'https' : 'http'
   if (!runtime.trust.isTrusted(socket.remoteAddress ?? '')) return own
   const { scheme } = clientOf(socket.remoteAddress ?? '', request.headers, runtime.trust)
   return scheme === 'https' || scheme === 'http' ? scheme : own

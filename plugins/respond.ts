@@ -13,12 +13,13 @@ import type { StoredResponse } from '../src/cache/stored-response.ts'
 import type { ExtensionFailure } from '../src/extensions/extension.ts'
 import { noteExtensionFailure } from '../src/extensions/note-failure.ts'
 import { Body } from '../src/http/body.ts'
+import { isEncrypted } from '../src/http/encrypted.ts'
 import { discard } from '../src/proxy/discard.ts'
 import { passBody } from '../src/proxy/pass-body.ts'
 import type { StoredBlock } from '../src/proxy/stored-block.ts'
 import { sendError } from './errors.ts'
 import { finish } from './finish.ts'
-import { canWriteBlock, endWith, presetText, writeBlock, writeContent, writesPlainly, writeTextHead } from './wire.ts'
+import { canWriteBlock, endWith, pieceBytes, presetText, writeBlock, writeContent, writesPlainly, writeTextHead } from './wire.ts'
 
 /** What a response consists of; `lines` is `[name, value, ...]` and is not changed. */
 export interface OutgoingResponse {
@@ -163,7 +164,7 @@ function resetWhenCutShort (request: FastifyRequest, body: Body): void {
   const { socket } = request.raw
   body.onClose((error, complete) => {
     if (complete || error === null) return
-    if ((socket as { encrypted?: boolean }).encrypted === true) socket.destroy()
+    if (isEncrypted(socket)) socket.destroy()
     else socket.resetAndDestroy()
   })
 }
@@ -182,12 +183,10 @@ function sendHeadAlone (raw: ServerResponse, body: Body): void {
  */
 function sendBytes (reply: FastifyReply, bytes: Buffer): void {
   const { httpVersionMajor, socket } = reply.request.raw
-  const many = bytes.length > pieceBytes && (httpVersionMajor === 2 || (socket as { encrypted?: boolean }).encrypted === true)
+  const many = bytes.length > pieceBytes && (httpVersionMajor === 2 || isEncrypted(socket))
   if (reply.hasHeader('content-type') && !many) reply.send(bytes)
   else reply.send(Readable.from(many ? pieces(bytes) : [bytes], { objectMode: false }))
 }
-
-const pieceBytes = 64 * 1024
 
 function * pieces (bytes: Buffer): Generator<Buffer> {
   for (let at = 0; at < bytes.length; at += pieceBytes) yield bytes.subarray(at, at + pieceBytes)

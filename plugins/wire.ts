@@ -8,6 +8,7 @@
  */
 import { OutgoingMessage, ServerResponse, STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
+import { isEncrypted } from '../src/http/encrypted.ts'
 import { knownNames } from '../src/http/known-names.ts'
 import type { StoredBlock } from '../src/proxy/stored-block.ts'
 import { minJoinedLength, writeJoined } from './joined-write.ts'
@@ -120,9 +121,7 @@ export function endWith (raw: ServerResponse, content: string | Buffer | null): 
 }
 
 /** Of what is written to TLS all is encrypted at once, and held until the client has taken it: no more than this at a time. */
-const pieceBytes = 64 * 1024
-
-function isEncrypted (socket: Socket): boolean { return (socket as unknown as { encrypted?: boolean }).encrypted === true }
+export const pieceBytes = 64 * 1024
 
 function endInPieces (raw: ServerResponse, bytes: Buffer): void {
   let at = 0

@@ -135,10 +135,11 @@ export class PackedEntry extends Placed implements StoredEntry, StoredResponse {
    */
   static pack (state: PackedState, lines: PackedLines, content: Buffer | string | null, isOwn: boolean): PackedEntry {
     const { commonLines, contentLines, hiddenLines } = lines
+    const commonLength = linesLength(commonLines)
     const bytes = typeof content !== 'string' && content !== null && content.length > textBytes ? content : null
     return new PackedEntry(state, {
-      commonLength: linesLength(commonLines),
-      headLength: linesLength(commonLines) + linesLength(contentLines),
+      commonLength,
+      headLength: commonLength + linesLength(contentLines),
       hidden: hiddenLines.length === 0 ? '' : flatText(hiddenLines, null),
       bytes,
       text: flatText([...commonLines, ...contentLines], bytes === null ? content : null)

@@ -2,6 +2,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { canWriteBlock, writeBlock } from '../../plugins/wire.ts'
 import { nominatedFields } from '../forward/hop-by-hop.ts'
+import { isEncrypted } from '../http/encrypted.ts'
 import { hostLinesOf } from '../http/host-lines.ts'
 import type { QuickAnswer, QuickAnswers } from './quick-answers.ts'
 
@@ -13,7 +14,7 @@ export function createQuickHits (answers: QuickAnswers, maxFields: number): Quic
   return (request, response) => {
     if (!isPlain(request, response, maxFields)) return false
     const { headers, socket } = request
-    const connection = (socket as { encrypted?: boolean }).encrypted === true ? 'https' : 'http'
+    const connection = isEncrypted(socket) ? 'https' : 'http'
     const answer = answers.find(request, request.method as string, connection, headers.host as string, request.url as string, socket.remoteAddress ?? '')
     if (answer === null || !answers.take(answer, request)) return false
     const { hit, block, limitLines, id } = answer

@@ -1,5 +1,5 @@
 /** What a client may cost: every limit of the listener, through raw sockets. */
-import { Server } from 'node:net'
+import { Server, type Socket } from 'node:net'
 import t from 'tap'
 import { resolveConfig } from '../../src/config/load.ts'
 import { startInstance } from '../../src/server/instance.ts'
@@ -37,13 +37,16 @@ t.test('waiting for a slow upstream is not cut off by the limits on clients', as
   t.match(await talk(proxy.port, 'POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 1\r\n\r\nx'), /late$/)
 })
 
+/** As fast as it is taken. */
+function writeLargeResponse (socket: Socket): void {
+  socket.write('HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n')
+  const piece = Buffer.alloc(1_000_000)
+  const write = (): void => { while (!socket.destroyed && socket.write(piece)) continue; socket.once('drain', write) }
+  write()
+}
+
 t.test('a client that reads nothing is cut off, and the upstream let go', async t => {
-  const origin = await startRawOrigin(t, ({ socket }) => {
-    socket.write('HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n')
-    const piece = Buffer.alloc(1_000_000)
-    const write = (): void => { while (!socket.destroyed && socket.write(piece)) continue; socket.once('drain', write) }
-    write()
-  })
+  const origin = await startRawOrigin(t, ({ socket }) => { writeLargeResponse(socket) })
   const proxy = await startProxy(t, origin.url, { server: { limits: { writeTimeout: '300ms' } } })
 
   const client = openSocket(proxy.port)
@@ -58,12 +61,7 @@ t.test('a client that reads nothing is cut off, and the upstream let go', async 
 })
 
 t.test('nor does one that sends on meanwhile read anything', async t => {
-  const origin = await startRawOrigin(t, ({ socket }) => {
-    socket.write('HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n')
-    const piece = Buffer.alloc(1_000_000)
-    const write = (): void => { while (!socket.destroyed && socket.write(piece)) continue; socket.once('drain', write) }
-    write()
-  })
+  const origin = await startRawOrigin(t, ({ socket }) => { writeLargeResponse(socket) })
   const proxy = await startProxy(t, origin.url, { server: { limits: { writeTimeout: '300ms' } } })
 
   for (const [title, request, more] of [
