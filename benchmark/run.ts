@@ -5,7 +5,8 @@
  * `npm run bench -- hit miss` measures some scenarios, `-- --list` says which there are, `-- --against REF` measures another
  * revision of this project in the same rounds. The server under test has core 0 to itself; load generator, origin server
  * and this process have core 1. Rounds are interleaved; tables hold medians, ratios to the first row, and in parentheses
- * the ratios of the lowest and highest round. `ROUNDS` (3, or 5 where scenarios are named) and `SECONDS` (1) say how long.
+ * the ratios of the lowest and highest round. `ROUNDS` (3, or 9 where scenarios are named) and `SECONDS` (1) say how long,
+ * `INSTANCES` (3) how many times each server is started: the rounds go around them.
  */
 import { parseArgs } from 'node:util'
 import { createBench } from './lib/bench.ts'
@@ -27,7 +28,8 @@ if (values.list === true || unknown.length > 0) {
 }
 
 const chosen = positionals.length === 0 ? scenarios.filter(({ isLong = false }) => !isLong) : scenarios.filter(({ name }) => positionals.includes(name))
-const timing = { rounds: Number(process.env['ROUNDS'] ?? (positionals.length === 0 ? 3 : 5)), seconds: Math.max(1, Math.round(Number(process.env['SECONDS'] ?? 1))) }
+const number = (name: string, usual: number): number => Math.max(1, Math.round(Number(process.env[name] ?? usual)))
+const timing = { rounds: number('ROUNDS', positionals.length === 0 ? 3 : 9), instances: number('INSTANCES', 3), seconds: number('SECONDS', 1) }
 
 pinThisProcess()
 const against: CheckedOut | null = values.against === undefined ? null : checkOut(values.against)

@@ -11,6 +11,8 @@ import { stopAll, type Spawned } from './processes.ts'
 
 export interface Timing {
   readonly rounds: number
+  /** Times that each server is started, see `compare.ts`. */
+  readonly instances: number
   /** Of one measurement, whole. */
   readonly seconds: number
 }

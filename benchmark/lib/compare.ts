@@ -1,4 +1,7 @@
-/** Measures the rows of a scenario in turns, so that what else happens on the machine happens to all of them. */
+/**
+ * Measures the rows of a scenario in turns, so that what else happens on the machine happens to all of them. Processes of the same
+ * program differ by up to a fifth, as their memory happens to lie: each server is started several times, and rounds go around.
+ */
 import type { Subject } from '../subjects/subject.ts'
 import { ask, originCount } from './ask.ts'
 import type { Bench, Server } from './bench.ts'
@@ -11,7 +14,8 @@ import { figure, ratio, type Table } from './table.ts'
 interface Measured {
   readonly row: Row
   readonly title: string
-  readonly server: Server
+  /** The same server, started several times. */
+  readonly servers: readonly Server[]
   readonly isNode: boolean
   readonly perSecond: number[]
   /** Microseconds of processor time of the server for a request. */
@@ -22,7 +26,7 @@ interface Measured {
   requests: number
   forwarded: number
   failed: number
-  aloneUs: number | null
+  readonly aloneUs: number[]
 }
 
 /** What one load asks of a server in a row: URLs of a counter are new in each. */
@@ -33,6 +37,8 @@ const patienceMs = 60_000
 /** V8 compiles what is used much, in time, on the core that answers: so many requests before the first that counts, or so many seconds. */
 const warmUpRequests = 50_000
 const warmUpSeconds = 12
+/** With more of them, starting takes longer than measuring, and memory for several may be missing. */
+const mostPreloaded = 100_000
 
 export async function compare (scenario: LoadScenario, bench: Bench): Promise<Table> {
   const timing = { ...bench.timing, seconds: Math.max(bench.timing.seconds, scenario.leastSeconds ?? 0) }
@@ -41,7 +47,7 @@ export async function compare (scenario: LoadScenario, bench: Bench): Promise<Ta
 
 async function compareRows (scenario: LoadScenario, bench: Bench): Promise<Table> {
   const notes = [...scenario.notes ?? []]
-  const servers = new Map<string, Server>()
+  const servers = new Map<string, Server[]>()
   const measured: Measured[] = []
   try {
     for (const { row, subject } of rowsOf(scenario, bench)) {
@@ -49,24 +55,27 @@ async function compareRows (scenario: LoadScenario, bench: Bench): Promise<Table
       try {
         if (subject.missing !== null) continue
         const key = JSON.stringify([subject.name, row.settings])
-        const server = servers.get(key) ?? await bench.start(subject, row.settings)
-        servers.set(key, server)
-        const problem = await prepare(server, row)
+        const started = servers.get(key) ?? []
+        servers.set(key, started)
+        for (let instance = started.length; instance < instancesOf(row, bench); instance++) started.push(await bench.start(subject, row.settings))
+        const problem = await firstProblem(started, row)
         if (problem !== null) notes.push(`${title}: ${problem}`)
-        else measured.push({ row, title, server, isNode: subject.version === process.version, perSecond: [], costs: [], p50Us: [], p99Us: [], requests: 0, forwarded: 0, failed: 0, aloneUs: null })
+        else measured.push({ row, title, servers: started, isNode: subject.version === process.version, perSecond: [], costs: [], p50Us: [], p99Us: [], requests: 0, forwarded: 0, failed: 0, aloneUs: [] })
       } catch (error) {
         notes.push(`${title}: ${(error as Error).message}`)
       }
     }
-    for (const one of measured) await warmUp(one, scenario, bench)
+    for (const one of measured) {
+      for (const server of one.servers) await warmUp(one, server, scenario, bench)
+    }
     for (let round = 0; round < bench.timing.rounds; round++) {
       for (const one of measured) {
         // One that fails is missing among the rounds; the others count.
-        await measure(one, bench).catch((error: unknown) => { notes.push(`${one.title}, a round: ${(error as Error).message}`) })
+        await measure(one, one.servers[round % one.servers.length] as Server, bench).catch((error: unknown) => { notes.push(`${one.title}, a round: ${(error as Error).message}`) })
       }
     }
   } finally {
-    await Promise.all([...servers.values()].map(async ({ spawned }) => { await spawned.stop() }))
+    await Promise.all([...servers.values()].flat().map(async ({ spawned }) => { await spawned.stop() }))
   }
   return tableOf(measured, notes, scenario.alone === true)
 }
@@ -77,6 +86,18 @@ function rowsOf ({ rows }: LoadScenario, { subjects, revisions }: Bench): Array<
     const names = [row.subject, ...revisions.map(({ label }) => `${row.subject}@${label}`)]
     return subjects.filter(({ name }) => names.includes(name)).map(subject => ({ row, subject }))
   })
+}
+
+function instancesOf ({ settings }: Row, { timing: { instances, rounds } }: Bench): number {
+  return (settings?.preload ?? 0) > mostPreloaded ? 1 : Math.min(instances, rounds)
+}
+
+async function firstProblem (servers: readonly Server[], row: Row): Promise<string | null> {
+  for (const server of servers) {
+    const problem = await prepare(server, row)
+    if (problem !== null) return problem
+  }
+  return null
 }
 
 /** Asks for what has to be stored, and sees that the answer is what is to be measured; what is wrong, or null. */
@@ -103,27 +124,27 @@ export async function preloaded (url: string, count: number): Promise<void> {
   }
 }
 
-async function put (one: Measured, seconds: number, connections: number): ReturnType<typeof load> {
+async function put (one: Measured, { url }: Server, seconds: number, connections: number): ReturnType<typeof load> {
   const { asked } = one.row
   const paths = asked.paths?.kind === 'counter' ? { ...asked.paths, prefix: `${asked.paths.prefix}${process.pid}-${loads++}-` } : asked.paths
-  return await load({ url: one.server.url + asked.path, connections, seconds, ...asked.fields && { fields: asked.fields }, ...paths && { paths }, ...asked.http2 === true && { http2: true } })
+  return await load({ url: url + asked.path, connections, seconds, ...asked.fields && { fields: asked.fields }, ...paths && { paths }, ...asked.http2 === true && { http2: true } })
 }
 
-async function warmUp (one: Measured, { alone = false }: LoadScenario, { timing: { seconds } }: Bench): Promise<void> {
+async function warmUp (one: Measured, server: Server, { alone = false }: LoadScenario, { timing: { seconds } }: Bench): Promise<void> {
   const connections = one.row.connections ?? usualConnections
-  let { requests, seconds: spent } = await put(one, seconds, connections)
+  let { requests, seconds: spent } = await put(one, server, seconds, connections)
   while (one.isNode && requests < warmUpRequests && spent < warmUpSeconds) {
-    const more = await put(one, seconds, connections)
+    const more = await put(one, server, seconds, connections)
     requests += more.requests
     spent += more.seconds
   }
-  if (alone) one.aloneUs = (await put(one, 1, 1)).p50Us
+  if (alone) one.aloneUs.push((await put(one, server, 1, 1)).p50Us)
 }
 
-async function measure (one: Measured, { timing: { seconds }, origin }: Bench): Promise<void> {
-  const { pid } = one.server.spawned
+async function measure (one: Measured, server: Server, { timing: { seconds }, origin }: Bench): Promise<void> {
+  const { pid } = server.spawned
   const [countBefore, timeBefore] = [await originCount(origin), processorTime(pid)]
-  const { requests, seconds: took, p50Us, p99Us, refused, errors } = await put(one, seconds, one.row.connections ?? usualConnections)
+  const { requests, seconds: took, p50Us, p99Us, refused, errors } = await put(one, server, seconds, one.row.connections ?? usualConnections)
   const timeAfter = processorTime(pid)
   one.requests += requests
   one.forwarded += await originCount(origin) - countBefore
@@ -152,7 +173,7 @@ function tableOf (measured: readonly Measured[], notes: string[], alone: boolean
       ratio(costs, yardstick?.costs ?? []),
       figure(median(p50Us) / 1000),
       figure(median(p99Us) / 1000),
-      ...alone ? [figure(aloneUs ?? NaN)] : []
+      ...alone ? [figure(median(aloneUs))] : []
     ]),
     notes
   }

@@ -13,7 +13,7 @@ export function describeMachine ({ subjects, revisions, timing }: Bench): string
   return [
     `- ${cpus().length} x ${cpus()[0]?.model}, ${(totalmem() / 2 ** 30).toFixed(0)} GiB, ${type()} ${release()}, ${isPinned ? 'server on core 0, all else on core 1' : 'nothing is pinned: one core, or no taskset'}`,
     `- Node ${process.version}, ${[loadGenerator, ...installed.map(({ title, version }) => `${title} ${version}`)].join(', ')}`,
-    `- Holdfast ${[describeCheckout(), ...revisions.flatMap(({ label }) => label === '' ? [] : label)].join(' and ')}; ${timing.rounds} rounds of ${timing.seconds} s, interleaved, ${usualConnections} connections`,
+    `- Holdfast ${[describeCheckout(), ...revisions.flatMap(({ label }) => label === '' ? [] : label)].join(' and ')}; ${timing.rounds} rounds of ${timing.seconds} s, interleaved, over ${timing.instances} processes of each server, ${usualConnections} connections`,
     ...missing.length > 0 ? [`- Not measured: ${missing.join('; ')}`] : [],
     ...hasProcessorTime ? [] : ['- No /proc here, so no processor time']
   ].join('\n')
