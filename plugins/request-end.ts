@@ -68,7 +68,11 @@ export default fp(async function requestEnd (app) {
  */
 function closeWithConnection (request: FastifyRequest, raw: ServerResponse): void {
   const { socket } = request.raw
-  const tell = (): void => { raw.emit('close') }
+  const tell = (): void => {
+    // Node 22 does not say of it that nothing can be sent any more.
+    raw.destroy()
+    raw.emit('close')
+  }
   socket.once('close', tell)
   raw.once('close', () => { socket.off('close', tell) })
 }

@@ -14,6 +14,7 @@ import type { ExtensionFailure } from '../src/extensions/extension.ts'
 import { noteExtensionFailure } from '../src/extensions/note-failure.ts'
 import { Body } from '../src/http/body.ts'
 import { isEncrypted } from '../src/http/encrypted.ts'
+import { http2Values } from '../src/http/repeated-lines.ts'
 import { discard } from '../src/proxy/discard.ts'
 import { passBody } from '../src/proxy/pass-body.ts'
 import type { StoredBlock } from '../src/proxy/stored-block.ts'
@@ -140,7 +141,7 @@ function respondThroughFastify (request: FastifyRequest, reply: FastifyReply, re
   const { statusCode, body } = response
   reply.code(statusCode)
   // Together: `Cache-Status` may be on both, and a second call would take the place of the first.
-  addLines(reply, response.lines.concat(response.ownLines))
+  addLines(reply, response.lines.concat(response.ownLines), request.raw.httpVersionMajor === 2)
   if (body === null || request.method === 'HEAD') {
     if (body instanceof Body) discard(body)
     reply.send()
@@ -192,7 +193,7 @@ function * pieces (bytes: Buffer): Generator<Buffer> {
   for (let at = 0; at < bytes.length; at += pieceBytes) yield bytes.subarray(at, at + pieceBytes)
 }
 
-function addLines (reply: FastifyReply, lines: readonly string[]): void {
+function addLines (reply: FastifyReply, lines: readonly string[], http2: boolean): void {
   const together = new Map<string, string[]>()
   // What a filter says that its answer depends on stands beside what the origin server says.
   const vary = reply.getHeader('vary')
@@ -204,7 +205,7 @@ function addLines (reply: FastifyReply, lines: readonly string[]): void {
     else values.push(lines[i + 1] as string)
   }
   for (const [name, values] of together) {
-    const value = values.length === 1 ? values[0] as string : values
+    const value = http2 ? http2Values(name, values) : values.length === 1 ? values[0] as string : values
     // A reply keeps its fields in a plain object, Node in one without prototype.
     if (name === '__proto__') reply.raw.setHeader(name, value)
     else reply.header(name, value)

@@ -89,6 +89,8 @@ export async function createProxyListener (input: ProxyListenerInput): Promise<P
           })
           : https.createServer({ ...options, ...tls.options })
       const plain = server as unknown as http.Server
+      // For the HTTP/1.1 clients of an HTTP/2 server Node 22 takes them from here alone: else their heads may be larger, and drip in for half a minute.
+      if (tls?.http2 === true) Object.assign(server, options)
       // Node cuts the list of fields off silently at its own limit; above ours the request is refused instead.
       plain.maxHeadersCount = limits.headerCount + 1
       plain.maxConnections = limits.connections

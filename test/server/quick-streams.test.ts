@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { connect, constants, type ClientHttp2Session, type ClientHttp2Stream, type OutgoingHttpHeaders } from 'node:http2'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { connect as tlsConnect } from 'node:tls'
 import fc from 'fast-check'
 import { generate } from 'selfsigned'
 import t, { type Test } from 'tap'
@@ -126,12 +127,12 @@ for (const [title, options] of [['no filter', {}], ['a rate limit', { route: { r
   })
 }
 
-t.test('HTTP/2: a field that stands on several lines is passed on as it came, by either way', async t => {
+t.test('HTTP/2: a field that stands on several lines is passed on as it came, or as one line where Node takes no more, by either way', async t => {
   const pair = await startPair(t)
 
   for (const way of ['miss', 'hit']) {
     const answer = await pair.compare(t, { ':path': '/single' }, way)
-    t.match(answer, /"content-language: de","content-language: en"/)
+    t.match(answer, /"content-language: de","content-language: en"|"content-language: de, en"/)
   }
   t.match(await pair.compare(t, { ':path': '/single', ':method': 'HEAD' }), /"code":0/)
 })
@@ -177,11 +178,12 @@ t.test('HTTP/2: a connection that breaks off while hits are being sent is logged
   await pair.compare(t, { ':path': '/large' })
   const { proxy, lines } = pair.quick
 
-  const session = connect(proxy.url, { rejectUnauthorized: false, settings: { initialWindowSize: 1000 } })
+  const socket = tlsConnect({ port: proxy.port, host: '127.0.0.1', rejectUnauthorized: false, ALPNProtocols: ['h2'] })
+  const session = connect(proxy.url, { createConnection: () => socket, settings: { initialWindowSize: 1000 } })
   session.on('error', () => {})
   const streams = Array.from({ length: 5 }, () => request(session, { ':path': '/large' }))
   await Promise.all(streams.map(stream => new Promise(resolve => { stream.on('response', resolve) })))
-  session.socket.destroy()
+  socket.destroy()
   await until(() => lines.length === 6)
 
   for (const line of lines.slice(1)) t.match(line, { cache: 'hit', status: 200, aborted: true, code: 'cancelled' })
