@@ -3,6 +3,7 @@
  * around a stream to make it look like HTTP/1, which cost as much as the stream itself.
  */
 import type { ServerHttp2Stream } from 'node:http2'
+import { isSince } from '../src/node-version.ts'
 import type { StoredBlock } from '../src/proxy/stored-block.ts'
 
 /** Fields about an HTTP/1 connection, which HTTP/2 must not have (RFC 9113 8.2.2) and Node refuses to send. */
@@ -43,16 +44,35 @@ export function addLines (head: string[], text: string, length: number): void {
 
 const withoutContent = { endStream: true }
 
+/** Whether Node takes a head as a list of lines: since 22.20 and 24.7. */
+const takesLines = isSince([22, 20], [24, 7])
+
+/** As `ServerHttp2Stream.respond` takes a head. */
+type Head = Parameters<ServerHttp2Stream['respond']>[0]
+
+/** Of the head that `streamHead` begins, what Node takes. */
+export function headFor (lines: string[], asLines = takesLines): Head {
+  if (asLines) return lines as unknown as Head
+  const head: Record<string, string | string[]> = Object.create(null)
+  for (let i = 0; i < lines.length; i += 2) {
+    const name = lines[i] as string
+    const value = lines[i + 1] as string
+    const before = head[name]
+    head[name] = before === undefined ? value : [before, value].flat()
+  }
+  return head
+}
+
 /**
  * Sends the head and what content there is, without keeping a copy of it.
  * @param head complete; it is Node's from now on
  */
 export function writeStream (stream: ServerHttp2Stream, method: string, head: string[], { statusCode, stored, headLength, withContent, bytes, contentBytes }: StoredBlock): void {
   if (contentBytes === 0 || statusCode === 204 || statusCode === 304 || method === 'HEAD') {
-    stream.respond(head, withoutContent)
+    stream.respond(headFor(head), withoutContent)
     return
   }
-  stream.respond(head)
+  stream.respond(headFor(head))
   if (withContent) stream.end(stored.slice(headLength + 2), 'latin1')
   else if (bytes !== null && bytes.length > pieceBytes) writePieces(stream, bytes)
   else stream.end(bytes)

@@ -3,10 +3,10 @@
  * the process where the response is on its way already. Since 24.15 and 25.7 it can be told not to.
  */
 
-const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
+import { isSince } from '../node-version.ts'
 
 /** Whether Node knows the option `strictSingleValueFields`. */
-const passesAll = major > 25 || (major === 25 && minor >= 7) || (major === 24 && minor >= 15)
+const passesAll = isSince([24, 15], [25, 7])
 
 /**
  * The values of a field as Node takes them: the lines as they came; before, one line that says the same (RFC 9110 5.3). `Set-Cookie`
