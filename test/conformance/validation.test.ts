@@ -432,6 +432,24 @@ t.test('a 304 to the client\'s own date updates a stored response that has no va
   t.equal(origin.requests.length, 2)
 })
 
+t.test('a 304 without validator to conditions of the client alone does not update a stored response that has one (RFC 9111 4.3.4)', async t => {
+  const own = 'If-Modified-Since: Mon, 01 Jun 2026 12:00:30 GMT'
+  const part = ['HTTP/1.1 206 Partial Content', 'Content-Range: bytes 0-1/7', 'Content-Length: 2', 'ETag: "1"', minute, '', 'co'].join('\r\n')
+  for (const [title, first, stored, method, fields, again] of [
+    ['HEAD', [], response('content', [minute, 'ETag: "1"', `Last-Modified: ${changed}`]), 'HEAD', [own], []],
+    ['a range of what has a date', [], response('content', [minute, `Last-Modified: ${changed}`]), 'GET', [own, 'Range: bytes=0-1'], []],
+    ['bytes that are not in the stored part', ['Range: bytes=0-1'], part, 'GET', [own, 'Range: bytes=2-3'], ['Range: bytes=0-1']]
+  ] as const) {
+    const { ask, pass, origin } = await inTurn(t, [stored, notModified([minute, 'X-New: yes']), response('new', [minute, 'ETag: "2"'])])
+    await ask('/', first)
+    pass(61)
+    t.match(await ask('/', fields, method), /^HTTP\/1\.1 304/, title)
+    t.notMatch(origin.requests[1], /if-none-match/i, `${title}: ours was not asked about`)
+    t.match(await ask('/', again), /new$/, title)
+    t.equal(origin.requests.length, 3, title)
+  }
+})
+
 t.test('a 304 to the client\'s own tag leaves a stored response without validator as it is (RFC 9111 4.3.4)', async t => {
   const { ask, pass } = await inTurn(t, [response('content', ['Cache-Control: max-age=60, stale-if-error=600']), notModified(['ETag: "2"', minute]), response('', [], '500 Internal Server Error')])
   await ask('/')
