@@ -2,6 +2,7 @@
 import { METHODS, STATUS_CODES, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
+import { formatHttpDate } from '../http/date.ts'
 import { noteCut, type CutCode } from '../proxy/cut.ts'
 import type { NoteRefusal } from './refusals.ts'
 import { hasLongTarget, hasOddMethod, type ParserError } from './request-line.ts'
@@ -104,7 +105,7 @@ function answer (response: ServerResponse, status: number, code: CutCode | 'meth
 
 function answerRaw (socket: Duplex, status: number, code: string): void {
   const body = bodyOf(status, code)
-  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: ${body.length}\r\n\r\n${body}`)
+  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nDate: ${formatHttpDate(Date.now())}\r\nConnection: close\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: ${body.length}\r\n\r\n${body}`)
   socket.resume()
   const timer = setTimeout(() => { socket.destroy() }, lingerMs)
   timer.unref()

@@ -5,6 +5,7 @@ import t from 'tap'
 import { resolveConfig } from '../../src/config/load.ts'
 import { startInstance } from '../../src/server/instance.ts'
 import { createProcessLog } from '../../src/server/logger.ts'
+import { parseHttpDate } from '../../src/http/date.ts'
 import { get, openSocket, startProxy, talk, until } from '../fixtures/proxy.ts'
 import { response, startRawOrigin } from '../fixtures/raw-origin.ts'
 
@@ -166,7 +167,12 @@ t.test('what is no request gets an answer and the end', async t => {
     ['POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n', 400],
     ['CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n', 501], ['GET / HTTP/1.1\r\nHost: a\r\nExpect: miracles\r\n\r\n', 417],
     ['GET * HTTP/1.1\r\nHost: a\r\n\r\n', 400], ['GET ftp://a/ HTTP/1.1\r\nHost: a\r\n\r\n', 400], ['GET http://u@a/ HTTP/1.1\r\nHost: a\r\n\r\n', 400]
-  ] as const) t.equal(status(await talk(proxy.port, Buffer.from(octets, 'latin1'), /\}$/)), code, octets.slice(0, 30))
+  ] as const) {
+    const answer = await talk(proxy.port, Buffer.from(octets, 'latin1'), /\}$/)
+    t.equal(status(answer), code, octets.slice(0, 30))
+    const dates = [...answer.matchAll(/\r\nDate: ([^\r]*)/gi)].map(([, date]) => parseHttpDate(date as string, Date.now()))
+    t.same(dates.map(date => date === null), [false], 'RFC 9110 6.6.1: with the date')
+  }
   t.equal(status(await talk(proxy.port, 'OPTIONS * HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n')), 204)
   t.equal(origin.requests.length, 0)
 })
