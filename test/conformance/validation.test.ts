@@ -104,6 +104,16 @@ t.test('variants with a weak tag, or in a coding that the request does not accep
   }
 })
 
+t.test('a variant compressed with a dictionary is offered only to who has that dictionary (RFC 9842, RFC 9111 4.3.1)', async t => {
+  const accept = 'Accept-Encoding: gzip, dcb, dcz'
+  for (const [coding, dictionary, offered] of [['dcb', ':b:', undefined], ['dcz', ':b:', undefined], ['dcb', null, undefined], ['dcb', ':a:', '"1"'], ['gzip', ':b:', '"1"']] as const) {
+    const { ask, origin } = await inTurn(t, [response('x', [minute, 'Vary: A, Accept-Encoding, Available-Dictionary', 'ETag: "1"', `Content-Encoding: ${coding}`])])
+    await ask('/', ['A: 1', accept, 'Available-Dictionary: :a:'])
+    await ask('/', ['A: 2', accept, ...dictionary === null ? [] : [`Available-Dictionary: ${dictionary}`]])
+    t.equal(sent(origin.requests[1] as string, 'if-none-match'), offered, `${coding} ${dictionary}`)
+  }
+})
+
 t.test('no more than 8 variants are offered, the newest', async t => {
   const { ask, origin } = await startWire(t, ({ text }) => response('x', ['Cache-Control: max-age=3600', 'Vary: A', `ETag: "${sent(text, 'a')}"`]))
   for (let value = 1; value <= 11; value++) await ask('/', [`A: ${value}`])
