@@ -363,6 +363,17 @@ t.test('If-Modified-Since is compared with Date, or the time of receipt, where t
   ])
 })
 
+t.test('If-Modified-Since on two lines is ignored, and forwarded as it came (RFC 9110 13.1.3)', async t => {
+  const { ask, origin } = await inTurn(t, [response('content', [minute, `Last-Modified: ${changed}`])])
+  const twice = [`If-Modified-Since: ${later}`, `If-Modified-Since: ${changed}`]
+  await ask('/', twice)
+  t.equal(sent(origin.requests[0] as string, 'if-modified-since'), `${later}, ${changed}`)
+  const again = await ask('/', twice)
+  t.equal(outcomeOf(again, false), 'hit')
+  t.equal(bodyOf(again), 'content')
+  t.match(await ask('/', twice.slice(0, 1)), /^HTTP\/1\.1 304/)
+})
+
 t.test('only a stored 2xx is answered by a precondition: a redirect or error stays what it is (RFC 9110 13.2.1)', async t => {
   await checkRows(t, ['301 Moved Permanently', '404 Not Found', '410 Gone'].map(status => [status, { status, fields: ['Cache-Control: max-age=3600', 'ETag: "1"'] }, [
     [0, 'uri-miss'], [0, 'hit', { send: ['If-None-Match: "1"'], has: new RegExp(`^HTTP/1\\.1 ${status.slice(0, 3)}`) }]
