@@ -7,6 +7,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import { clientOf } from '../src/forward/forwarded.ts'
 import { dropForged } from '../src/auth/identity-fields.ts'
 import { takeQueryKeys, type TakenKeys } from '../src/auth/query-keys.ts'
+import { parseAuthority } from '../src/http/authority.ts'
 import { isEncrypted } from '../src/http/encrypted.ts'
 import { hostLinesOf } from '../src/http/host-lines.ts'
 import { normaliseTarget, type RequestTarget, type TargetRefusal } from '../src/http/target.ts'
@@ -136,14 +137,22 @@ function answerServerOptions (request: FastifyRequest, reply: FastifyReply): voi
   reply.code(204).header('allow', 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE').send()
 }
 
-/** What names the host in a request: its `Host` lines, or `:authority`. */
+/** What names the host in a request: its `Host` lines; with HTTP/2 `:authority`, and a `Host` that names another one. */
 function hostLines (request: FastifyRequest): readonly string[] {
   const { raw } = request
   if (raw.httpVersionMajor === 2) {
-    const authority = request.headers[':authority'] ?? request.headers.host
-    return authority === undefined ? [] : [String(authority)]
+    const { ':authority': authority, host } = request.headers as { readonly ':authority'?: string, readonly host?: string }
+    const named = authority ?? host
+    if (named === undefined) return []
+    // RFC 9113 8.3.1: such a request is to be taken for malformed. Who reads it otherwise would see another host than we do.
+    return host === undefined || isSameAuthority(named, host) ? [named] : [named, host]
   }
   return hostLinesOf(raw.rawHeaders)
+}
+
+/** HTTP/2 comes over TLS alone. */
+function isSameAuthority (a: string, b: string): boolean {
+  return a === b || parseAuthority(a, 'https')?.authority === parseAuthority(b, 'https')?.authority
 }
 
 function schemeOf (request: FastifyRequest, runtime: Runtime): 'http' | 'https' {

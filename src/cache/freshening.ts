@@ -20,7 +20,7 @@ export function freshen (context: CacheContext, lookup: CacheForward, response: 
   const { fields } = response
   // 4.3.4: a 304 to conditions of the client alone may be about a stored response without validators.
   const asked = lookup.conditional === null && lookup.stored !== null ? [lookup.stored] : lookup.validating
-  const identified = confirmed(asked, lookup.request.fields, fields)
+  const identified = confirmed(asked, lookup.request.fields, fields, lookup.conditional !== null)
   const used = identified.includes(lookup.stored as StoredEntry) ? lookup.stored : identified[0]
   if (used === null || used === undefined) return null
 

@@ -292,6 +292,8 @@ function mayBeNamed ({ fields }: CacheRequest, { response, parts }: StoredEntry)
   const coding = fieldValue(response.fields, 'content-encoding')?.trim().toLowerCase() ?? 'identity'
   const accepted = fieldValue(fields, 'accept-encoding') ?? ''
   if (coding !== 'identity' && !accepts(accepted, coding)) return false
+  // RFC 9842 6: who has another dictionary, or none, cannot read it.
+  if ((coding === 'dcb' || coding === 'dcz') && response.selecting.some(({ name, raw }) => name === 'available-dictionary' && raw !== fieldValue(fields, name))) return false
   if (!response.selecting.some(({ name }) => name === 'accept-encoding')) return true
   const preferred = preferredChoices(accepted)
   return preferred.length === 0 ? coding === 'identity' : preferred.includes(coding)

@@ -69,8 +69,10 @@ export function updatedFields (stored: FieldMap, received: FieldMap, keepsCookie
  * The stored responses that a 304 is about (4.3.4): those with its strong validator; else the most recent one with its weak
  * validator, be it an entity tag or a date; one without any validator can only be about the only one asked for.
  * @param request whose own entity tags were asked for as well
+ * @param oursSent the validators of what is stored were sent; else the request had conditions of its own alone, and a 304 without
+ * validator to these says nothing of a stored response that has one
  */
-export function confirmed (asked: readonly StoredEntry[], request: FieldMap, received: FieldMap): readonly StoredEntry[] {
+export function confirmed (asked: readonly StoredEntry[], request: FieldMap, received: FieldMap, oursSent = true): readonly StoredEntry[] {
   const etag = parseEntityTag(fieldValue(received, 'etag'))
   if (etag !== null) {
     const tagged = asked.filter(({ response }) => response.etag !== null && (etag.weak ? weakMatch(etag, response.etag) : strongMatch(etag, response.etag)))
@@ -85,7 +87,11 @@ export function confirmed (asked: readonly StoredEntry[], request: FieldMap, rec
   }
   const known = tagsOf(asked)
   const others = clientTags(request).some(tag => !known.some(ours => weakMatch(tag, ours)))
-  return asked.length === 1 && etag === null && !others ? asked : []
+  return asked.length === 1 && etag === null && !others && (oursSent || asked.every(hasNoValidator)) ? asked : []
+}
+
+function hasNoValidator ({ response }: StoredEntry): boolean {
+  return response.etag === null && response.lastModifiedAt === null
 }
 
 function mostRecent (entries: readonly StoredEntry[]): StoredEntry {

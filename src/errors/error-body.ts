@@ -34,6 +34,7 @@ const messages: Readonly<Record<string, string>> = {
   expectation_failed: 'The expectation cannot be met.',
   rate_limited: 'Too many requests; try again later.',
   too_many_fields: 'The request has too many or too large fields.',
+  uri_too_long: 'The request target is longer than allowed here.',
   internal_error: 'Something went wrong here.',
   method_not_supported: 'The method is not supported.',
   overloaded: 'This server is overloaded; try again later.',

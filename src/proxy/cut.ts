@@ -3,7 +3,7 @@
  * because whoever cuts a connection knows no Fastify request.
  */
 
-export type CutCode = 'bad_request' | 'payload_too_large' | 'request_timeout' | 'too_many_fields' | 'write_timeout'
+export type CutCode = 'bad_request' | 'payload_too_large' | 'request_timeout' | 'too_many_fields' | 'uri_too_long' | 'write_timeout'
 
 const codes = new WeakMap<object, CutCode>()
 

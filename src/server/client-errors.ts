@@ -2,10 +2,14 @@
 import { METHODS, STATUS_CODES, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
+import { formatHttpDate } from '../http/date.ts'
 import { noteCut, type CutCode } from '../proxy/cut.ts'
 import type { NoteRefusal } from './refusals.ts'
+import { hasLongTarget, hasOddMethod, type ParserError } from './request-line.ts'
 
-const statusOf: Readonly<Record<string, readonly [number, CutCode]>> = {
+type Refusal = readonly [status: number, code: CutCode | 'method_not_supported']
+
+const statusOf: Readonly<Record<string, Refusal>> = {
   HPE_HEADER_OVERFLOW: [431, 'too_many_fields'],
   HPE_CHUNK_EXTENSIONS_OVERFLOW: [413, 'payload_too_large'],
   ERR_HTTP_REQUEST_TIMEOUT: [408, 'request_timeout']
@@ -23,7 +27,7 @@ const answered = new WeakSet<Duplex>()
  * Answers to what the parser of `node:http` refuses, or has waited too long for.
  * @param endBehind ends a connection behind the answers to the requests that came whole, and takes no others; false where there are none under way
  */
-export function answerClientError (error: NodeJS.ErrnoException, socket: Duplex, note: NoteRefusal, endBehind: (socket: Socket) => boolean): void {
+export function answerClientError (error: ParserError, socket: Duplex, note: NoteRefusal, endBehind: (socket: Socket) => boolean): void {
   // RFC 9112 9.6: what is sent behind the request that ends the connection is not looked at, and the answer to that request stays what it is.
   if (error.code === 'HPE_CLOSED_CONNECTION' || answered.has(socket)) return
   answered.add(socket)
@@ -34,7 +38,7 @@ export function answerClientError (error: NodeJS.ErrnoException, socket: Duplex,
   }
   // So do those to all that stand in front of what is refused.
   if (endBehind(socket as Socket)) return
-  const [status, code] = statusOf[error.code ?? ''] ?? [400, 'bad_request']
+  const [status, code] = refusalOf(error, socket as Socket)
   const response = (socket as Duplex & { _httpMessage?: ServerResponse | null })._httpMessage ?? null
   if (response === null) {
     note(socket, status, code)
@@ -47,6 +51,13 @@ export function answerClientError (error: NodeJS.ErrnoException, socket: Duplex,
   }
   response.once('close', () => { (socket as Socket).destroySoon() })
   answer(response, status, code)
+}
+
+function refusalOf (error: ParserError, { bytesRead }: Socket): Refusal {
+  // RFC 9110 9.1, RFC 9112 3.
+  if (hasOddMethod(error)) return [501, 'method_not_supported']
+  if (hasLongTarget(error, bytesRead)) return [414, 'uri_too_long']
+  return statusOf[error.code ?? ''] ?? [400, 'bad_request']
 }
 
 export function answerOddRequests (server: Server, note: NoteRefusal): void {
@@ -67,7 +78,7 @@ export function answerOddRequests (server: Server, note: NoteRefusal): void {
   })
 }
 
-/** Of HTTP/1 the parser refuses it; HTTP/2 knows no list of methods, and Fastify's router has no hooks for what it has no routes for. */
+/** Of HTTP/1 the parser refuses it (`hasOddMethod`); HTTP/2 knows no list of methods, and Fastify's router has no hooks for what it has no routes for. */
 export function hasUnknownMethod (request: IncomingMessage): boolean {
   return request.httpVersionMajor === 2 && !methods.has(request.method as string)
 }
@@ -94,7 +105,7 @@ function answer (response: ServerResponse, status: number, code: CutCode | 'meth
 
 function answerRaw (socket: Duplex, status: number, code: string): void {
   const body = bodyOf(status, code)
-  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: ${body.length}\r\n\r\n${body}`)
+  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nDate: ${formatHttpDate(Date.now())}\r\nConnection: close\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: ${body.length}\r\n\r\n${body}`)
   socket.resume()
   const timer = setTimeout(() => { socket.destroy() }, lingerMs)
   timer.unref()

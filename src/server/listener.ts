@@ -93,6 +93,8 @@ export async function createProxyListener (input: ProxyListenerInput): Promise<P
       if (tls?.http2 === true) Object.assign(server, options)
       // Node cuts the list of fields off silently at its own limit; above ours the request is refused instead.
       plain.maxHeadersCount = limits.headerCount + 1
+      // Else the second line of a field that may stand once only is dropped, and the first one counts (RFC 9110 13.1.3: neither does).
+      ;(plain as http.Server & { joinDuplicateHeaders?: boolean }).joinDuplicateHeaders = true
       plain.maxConnections = limits.connections
       plain.maxRequestsPerSocket = limits.requestsPerConnection
       // A request must be whole in time, so its head must be, too; Node takes the opposite for a contradiction.

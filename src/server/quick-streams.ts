@@ -46,8 +46,10 @@ export function createQuickStreams (answers: QuickAnswers, maxFields: number): Q
 
 /** Nothing about the request or its stream that some check on the long way would want to see. */
 function isPlain (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, rawHeaders: readonly string[], maxFields: number): boolean {
-  const { ':method': method, ':path': path } = headers
-  if ((method !== 'GET' && method !== 'HEAD') || path === undefined || (headers[':authority'] ?? headers.host) === undefined) return false
+  const { ':method': method, ':path': path, ':authority': authority, host } = headers
+  if ((method !== 'GET' && method !== 'HEAD') || path === undefined || (authority ?? host) === undefined) return false
+  // Whether both name the same is for the long way to say.
+  if (authority !== undefined && host !== undefined && authority !== host) return false
   if (headers['content-length'] !== undefined || headers.expect !== undefined || rawHeaders.length > 2 * (maxFields + pseudoFields)) return false
   return stream.endAfterHeaders && !stream.destroyed && !stream.closed
 }

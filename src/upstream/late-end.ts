@@ -1,6 +1,9 @@
 /**
  * Keeps the end of a connection back while its parser is paused. undici reads the end although it does not read on, takes a
  * content that is delimited by it for a fault of its own, which nobody catches, and gives up one that is whole already.
+ *
+ * A reset is a failure whenever it comes. To undici it is as good an end as any of a content that has neither a length nor
+ * chunks; such a content is complete "unless an error was indicated by the underlying connection" (RFC 9112 section 8).
  */
 import type { Socket } from 'node:net'
 
@@ -25,10 +28,11 @@ export function keepEndBack (socket: Socket, watch: EndWatch): void {
     return false
   }
 
-  // To undici a reset may be the end of a content as well; what it destroys itself says something else.
   socket.destroy = function (error?: Error): Socket {
-    if (!watch.parserWaits || (error as NodeJS.ErrnoException | undefined)?.code !== 'ECONNRESET') return destroy(error)
-    failure ??= error as Error
+    if ((error as NodeJS.ErrnoException | undefined)?.code !== 'ECONNRESET') return destroy(error)
+    const reset = asFailure(error as Error)
+    if (!watch.parserWaits) return destroy(reset)
+    failure ??= reset
     return socket
   }
 
@@ -43,4 +47,9 @@ export function keepEndBack (socket: Socket, watch: EndWatch): void {
       socket.read(0)
     }
   }
+}
+
+/** The same, by a code that undici does not know. */
+function asFailure (error: Error): Error {
+  return Object.assign(new Error(error.message, { cause: error }), { code: 'UPSTREAM_RESET' })
 }

@@ -36,6 +36,10 @@ t.test('which stored responses a 304 is about (RFC 9111 4.3.4)', t => {
   ] as const) t.strictSame(confirmed(asked, {}, received).map(entry => asked.indexOf(entry as never)), expected.map(entry => (asked as readonly unknown[]).indexOf(entry)), title)
   t.strictSame(confirmed([a], { 'if-none-match': '"c"' }, {}), [], 'the client asked for something as well')
   t.strictSame(confirmed([a], { 'if-none-match': 'W/"a"' }, {}).length, 1, 'for the same')
+  t.strictSame(confirmed([a], {}, {}, false), [], 'its validators were not sent')
+  t.strictSame(confirmed([d], {}, {}, false), [], 'nor its date')
+  t.strictSame(confirmed([none], {}, {}, false).length, 1, 'it has none')
+  t.strictSame(confirmed([a], {}, { etag: '"a"' }, false).length, 1, 'what was not sent is named')
   t.end()
 })
 

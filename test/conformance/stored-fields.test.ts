@@ -79,6 +79,22 @@ t.test('a response cut short is not stored (RFC 9111 3.3, RFC 9112 8)', async t 
   t.equal(wire.proxy.control.stats().cache.entries, 0)
 })
 
+t.test('a response without length or chunks that ends with a reset is neither whole nor stored (RFC 9112 8, RFC 9111 3.3)', async t => {
+  const wire = await startWire(t, ({ text, socket }) => {
+    socket.write(`HTTP/1.1 200 OK\r\n${lifetime}\r\nConnection: close\r\n\r\ncontent`)
+    // What is written leaves first; a client that has it all has no part in when the end comes.
+    setTimeout(() => { if (text.includes('/reset')) socket.resetAndDestroy(); else socket.end() }, 50)
+  })
+  const cut = await wire.ask('/reset')
+  t.match(cut, /\r\n7\r\ncontent\r\n$/, 'without the last chunk')
+  t.equal(outcomeOf(await wire.ask('/reset'), false), 'uri-miss')
+  t.equal(wire.proxy.control.stats().cache.entries, 0)
+  t.equal(wire.proxy.control.stats().upstreams['default']?.errors['upstream_reset'], 2)
+
+  t.match(await wire.ask('/end'), /\r\n7\r\ncontent\r\n0\r\n\r\n$/)
+  t.equal(outcomeOf(await wire.ask('/end'), false), 'hit')
+})
+
 t.test('interim responses are forwarded when they come, all of them, and never replayed (RFC 9110 15.2, RFC 9111 3)', async t => {
   let finish = (): void => {}
   const wire = await startWire(t, ({ socket }) => {

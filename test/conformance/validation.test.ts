@@ -104,6 +104,16 @@ t.test('variants with a weak tag, or in a coding that the request does not accep
   }
 })
 
+t.test('a variant compressed with a dictionary is offered only to who has that dictionary (RFC 9842, RFC 9111 4.3.1)', async t => {
+  const accept = 'Accept-Encoding: gzip, dcb, dcz'
+  for (const [coding, dictionary, offered] of [['dcb', ':b:', undefined], ['dcz', ':b:', undefined], ['dcb', null, undefined], ['dcb', ':a:', '"1"'], ['gzip', ':b:', '"1"']] as const) {
+    const { ask, origin } = await inTurn(t, [response('x', [minute, 'Vary: A, Accept-Encoding, Available-Dictionary', 'ETag: "1"', `Content-Encoding: ${coding}`])])
+    await ask('/', ['A: 1', accept, 'Available-Dictionary: :a:'])
+    await ask('/', ['A: 2', accept, ...dictionary === null ? [] : [`Available-Dictionary: ${dictionary}`]])
+    t.equal(sent(origin.requests[1] as string, 'if-none-match'), offered, `${coding} ${dictionary}`)
+  }
+})
+
 t.test('no more than 8 variants are offered, the newest', async t => {
   const { ask, origin } = await startWire(t, ({ text }) => response('x', ['Cache-Control: max-age=3600', 'Vary: A', `ETag: "${sent(text, 'a')}"`]))
   for (let value = 1; value <= 11; value++) await ask('/', [`A: ${value}`])
@@ -353,6 +363,17 @@ t.test('If-Modified-Since is compared with Date, or the time of receipt, where t
   ])
 })
 
+t.test('If-Modified-Since on two lines is ignored, and forwarded as it came (RFC 9110 13.1.3)', async t => {
+  const { ask, origin } = await inTurn(t, [response('content', [minute, `Last-Modified: ${changed}`])])
+  const twice = [`If-Modified-Since: ${later}`, `If-Modified-Since: ${changed}`]
+  await ask('/', twice)
+  t.equal(sent(origin.requests[0] as string, 'if-modified-since'), `${later}, ${changed}`)
+  const again = await ask('/', twice)
+  t.equal(outcomeOf(again, false), 'hit')
+  t.equal(bodyOf(again), 'content')
+  t.match(await ask('/', twice.slice(0, 1)), /^HTTP\/1\.1 304/)
+})
+
 t.test('only a stored 2xx is answered by a precondition: a redirect or error stays what it is (RFC 9110 13.2.1)', async t => {
   await checkRows(t, ['301 Moved Permanently', '404 Not Found', '410 Gone'].map(status => [status, { status, fields: ['Cache-Control: max-age=3600', 'ETag: "1"'] }, [
     [0, 'uri-miss'], [0, 'hit', { send: ['If-None-Match: "1"'], has: new RegExp(`^HTTP/1\\.1 ${status.slice(0, 3)}`) }]
@@ -430,6 +451,24 @@ t.test('a 304 to the client\'s own date updates a stored response that has no va
   t.equal(outcomeOf(again, false), 'hit')
   t.match(again, /x-new: yes/)
   t.equal(origin.requests.length, 2)
+})
+
+t.test('a 304 without validator to conditions of the client alone does not update a stored response that has one (RFC 9111 4.3.4)', async t => {
+  const own = 'If-Modified-Since: Mon, 01 Jun 2026 12:00:30 GMT'
+  const part = ['HTTP/1.1 206 Partial Content', 'Content-Range: bytes 0-1/7', 'Content-Length: 2', 'ETag: "1"', minute, '', 'co'].join('\r\n')
+  for (const [title, first, stored, method, fields, again] of [
+    ['HEAD', [], response('content', [minute, 'ETag: "1"', `Last-Modified: ${changed}`]), 'HEAD', [own], []],
+    ['a range of what has a date', [], response('content', [minute, `Last-Modified: ${changed}`]), 'GET', [own, 'Range: bytes=0-1'], []],
+    ['bytes that are not in the stored part', ['Range: bytes=0-1'], part, 'GET', [own, 'Range: bytes=2-3'], ['Range: bytes=0-1']]
+  ] as const) {
+    const { ask, pass, origin } = await inTurn(t, [stored, notModified([minute, 'X-New: yes']), response('new', [minute, 'ETag: "2"'])])
+    await ask('/', first)
+    pass(61)
+    t.match(await ask('/', fields, method), /^HTTP\/1\.1 304/, title)
+    t.notMatch(origin.requests[1], /if-none-match/i, `${title}: ours was not asked about`)
+    t.match(await ask('/', again), /new$/, title)
+    t.equal(origin.requests.length, 3, title)
+  }
 })
 
 t.test('a 304 to the client\'s own tag leaves a stored response without validator as it is (RFC 9111 4.3.4)', async t => {

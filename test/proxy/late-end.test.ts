@@ -32,7 +32,7 @@ const someTurns = (): Promise<void> => new Promise(resolve => { setTimeout(resol
 
 for (const [title, finish, heard] of [
   ['an end', (socket: Socket) => { socket.end() }, ['end', 'close']],
-  ['a reset', (socket: Socket) => { socket.resetAndDestroy() }, ['ECONNRESET', 'close']]
+  ['a reset', (socket: Socket) => { socket.resetAndDestroy() }, ['UPSTREAM_RESET', 'close']]
 ] as const) {
   t.test(`${title} is heard at once where the parser goes on`, async t => {
     const { far, watch, seen } = await startPair(t)

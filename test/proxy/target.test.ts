@@ -75,6 +75,15 @@ t.test('29: Max-Forwards counts, and a loop is seen', async t => {
   await talk(proxy.port, get('/', ['Max-Forwards: 3']).replace('GET', 'OPTIONS'))
   t.match(origin.requests[0], 'max-forwards: 2')
 
+  // RFC 9110 7.6.2: the least of what is left and what is supported, however it is written.
+  for (const [received, sent] of [['003', '2'], ['99999999999', '2147483647'], [`1${'0'.repeat(400)}`, '2147483647'], ['-1', '-1'], ['2, 1', '2, 1']] as const) {
+    await talk(proxy.port, get('/', [`Max-Forwards: ${received}`]).replace('GET', 'TRACE'))
+    t.match(origin.requests.at(-1), new RegExp(`\r\nmax-forwards: ${sent}\r\n`), received)
+  }
+  const { length } = origin.requests
+  for (const zero of ['00', '0'.repeat(20)]) t.equal(status(await talk(proxy.port, get('/', [`Max-Forwards: ${zero}`]).replace('GET', 'TRACE'))), 200, zero)
+  t.equal(origin.requests.length, length, 'zero is answered here')
+
   const via = /via: 1\.1 (holdfast-[0-9a-f]+)/.exec(origin.requests[0] as string)?.[1] as string
   t.equal(status(await talk(proxy.port, get('/', [`Via: 1.1 ${via}`]))), 508)
 })

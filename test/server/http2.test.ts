@@ -83,6 +83,20 @@ t.test('refusals of one stream leave the others alone', async t => {
   t.equal((await slow.end).body, 'slow')
 })
 
+t.test('HTTP/2: a Host that names another host than :authority is 400, also where a hit would answer (RFC 9113 8.3.1)', async t => {
+  const origin = await startRawOrigin(t, () => response('content', ['Cache-Control: max-age=60']))
+  const { session } = await start(t, origin.url)
+
+  t.equal((await ask(session, {}).end).body, 'content')
+  for (const host of ['b.test', 'a.test:444', 'a.test.b']) {
+    const { status, body } = await ask(session, { host }).end
+    t.equal(status, 400, host)
+    t.match(body, /bad_target/)
+  }
+  for (const host of ['a.test', 'A.Test', 'a.test:443', 'a.test.']) t.equal((await ask(session, { host }).end).body, 'content', `${host} is the same`)
+  t.equal(origin.requests.length, 1)
+})
+
 t.test('an answered request is not logged as aborted, a reset one is', async t => {
   const origin = await startRawOrigin(t, ({ text }) => text.startsWith('GET /hang') ? undefined : response('body'))
   const { session, requests } = await start(t, origin.url)

@@ -1,9 +1,11 @@
 /** What a client may cost: every limit of the listener, through raw sockets. */
 import { Server, type Socket } from 'node:net'
+import pino from 'pino'
 import t from 'tap'
 import { resolveConfig } from '../../src/config/load.ts'
 import { startInstance } from '../../src/server/instance.ts'
 import { createProcessLog } from '../../src/server/logger.ts'
+import { parseHttpDate } from '../../src/http/date.ts'
 import { get, openSocket, startProxy, talk, until } from '../fixtures/proxy.ts'
 import { response, startRawOrigin } from '../fixtures/raw-origin.ts'
 
@@ -93,7 +95,46 @@ t.test('too many fields, too long ones, and content without end are refused', as
   t.equal(status(await talk(proxy.port, get('/', Array.from({ length: 19 }, (_, i) => `X-${i}: 1`)))), 431)
   t.equal(status(await talk(proxy.port, get('/', Array.from({ length: 200 }, (_, i) => `X-${i}: 1`)))), 431)
   t.equal(status(await talk(proxy.port, get('/', [`X-Long: ${'x'.repeat(5000)}`]))), 431)
-  t.equal(status(await talk(proxy.port, get(`/${'x'.repeat(5000)}`))), 431)
+  t.equal(status(await talk(proxy.port, get(`/${'x'.repeat(5000)}`))), 414)
+  t.equal(origin.requests.length, 1)
+})
+
+t.test('a target that is too long is 414, and a method that nobody knows 501 (RFC 9112 3, RFC 9110 9.1)', async t => {
+  const origin = await startRawOrigin(t, () => response('ok', ['Cache-Control: max-age=60']))
+  const seen: unknown[] = []
+  const logger = pino({}, { write (line: string) { seen.push(JSON.parse(line)) } })
+  const proxy = await startProxy(t, origin.url, { server: { limits: { headerBytes: '4KiB' } }, logger })
+  const before = 'GET /first HTTP/1.1\r\nHost: a\r\n\r\n'
+  const long = 'x'.repeat(5000)
+
+  for (const [text, expected, code] of [
+    [get(`/${long}`), 414, 'uri_too_long'],
+    [`GET /${long}`, 414, 'uri_too_long'],
+    [get(`/?${long}`).replace('HTTP/1.1', 'HTTP/1.0'), 414, 'uri_too_long'],
+    [get('/', [`X-Long: ${long}`]), 431, 'too_many_fields'],
+    [`GET / HTTP/1.1\r\nX-Long: ${long}`, 431, 'too_many_fields'],
+    [get('/').replace('GET', 'BREW'), 501, 'method_not_supported'],
+    [get('/').replace('GET', 'get'), 501, 'method_not_supported'],
+    [get('/').replace('GET', 'GETTER'), 501, 'method_not_supported'],
+    [get('/').replace('GET', 'G(T'), 400, 'bad_request'],
+    ['nonsense\r\n\r\n', 400, 'bad_request'],
+    ['BREW / coffee\r\n\r\n', 400, 'bad_request'],
+    ['\x16\x03\x01\0', 400, 'bad_request']
+  ] as const) {
+    const answer = await talk(proxy.port, text)
+    t.match(answer, `HTTP/1.1 ${expected}`, text.slice(0, 20))
+    t.match(answer, `"code":"${code}"`)
+    t.match(seen.at(-1), { status: expected, code })
+  }
+  // Behind a request that has been answered.
+  const socket = openSocket(proxy.port)
+  let text = ''
+  socket.on('data', chunk => { text += chunk.toString('latin1') })
+  socket.write(before)
+  await until(() => text.endsWith('ok'))
+  socket.write(get(`/${long}`))
+  await until(() => socket.destroyed)
+  t.match(text, /ok[^]*HTTP\/1\.1 414/)
   t.equal(origin.requests.length, 1)
 })
 
@@ -126,7 +167,12 @@ t.test('what is no request gets an answer and the end', async t => {
     ['POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n', 400],
     ['CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n', 501], ['GET / HTTP/1.1\r\nHost: a\r\nExpect: miracles\r\n\r\n', 417],
     ['GET * HTTP/1.1\r\nHost: a\r\n\r\n', 400], ['GET ftp://a/ HTTP/1.1\r\nHost: a\r\n\r\n', 400], ['GET http://u@a/ HTTP/1.1\r\nHost: a\r\n\r\n', 400]
-  ] as const) t.equal(status(await talk(proxy.port, Buffer.from(octets, 'latin1'), /\}$/)), code, octets.slice(0, 30))
+  ] as const) {
+    const answer = await talk(proxy.port, Buffer.from(octets, 'latin1'), /\}$/)
+    t.equal(status(answer), code, octets.slice(0, 30))
+    const dates = [...answer.matchAll(/\r\nDate: ([^\r]*)/gi)].map(([, date]) => parseHttpDate(date as string, Date.now()))
+    t.same(dates.map(date => date === null), [false], 'RFC 9110 6.6.1: with the date')
+  }
   t.equal(status(await talk(proxy.port, 'OPTIONS * HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n')), 204)
   t.equal(origin.requests.length, 0)
 })

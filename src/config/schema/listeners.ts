@@ -21,7 +21,7 @@ export const TlsSchema = item('TLS for clients.', {
 })
 
 export const LimitsSchema = section('Bounds on what one client may cost.', {
-  headerBytes: size('Request line and field section together; above it 431.', '16KiB'),
+  headerBytes: size('Request line and field section together; above it 414 or 431.', '16KiB'),
   headerCount: count('Field lines in a request; above it 431.', 100, { minimum: 1, maximum: 2000 }),
   bodyBytes: size('Request content; above it 413. A route may say otherwise.', '1GiB'),
   connections: count('Open client connections; the next one is closed at once.', 10_000, { minimum: 1 }),
