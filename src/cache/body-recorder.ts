@@ -24,9 +24,11 @@ export type RecordingEnd = 'too-large' | 'no-room' | 'incomplete'
 
 /** Up to this length memory for all of it is taken with the first piece. */
 const wholeAtOnceBytes = 1024 * 1024
-/** Of longer content this share has to have come first, or so many bytes: who announces much and sends little gets little, and copying them is no long turn. */
+/** Of longer content this share has to have come first, or so many bytes: who announces much and sends little gets little. */
 const shareFirst = 1 / 8
 const mostFirstBytes = 2 * 1024 * 1024
+/** What came first is copied with what comes next, so much with each piece: memory that the system has to find is slow, so all at once would be a long turn. */
+const movedBytes = 64 * 1024
 
 /** Of the budget no more than this is kept for what has not come: origin servers that send less than they announce leave the rest of it to others. */
 const mostPromised = 1 / 2
@@ -36,9 +38,13 @@ export class BodyRecorder {
   readonly #limitBytes: number
   readonly #budget: RecordingBudget
   readonly #expectedBytes: number | undefined
+  /** What has come and is not in `whole`. */
   #pieces: Buffer[] = []
-  /** All of the content, what has come of it in front; null as long as it is in `pieces`. */
+  /** All of the content, what has come of it in front; null as long as all of it is in `pieces`. */
   #whole: Buffer | null = null
+  /** Pieces that are in `whole` by now, and their length. */
+  #movedPieces = 0
+  #movedBytes = 0
   #receivedBytes = 0
   /** What counts in the budget. */
   #heldBytes = 0
@@ -68,6 +74,7 @@ export class BodyRecorder {
     const at = this.#receivedBytes
     this.#receivedBytes = soonBytes
     if (this.#whole !== null) {
+      this.#move(this.#whole, movedBytes)
       chunk.copy(this.#whole, at)
       this.#promise(this.#whole.length - soonBytes)
       return this.#whole.subarray(at, soonBytes)
@@ -85,6 +92,7 @@ export class BodyRecorder {
   /** The whole content, or why there is none. Ends the recording. */
   finish (): Buffer | RecordingEnd {
     if (this.#ended !== null) return this.#ended
+    if (this.#whole !== null) this.#move(this.#whole, Infinity)
     const content = this.#whole ?? (this.#pieces.length === 1 ? this.#pieces[0] as Buffer : concatExact(this.#pieces))
     this.#end('incomplete')
     if (this.#expectedBytes !== undefined && this.#receivedBytes !== this.#expectedBytes) return 'incomplete'
@@ -132,8 +140,15 @@ export class BodyRecorder {
     this.#promise(toComeBytes)
     // Small content becomes text: its bytes go soon, and come from what many share.
     this.#whole = expectedBytes <= textBytes ? Buffer.allocUnsafe(expectedBytes) : Buffer.allocUnsafeSlow(expectedBytes)
-    let at = 0
-    for (const piece of this.#pieces) at += piece.copy(this.#whole, at)
-    this.#pieces = []
+  }
+
+  /** Copies pieces to where they belong, at least one and at least so many bytes, as long as there are any. */
+  #move (whole: Buffer, leastBytes: number): void {
+    if (this.#pieces.length === 0) return
+    const endsAt = this.#movedBytes + leastBytes
+    while (this.#movedPieces < this.#pieces.length && this.#movedBytes < endsAt) {
+      this.#movedBytes += (this.#pieces[this.#movedPieces++] as Buffer).copy(whole, this.#movedBytes)
+    }
+    if (this.#movedPieces === this.#pieces.length) this.#pieces = []
   }
 }

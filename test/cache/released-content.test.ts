@@ -144,6 +144,18 @@ t.test('content of a known length is recorded in one piece of memory, and what i
   t.same(budget, newBudget())
 })
 
+t.test('what came before there was one piece of memory for all is in it in the end, in order, however the rest comes', async t => {
+  const content = Buffer.from(Uint32Array.from({ length: 2e6 }, (_, i) => i).buffer)
+  for (const pieceBytes of [1000, 70_000, 1e6 + 1, 5e6]) {
+    const recorder = new BodyRecorder(1e8, newBudget(), content.length)
+    for (let at = 0; at < content.length; at += pieceBytes) {
+      const piece = content.subarray(at, at + pieceBytes)
+      t.ok(recorder.write(piece).equals(piece))
+    }
+    t.ok((recorder.finish() as Buffer).equals(content), `in pieces of ${pieceBytes}`)
+  }
+})
+
 t.test('what broken origin servers announce and never send takes no more than half of the budget, however many there are', async t => {
   const budget = newBudget()
   const broken = Array.from({ length: 20 }, () => new BodyRecorder(1e8, budget, 8e6))
