@@ -27,8 +27,8 @@ const wholeAtOnceBytes = 1024 * 1024
 /** Of longer content this share has to have come first, or so many bytes: who announces much and sends little gets little. */
 const shareFirst = 1 / 8
 const mostFirstBytes = 2 * 1024 * 1024
-/** What came first is copied with what comes next, so much with each piece: memory that the system has to find is slow, so all at once would be a long turn. */
-const movedBytes = 64 * 1024
+/** What came first is copied by and by, as much as this share of what has come: all at once would be a long turn where the system has to find the memory first. */
+const shareMoved = 1 / 4
 
 /** Of the budget no more than this is kept for what has not come: origin servers that send less than they announce leave the rest of it to others. */
 const mostPromised = 1 / 2
@@ -74,7 +74,7 @@ export class BodyRecorder {
     const at = this.#receivedBytes
     this.#receivedBytes = soonBytes
     if (this.#whole !== null) {
-      this.#move(this.#whole, movedBytes)
+      this.#move(this.#whole, soonBytes * shareMoved)
       chunk.copy(this.#whole, at)
       this.#promise(this.#whole.length - soonBytes)
       return this.#whole.subarray(at, soonBytes)
@@ -142,11 +142,10 @@ export class BodyRecorder {
     this.#whole = expectedBytes <= textBytes ? Buffer.allocUnsafe(expectedBytes) : Buffer.allocUnsafeSlow(expectedBytes)
   }
 
-  /** Copies pieces to where they belong, at least one and at least so many bytes, as long as there are any. */
-  #move (whole: Buffer, leastBytes: number): void {
+  /** Copies pieces to where they belong, until so many bytes are there or all that there are. */
+  #move (whole: Buffer, bytes: number): void {
     if (this.#pieces.length === 0) return
-    const endsAt = this.#movedBytes + leastBytes
-    while (this.#movedPieces < this.#pieces.length && this.#movedBytes < endsAt) {
+    while (this.#movedPieces < this.#pieces.length && this.#movedBytes < bytes) {
       this.#movedBytes += (this.#pieces[this.#movedPieces++] as Buffer).copy(whole, this.#movedBytes)
     }
     if (this.#movedPieces === this.#pieces.length) this.#pieces = []

@@ -146,13 +146,14 @@ t.test('content of a known length is recorded in one piece of memory, and what i
 
 t.test('what came before there was one piece of memory for all is in it in the end, in order, however the rest comes', async t => {
   const content = Buffer.from(Uint32Array.from({ length: 2e6 }, (_, i) => i).buffer)
-  for (const pieceBytes of [1000, 70_000, 1e6 + 1, 5e6]) {
+  for (const [firstBytes, laterBytes] of [[1000, 1000], [70_000, 70_000], [5e6, 5e6], [999_999, 1000], [10_000, 7e6], [999_999, 8e6]] as const) {
     const recorder = new BodyRecorder(1e8, newBudget(), content.length)
-    for (let at = 0; at < content.length; at += pieceBytes) {
-      const piece = content.subarray(at, at + pieceBytes)
+    for (let at = 0; at < content.length;) {
+      const piece = content.subarray(at, at + (at < 900_000 ? firstBytes : laterBytes))
       t.ok(recorder.write(piece).equals(piece))
+      at += piece.length
     }
-    t.ok((recorder.finish() as Buffer).equals(content), `in pieces of ${pieceBytes}`)
+    t.ok((recorder.finish() as Buffer).equals(content), `in pieces of ${firstBytes}, then of ${laterBytes}`)
   }
 })
 
