@@ -179,6 +179,22 @@ t.test('what broken origin servers announce and never send takes no more than ha
   t.same(budget, newBudget())
 })
 
+t.test('who has sent half of what it announced gets memory for the rest, whatever others are still to send', async t => {
+  const budget = newBudget()
+  const others = Array.from({ length: 2 }, () => new BodyRecorder(1e8, budget, 30e6))
+  for (const recorder of others) recorder.write(Buffer.alloc(3e6))
+  t.equal(budget.usedBytes, 30e6 + 3e6, 'the second would be more than half of the budget')
+
+  const recorder = new BodyRecorder(1e8, budget, 48e6)
+  recorder.write(Buffer.alloc(24e6 - 1))
+  t.equal(budget.usedBytes, 33e6 + 24e6 - 1)
+  recorder.write(Buffer.alloc(1))
+  t.equal(budget.usedBytes, 33e6 + 48e6)
+  recorder.abandon()
+  for (const other of others) other.abandon()
+  t.same(budget, newBudget())
+})
+
 t.test('where there is no room for all of it at once, it is recorded piece by piece as far as there is', async t => {
   const budget = newBudget(1000)
   const recorder = new BodyRecorder(1e8, budget, 1200)
