@@ -24,11 +24,11 @@ export type RecordingEnd = 'too-large' | 'no-room' | 'incomplete'
 
 /** Up to this length memory for all of it is taken with the first piece. */
 const wholeAtOnceBytes = 1024 * 1024
-/** Of longer content this share has to have come first, or so many bytes: who announces much and sends little gets little, and copying them is no long turn. */
+/** Of longer content this share has to have come first, or so many bytes: who announces much and sends little gets little. */
 const shareFirst = 1 / 8
 const mostFirstBytes = 2 * 1024 * 1024
 
-/** Of the budget no more than this is kept for what has not come: origin servers that send less than they announce leave the rest of it to others. */
+/** Of the budget no more than this is kept for what has not come: origin servers that send less than half of what they announce leave the rest of it to others. */
 const mostPromised = 1 / 2
 
 /** A class, because there is one for each response that is stored: its methods are made once. */
@@ -36,9 +36,14 @@ export class BodyRecorder {
   readonly #limitBytes: number
   readonly #budget: RecordingBudget
   readonly #expectedBytes: number | undefined
+  /** What has come and is not in `whole`. */
   #pieces: Buffer[] = []
-  /** All of the content, what has come of it in front; null as long as it is in `pieces`. */
+  /** All of the content, what has come of it in front; null as long as all of it is in `pieces`. */
   #whole: Buffer | null = null
+  /** What had come before there was `whole`; pieces of it that are there by now, and their length. */
+  #firstBytes = 0
+  #movedPieces = 0
+  #movedBytes = 0
   #receivedBytes = 0
   /** What counts in the budget. */
   #heldBytes = 0
@@ -68,6 +73,8 @@ export class BodyRecorder {
     const at = this.#receivedBytes
     this.#receivedBytes = soonBytes
     if (this.#whole !== null) {
+      // By and by, so that all of it is there with the last piece: at once it would be a long turn, as there may be 50 MB of it, for which the system has to find memory.
+      this.#move(this.#whole, this.#movedBytes + (this.#firstBytes - this.#movedBytes) * chunk.length / (this.#whole.length - at))
       chunk.copy(this.#whole, at)
       this.#promise(this.#whole.length - soonBytes)
       return this.#whole.subarray(at, soonBytes)
@@ -85,6 +92,7 @@ export class BodyRecorder {
   /** The whole content, or why there is none. Ends the recording. */
   finish (): Buffer | RecordingEnd {
     if (this.#ended !== null) return this.#ended
+    if (this.#whole !== null) this.#move(this.#whole, Infinity)
     const content = this.#whole ?? (this.#pieces.length === 1 ? this.#pieces[0] as Buffer : concatExact(this.#pieces))
     this.#end('incomplete')
     if (this.#expectedBytes !== undefined && this.#receivedBytes !== this.#expectedBytes) return 'incomplete'
@@ -126,14 +134,22 @@ export class BodyRecorder {
     if (expectedBytes > wholeAtOnceBytes && soonBytes < Math.min(expectedBytes * shareFirst, mostFirstBytes)) return
     const budget = this.#budget
     const toComeBytes = expectedBytes - soonBytes
-    // One alone may be larger: copied later, so much would be a long turn.
-    if (budget.promisedBytes > 0 && budget.promisedBytes + toComeBytes > budget.maxBytes * mostPromised) return
+    // One alone may be larger, and who has sent as much as is to come: the later, the more has to be copied with the rest.
+    const isTrusted = budget.promisedBytes === 0 || soonBytes >= toComeBytes
+    if (!isTrusted && budget.promisedBytes + toComeBytes > budget.maxBytes * mostPromised) return
     if (!this.#hold(expectedBytes)) return
     this.#promise(toComeBytes)
     // Small content becomes text: its bytes go soon, and come from what many share.
     this.#whole = expectedBytes <= textBytes ? Buffer.allocUnsafe(expectedBytes) : Buffer.allocUnsafeSlow(expectedBytes)
-    let at = 0
-    for (const piece of this.#pieces) at += piece.copy(this.#whole, at)
-    this.#pieces = []
+    this.#firstBytes = this.#receivedBytes
+  }
+
+  /** Copies pieces to where they belong, until so many bytes are there or all that there are. */
+  #move (whole: Buffer, bytes: number): void {
+    if (this.#pieces.length === 0) return
+    while (this.#movedPieces < this.#pieces.length && this.#movedBytes < bytes) {
+      this.#movedBytes += (this.#pieces[this.#movedPieces++] as Buffer).copy(whole, this.#movedBytes)
+    }
+    if (this.#movedPieces === this.#pieces.length) this.#pieces = []
   }
 }

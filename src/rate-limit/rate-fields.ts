@@ -2,6 +2,7 @@
  * What clients are told of their limits: by the current draft of the IETF (draft-ietf-httpapi-ratelimit-headers-11), as its
  * sixth version had it, or as most services do.
  */
+import { decimal } from '../http/decimal.ts'
 import type { Limit } from './limit.ts'
 import type { Counter } from './store.ts'
 
@@ -28,7 +29,7 @@ export function policyItem ({ name, max, windowMs, burst }: Limit): string {
 
 /** One item of `RateLimit` (section 4). */
 export function limitItem ({ name }: Limit, { remaining, windowMs }: Counter): string {
-  return `"${name}";r=${remaining};t=${seconds(windowMs)}`
+  return `"${name}";r=${decimal(remaining)};t=${seconds(windowMs)}`
 }
 
 /** Whole seconds, rounded up: who waits for so long does not come too early. */
@@ -71,7 +72,7 @@ export function setRateFields (told: readonly ToldLimit[], counters: readonly Co
     const { remaining, windowMs } = counters[index] as Counter
     const [limitName, remainingName, resetName] = olderNames[form]
     set(limitName, String(limit.max))
-    set(remainingName, String(remaining))
+    set(remainingName, decimal(remaining))
     set(resetName, String(seconds(windowMs)))
   }
 }

@@ -144,6 +144,19 @@ t.test('content of a known length is recorded in one piece of memory, and what i
   t.same(budget, newBudget())
 })
 
+t.test('what came before there was one piece of memory for all is in it in the end, in order, however the rest comes', async t => {
+  const content = Buffer.from(Uint32Array.from({ length: 2e6 }, (_, i) => i).buffer)
+  for (const [firstBytes, laterBytes] of [[1000, 1000], [70_000, 70_000], [5e6, 5e6], [999_999, 1000], [10_000, 7e6], [999_999, 8e6]] as const) {
+    const recorder = new BodyRecorder(1e8, newBudget(), content.length)
+    for (let at = 0; at < content.length;) {
+      const piece = content.subarray(at, at + (at < 900_000 ? firstBytes : laterBytes))
+      t.ok(recorder.write(piece).equals(piece))
+      at += piece.length
+    }
+    t.ok((recorder.finish() as Buffer).equals(content), `in pieces of ${firstBytes}, then of ${laterBytes}`)
+  }
+})
+
 t.test('what broken origin servers announce and never send takes no more than half of the budget, however many there are', async t => {
   const budget = newBudget()
   const broken = Array.from({ length: 20 }, () => new BodyRecorder(1e8, budget, 8e6))
@@ -163,6 +176,22 @@ t.test('what broken origin servers announce and never send takes no more than ha
   t.equal(budget.usedBytes, 80e6, 'what has come is not announced any more')
   first.abandon()
   second.abandon()
+  t.same(budget, newBudget())
+})
+
+t.test('who has sent half of what it announced gets memory for the rest, whatever others are still to send', async t => {
+  const budget = newBudget()
+  const others = Array.from({ length: 2 }, () => new BodyRecorder(1e8, budget, 30e6))
+  for (const recorder of others) recorder.write(Buffer.alloc(3e6))
+  t.equal(budget.usedBytes, 30e6 + 3e6, 'the second would be more than half of the budget')
+
+  const recorder = new BodyRecorder(1e8, budget, 48e6)
+  recorder.write(Buffer.alloc(24e6 - 1))
+  t.equal(budget.usedBytes, 33e6 + 24e6 - 1)
+  recorder.write(Buffer.alloc(1))
+  t.equal(budget.usedBytes, 33e6 + 48e6)
+  recorder.abandon()
+  for (const other of others) other.abandon()
   t.same(budget, newBudget())
 })
 
