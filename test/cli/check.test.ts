@@ -49,6 +49,9 @@ t.test('no file, or none that is there', async (t) => {
 })
 
 t.test('an upstream and flags are checked too', async (t) => {
+  process.env['HOLDFAST_UPSTREAM'] = 'http://a'
+  t.teardown(() => { delete process.env['HOLDFAST_UPSTREAM'] })
+  t.equal(await runCheck({}, { write: () => {} }), 0, 'of the environment of this process')
   t.equal((await check({ upstream: 'http://a' })).exitCode, 0)
   t.equal((await check({ env: { HOLDFAST_UPSTREAM: 'http://a' } })).exitCode, 0)
   t.match(await check({ upstream: 'http://a', overrides: { adminHost: '0.0.0.0' } }), { exitCode: 1, output: /\/admin\/token/ })
