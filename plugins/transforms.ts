@@ -5,6 +5,7 @@
 import { Readable } from 'node:stream'
 import fp from 'fastify-plugin'
 import type { FastifyReply, FastifyRequest, preHandlerHookHandler } from 'fastify'
+import type { ConfigProblem } from '../src/config/problems.ts'
 import type { RouteConfig } from '../src/config/schema.ts'
 import { linesOf } from '../src/forward/response-fields.ts'
 import { Body, bodyOf } from '../src/http/body.ts'
@@ -30,8 +31,8 @@ declare module 'fastify' {
     transformResponse: (transform: ResponseTransform, timeoutMs?: number) => void
     /** Registers a transformation of request content. */
     transformRequest: (transform: RequestTransform, timeoutMs?: number) => void
-    /** What a route's settings ask for; null for nothing. Throws where it names what is not registered. */
-    createRouteTransforms: (route: RouteConfig) => RouteTransforms | null
+    /** What the settings of a route, the one at `index`, ask for; null for nothing. What it names that is not registered is reported. */
+    createRouteTransforms: (route: RouteConfig, index: number, report: (problem: ConfigProblem) => void) => RouteTransforms | null
     /** preHandler: coding, preconditions and content of the request, as cache and upstream are to see them. */
     prepareTransforms: preHandlerHookHandler
     /** `respond` for routes with transformations before sending. */
@@ -78,7 +79,7 @@ export default fp<TransformsOptions>(async function transforms (app, options) {
   for (const transform of options.responses ?? []) register(responses, transform)
   for (const transform of options.requests ?? []) register(requests, transform)
 
-  app.decorate('createRouteTransforms', (route: RouteConfig) => createRouteTransforms(route, namedTransforms(route, responses, requests), compression, held))
+  app.decorate('createRouteTransforms', (route: RouteConfig, index: number, report: (problem: ConfigProblem) => void) => createRouteTransforms(route, namedTransforms(route, index, report, responses, requests), compression, held))
 
   app.decorate('transformStatistics', (): TransformStatistics => ({ compression, failures: [...failures.values()], heldBytes: held.usedBytes }))
 

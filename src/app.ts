@@ -140,14 +140,16 @@ export async function holdfast (app: FastifyInstance, options: HoldfastOptions):
   const makeFilters = (route: RouteConfig, config: Config, index: number): RouteFilters => {
     const lists = [config.access, route.access].filter(list => list !== undefined)
     const problems: ConfigProblem[] = []
-    const used = extensionsOf(route, index, extensions, problem => { problems.push(problem) })
+    const report = (problem: ConfigProblem): void => { problems.push(problem) }
+    const used = extensionsOf(route, index, extensions, report)
+    const transforms = app.createRouteTransforms(route, index, report)
     if (problems.length > 0) throw new ConfigError(problems)
     return {
       checkAccess: lists.length === 0 ? null : app.createRouteAccess(lists, route.cors?.preflight === 'answer'),
       handleCors: route.cors === undefined ? null : app.createRouteCors(route.cors),
       ...app.createRouteRateLimit(limitsOfRoute(route, config), route.auth !== undefined),
       authenticate: route.auth === undefined ? null : app.createRouteAuthentication(route.auth),
-      transforms: app.createRouteTransforms(route),
+      transforms,
       own: used.length === 0 ? null : createOwnFilters(filterRegistry, used)
     }
   }

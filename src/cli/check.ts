@@ -20,6 +20,8 @@ export async function runCheck (options: CheckOptions, out: Output): Promise<0 |
   const load: LoadOptions = { ...options, env }
   try {
     const config = await loadConfig(load)
+    // Which transformations there are is only known once plugins are registered, as the start does.
+    if (config.routes.some(route => route.transforms.length > 0)) await (await import('./print-routes.ts')).describeRoutes(config)
     for (const warning of warningsFor(config)) out.write(`warning: ${formatProblem(warning, file)}\n`)
     out.write(`${file ?? 'The configuration'} is valid.\n\n${formatRouteTable(config)}`)
     return 0
