@@ -10,6 +10,7 @@ import type { RouteConfig } from '../src/config/schema.ts'
 import { linesOf } from '../src/forward/response-fields.ts'
 import { Body, bodyOf } from '../src/http/body.ts'
 import { fieldsFromLines, type FieldMap, type MutableFieldMap } from '../src/http/fields.ts'
+import { lineId } from '../src/observe/line-id.ts'
 import type { Forwarding } from '../src/proxy/forwarding.ts'
 import { ContentTooLarge, limitContent } from '../src/proxy/limit-content.ts'
 import type { Coding } from '../src/transform/codings.ts'
@@ -90,7 +91,7 @@ export default fp<TransformsOptions>(async function transforms (app, options) {
     // Names come from the configuration: there are as many as it has.
     if (counted === undefined) failures.set(key, { transform, code, count: 1 })
     else counted.count++
-    request.log.error({ reqId: request.id, route: request.forwarding?.routeName, transform, code, err: error.cause }, 'transformation failed')
+    request.log.error({ ...lineId(request), route: request.forwarding?.routeName, transform, code, err: error.cause }, 'transformation failed')
   })
 
   app.decorate('prepareTransforms', (request: FastifyRequest, reply: FastifyReply, done: () => void): void => {

@@ -46,12 +46,9 @@ import type { RateLimitStore } from './rate-limit/store.ts'
 import type { Snapshots } from './snapshot/snapshots.ts'
 import { keepTickShape } from './tick-shape.ts'
 
-/** What has a default may be left out. */
-type Partially<T> = T extends ReadonlyArray<infer E> ? ReadonlyArray<Partially<E>> : T extends object ? { [K in keyof T]?: Partially<T[K]> } : T
-
 export interface HoldfastOptions {
   /** The configuration as an operator writes it; or an already resolved one, from `resolveConfig` or `loadConfig`. */
-  readonly config: Partially<ConfigInput> | Resolved
+  readonly config: ConfigInput | Resolved
   /** Replaces the memory store. */
   readonly store?: CacheStore
   /** Current time in epoch milliseconds, for tests. */
