@@ -27,6 +27,7 @@ import { createMemoryStore, type MemoryStore } from './cache/memory-store.ts'
 import type { CacheStore } from './cache/store.ts'
 import { extensionsOf } from './config/extension-checks.ts'
 import { ConfigError, resolveConfig, type ConfigProblem } from './config/load.ts'
+import { isPlain } from './config/plain.ts'
 import type { Config, ConfigInput, RouteConfig } from './config/schema.ts'
 import type { HoldfastControl } from './control.ts'
 import type { Extension, ExtensionPlugin, LoadedExtension } from './extensions/extension.ts'
@@ -87,7 +88,7 @@ export interface Resolved { readonly resolved: Config }
 /** The proxy as a Fastify plugin. Encapsulated: it may be registered several times, under different prefixes. */
 export async function holdfast (app: FastifyInstance, options: HoldfastOptions): Promise<void> {
   keepTickShape()
-  const config = 'resolved' in options.config ? (options.config as Resolved).resolved : resolveConfig(options.config)
+  const config = isResolved(options.config) ? options.config.resolved : resolveConfig(options.config)
   const extensions = await extensionsFor(config, options.extensions ?? [])
   const filterRegistry = createFilterRegistry()
   const now = options.now ?? Date.now
@@ -199,6 +200,11 @@ export async function holdfast (app: FastifyInstance, options: HoldfastOptions):
     httpCache.clear()
   })
   await app.register(proxyRoutes)
+}
+
+/** What a caller without types hands in may be anything; what is no configuration is told as such. */
+function isResolved (config: HoldfastOptions['config']): config is Resolved {
+  return isPlain(config) && 'resolved' in config
 }
 
 /** Throws a `ConfigError` with everything that is wrong with them. */

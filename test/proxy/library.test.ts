@@ -15,6 +15,14 @@ t.test('a configuration written in TypeScript leaves out what has defaults, and 
   t.match(resolveConfig(given).routes, [{ cache: { ttl: [{ ttl: 300_000 }] } }])
 })
 
+t.test('what is no configuration is told as a mistake in one', async t => {
+  for (const given of [undefined, null, 'file.yaml', []]) {
+    const app = Fastify()
+    t.teardown(() => app.close())
+    await t.rejects(async () => { await app.register(holdfast, { config: given } as never) }, { code: 'invalid_configuration', problems: [{ path: '', rule: 'type' }] }, JSON.stringify(given))
+  }
+})
+
 t.test('a line of the log names its request once', async t => {
   const lines: string[] = []
   const app = Fastify({ logger: { stream: { write: line => { lines.push(line) } } } })
