@@ -213,6 +213,7 @@ export default fp<ForwardOptions>(async function forward (app, options) {
       noteExtensionFailure(request, cause.cause)
       return sendError(request, reply, cause.statusCode, cause.code)
     }
+    forwarding.upstreamTarget = cause.target ?? ''
     request.log.warn({ ...lineId(request), upstream: forwarding.upstreamName, target: cause.target, code: cause.code, cause: describe(cause.cause) }, 'upstream failed')
     sendUpstreamError(request, reply, cause)
   }

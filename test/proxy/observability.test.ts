@@ -77,6 +77,7 @@ t.test('a failure of the upstream has one line, which names the request, and no 
 
   t.match(lines.filter(line => line['level'] as number > 30), [{ msg: 'upstream failed', reqId: /./, upstream: 'default', target: 'http://127.0.0.1:1', code: 'upstream_unreachable' }])
   t.notMatch(JSON.stringify(lines), /stack/)
+  t.match(lines.at(-1), { msg: 'request', upstream: 'default', target: 'http://127.0.0.1:1', code: 'upstream_unreachable' })
 })
 
 t.test('the line names who asked, where authentication found out', async t => {
