@@ -26,7 +26,7 @@ export default fp(async function accessLog (app) {
       subject: forwarding?.identity?.subject,
       reason: cacheOutcome?.detail ?? undefined,
       upstream: wasForwarded ? forwarding.upstreamName : undefined,
-      target: wasForwarded ? forwarding.upstreamTarget : undefined,
+      target: wasForwarded && forwarding.upstreamTarget !== '' ? forwarding.upstreamTarget : undefined,
       upstreamMs: wasForwarded ? rounded((forwarding.upstreamEndedAt || performance.now()) - forwarding.upstreamStartedAt) : undefined,
       code: code === '' ? undefined : code,
       aborted: aborted ? true : undefined

@@ -10,6 +10,7 @@ import { PackedEntry } from '../src/cache/packed-entry.ts'
 import { cacheStatusValue, type CacheOutcome } from '../src/cache/status.ts'
 import { nominatedFields } from '../src/forward/hop-by-hop.ts'
 import { linesWithout, type FieldMap } from '../src/http/fields.ts'
+import { lineId } from '../src/observe/line-id.ts'
 import { requestKey } from '../src/proxy/cache-key-of.ts'
 import type { Forwarding } from '../src/proxy/forwarding.ts'
 import { blockOf } from '../src/proxy/stored-block.ts'
@@ -110,9 +111,9 @@ function classOf (request: FastifyRequest, deviceClass: (request: FastifyRequest
   try {
     const device: unknown = deviceClass(request)
     if (typeof device === 'string') return device
-    request.log.warn({ reqId: request.id, code: 'device_class_failed' }, 'deviceClass returned no text')
+    request.log.warn({ ...lineId(request), code: 'device_class_failed' }, 'deviceClass returned no text')
   } catch (error) {
-    request.log.warn({ reqId: request.id, err: error, code: 'device_class_failed' }, 'deviceClass failed')
+    request.log.warn({ ...lineId(request), err: error, code: 'device_class_failed' }, 'deviceClass failed')
   }
   return null
 }

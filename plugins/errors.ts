@@ -9,6 +9,7 @@ import { fieldValue, noFields } from '../src/http/fields.ts'
 import { templateInput } from '../src/proxy/template-input.ts'
 import { ExtensionFailure } from '../src/extensions/extension.ts'
 import { noteExtensionFailure } from '../src/extensions/note-failure.ts'
+import { lineId } from '../src/observe/line-id.ts'
 import { closeAfterUnreadContent } from '../src/proxy/linger.ts'
 
 /**
@@ -90,10 +91,10 @@ export default fp<ErrorsOptions>(async function errors (app, options) {
     }
     const statusCode = error.statusCode ?? 500
     if (statusCode >= 400 && statusCode < 500) {
-      request.log.info({ err: { code: error.code, message: error.message }, reqId: request.id }, 'request refused')
+      request.log.info({ err: { code: error.code, message: error.message }, ...lineId(request) }, 'request refused')
       return sendError(request, reply, statusCode, clientCodes[statusCode] ?? 'bad_request', error.message)
     }
-    request.log.error({ err: error, reqId: request.id }, 'unexpected error')
+    request.log.error({ err: error, ...lineId(request) }, 'unexpected error')
     sendError(request, reply, 500, 'internal_error')
   })
 }, { name: 'errors', fastify: '5.x' })

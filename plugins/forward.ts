@@ -12,6 +12,7 @@ import { ExtensionFailure } from '../src/extensions/extension.ts'
 import { noteExtensionFailure } from '../src/extensions/note-failure.ts'
 import { decideMaxForwards } from '../src/forward/max-forwards.ts'
 import { hasPassed } from '../src/forward/via.ts'
+import { lineId } from '../src/observe/line-id.ts'
 import { discard } from '../src/proxy/discard.ts'
 import { startFetch } from '../src/proxy/fetch.ts'
 import type { Forwarding } from '../src/proxy/forwarding.ts'
@@ -180,7 +181,7 @@ export default fp<ForwardOptions>(async function forward (app, options) {
     if (flightKey === null || flights.find(flightKey) !== null || app.isOverloaded()) return
     const log = (code: string, cause?: unknown): void => {
       if (cause instanceof TransformError) app.noteTransformError(request, cause)
-      request.log.warn({ reqId: request.id, upstream: forwarding.upstreamName, code, cause: describe(cause) }, 'background validation failed')
+      request.log.warn({ ...lineId(request), upstream: forwarding.upstreamName, code, cause: describe(cause) }, 'background validation failed')
     }
     startFetch(dependencies, new BackgroundFetch(services, request, { ...forwarding, hasContent: false, content: null }, lookup, {
       stored () {},
@@ -212,7 +213,8 @@ export default fp<ForwardOptions>(async function forward (app, options) {
       noteExtensionFailure(request, cause.cause)
       return sendError(request, reply, cause.statusCode, cause.code)
     }
-    request.log.warn({ reqId: request.id, upstream: forwarding.upstreamName, target: cause.target, code: cause.code, cause: describe(cause.cause) }, 'upstream failed')
+    forwarding.upstreamTarget = cause.target ?? ''
+    request.log.warn({ ...lineId(request), upstream: forwarding.upstreamName, target: cause.target, code: cause.code, cause: describe(cause.cause) }, 'upstream failed')
     sendUpstreamError(request, reply, cause)
   }
 
@@ -221,7 +223,7 @@ export default fp<ForwardOptions>(async function forward (app, options) {
     forwarding.errorCode = error.code
     request.errorCode = error.code
     if (error.cause instanceof TransformError) return app.noteTransformError(request, error.cause)
-    request.log.warn({ reqId: request.id, upstream: forwarding.upstreamName, target: error.target, code: error.code, cause: describe(error.cause) }, 'upstream response cut short')
+    request.log.warn({ ...lineId(request), upstream: forwarding.upstreamName, target: error.target, code: error.code, cause: describe(error.cause) }, 'upstream response cut short')
   }
 }, { name: 'forward', fastify: '5.x', dependencies: ['request-end', 'request-context', 'cache', 'errors'] })
 

@@ -10,6 +10,9 @@ declare module 'fastify' {
   }
 }
 
+/** The first sample is of the start, which holds up the event loop and is no load: what is measured counts from the second on. */
+const samplesPassedOver = 2
+
 export default fp<{ readonly config: LoadSheddingConfig }>(async function loadShedding (app, { config }) {
   let isUnderPressure: () => boolean = () => false
   // In a context of its own, so that two proxies in one process, or an application's own use of it, do not meet.
@@ -27,5 +30,12 @@ export default fp<{ readonly config: LoadSheddingConfig }>(async function loadSh
     }
     isUnderPressure = inner.isUnderPressure
   })
-  app.decorate('isOverloaded', () => isUnderPressure())
+  let hasSettled = false
+  let settling: NodeJS.Timeout | undefined
+  app.addHook('onReady', done => {
+    settling = setTimeout(() => { hasSettled = true }, samplesPassedOver * config.sampleInterval).unref()
+    done()
+  })
+  app.addHook('onClose', async () => { clearTimeout(settling) })
+  app.decorate('isOverloaded', () => hasSettled && isUnderPressure())
 }, { name: 'load-shedding', fastify: '5.x' })

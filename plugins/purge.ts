@@ -3,6 +3,7 @@ import fp from 'fastify-plugin'
 import type { FastifyReply, FastifyRequest, preHandlerHookHandler } from 'fastify'
 import { RequestError } from '../src/admin/request-error.ts'
 import type { HoldfastControl } from '../src/control.ts'
+import { lineId } from '../src/observe/line-id.ts'
 import type { Forwarding } from '../src/proxy/forwarding.ts'
 import { sendError } from './errors.ts'
 
@@ -19,7 +20,7 @@ export default fp<PurgePluginOptions>(async function purge (app, options) {
   app.decorate('answerPurge', (request: FastifyRequest, reply: FastifyReply, done: () => void): void => {
     const forwarding = request.forwarding as Forwarding
     if (request.method !== 'PURGE' || forwarding.route.mayPurge === null) return done()
-    answer(request, reply, forwarding).catch((error: unknown) => { request.log.error({ err: error, reqId: request.id }, 'answering a purge failed') })
+    answer(request, reply, forwarding).catch((error: unknown) => { request.log.error({ err: error, ...lineId(request) }, 'answering a purge failed') })
   })
 
   async function answer (request: FastifyRequest, reply: FastifyReply, { route, target, clientAddress, hasContent }: Forwarding): Promise<void> {
@@ -37,7 +38,7 @@ export default fp<PurgePluginOptions>(async function purge (app, options) {
       reply.header('cache-control', 'no-store').header('content-type', 'application/json; charset=utf-8').send(JSON.stringify(result))
     } catch (error) {
       if (error instanceof RequestError) return sendError(request, reply, 400, 'bad_purge', error.message)
-      request.log.error({ err: error, reqId: request.id }, 'purge failed')
+      request.log.error({ err: error, ...lineId(request) }, 'purge failed')
       sendError(request, reply, 503, 'purge_failed')
     }
   }

@@ -18,6 +18,7 @@ import fp from 'fastify-plugin'
 import type { FastifyReply, FastifyRequest, onRequestHookHandler } from 'fastify'
 import { ConfigError } from '../src/config/problems.ts'
 import { fieldValue, type FieldMap } from '../src/http/fields.ts'
+import { lineId } from '../src/observe/line-id.ts'
 import type { Forwarding } from '../src/proxy/forwarding.ts'
 import { clientKey, cookieValue, digestKey } from '../src/rate-limit/client-key.ts'
 import type { LimitKey, ReadyLimit } from '../src/rate-limit/from-config.ts'
@@ -140,7 +141,7 @@ export default fp<RateLimitPluginOptions>(async function rateLimit (app, options
   function take (request: FastifyRequest, charges: readonly Charge[], pass: () => void, decide: (verdict: Verdict) => void): void {
     // What follows is no part of the promise: an error in it is none of the store's.
     judge(charges).then(verdict => { process.nextTick(decide, verdict) }, (error: unknown) => {
-      request.log.warn({ reqId: request.id, err: error, code: 'rate_limit_store_failed' }, 'the store of rate limits failed: the request is not counted')
+      request.log.warn({ ...lineId(request), err: error, code: 'rate_limit_store_failed' }, 'the store of rate limits failed: the request is not counted')
       process.nextTick(pass)
     })
   }
@@ -186,9 +187,9 @@ export default fp<RateLimitPluginOptions>(async function rateLimit (app, options
     try {
       const key: unknown = rateLimitKey?.(request)
       if (typeof key === 'string') return key
-      request.log.warn({ reqId: request.id, code: 'rate_limit_key_failed' }, 'rateLimitKey returned no text')
+      request.log.warn({ ...lineId(request), code: 'rate_limit_key_failed' }, 'rateLimitKey returned no text')
     } catch (error) {
-      request.log.warn({ reqId: request.id, err: error, code: 'rate_limit_key_failed' }, 'rateLimitKey failed')
+      request.log.warn({ ...lineId(request), err: error, code: 'rate_limit_key_failed' }, 'rateLimitKey failed')
     }
     return null
   }

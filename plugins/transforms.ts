@@ -5,10 +5,12 @@
 import { Readable } from 'node:stream'
 import fp from 'fastify-plugin'
 import type { FastifyReply, FastifyRequest, preHandlerHookHandler } from 'fastify'
+import type { ConfigProblem } from '../src/config/problems.ts'
 import type { RouteConfig } from '../src/config/schema.ts'
 import { linesOf } from '../src/forward/response-fields.ts'
 import { Body, bodyOf } from '../src/http/body.ts'
 import { fieldsFromLines, type FieldMap, type MutableFieldMap } from '../src/http/fields.ts'
+import { lineId } from '../src/observe/line-id.ts'
 import type { Forwarding } from '../src/proxy/forwarding.ts'
 import { ContentTooLarge, limitContent } from '../src/proxy/limit-content.ts'
 import type { Coding } from '../src/transform/codings.ts'
@@ -30,8 +32,8 @@ declare module 'fastify' {
     transformResponse: (transform: ResponseTransform, timeoutMs?: number) => void
     /** Registers a transformation of request content. */
     transformRequest: (transform: RequestTransform, timeoutMs?: number) => void
-    /** What a route's settings ask for; null for nothing. Throws where it names what is not registered. */
-    createRouteTransforms: (route: RouteConfig) => RouteTransforms | null
+    /** What the settings of a route, the one at `index`, ask for; null for nothing. What it names that is not registered is reported. */
+    createRouteTransforms: (route: RouteConfig, index: number, report: (problem: ConfigProblem) => void) => RouteTransforms | null
     /** preHandler: coding, preconditions and content of the request, as cache and upstream are to see them. */
     prepareTransforms: preHandlerHookHandler
     /** `respond` for routes with transformations before sending. */
@@ -78,7 +80,7 @@ export default fp<TransformsOptions>(async function transforms (app, options) {
   for (const transform of options.responses ?? []) register(responses, transform)
   for (const transform of options.requests ?? []) register(requests, transform)
 
-  app.decorate('createRouteTransforms', (route: RouteConfig) => createRouteTransforms(route, namedTransforms(route, responses, requests), compression, held))
+  app.decorate('createRouteTransforms', (route: RouteConfig, index: number, report: (problem: ConfigProblem) => void) => createRouteTransforms(route, namedTransforms(route, index, report, responses, requests), compression, held))
 
   app.decorate('transformStatistics', (): TransformStatistics => ({ compression, failures: [...failures.values()], heldBytes: held.usedBytes }))
 
@@ -89,7 +91,7 @@ export default fp<TransformsOptions>(async function transforms (app, options) {
     // Names come from the configuration: there are as many as it has.
     if (counted === undefined) failures.set(key, { transform, code, count: 1 })
     else counted.count++
-    request.log.error({ reqId: request.id, route: request.forwarding?.routeName, transform, code, err: error.cause }, 'transformation failed')
+    request.log.error({ ...lineId(request), route: request.forwarding?.routeName, transform, code, err: error.cause }, 'transformation failed')
   })
 
   app.decorate('prepareTransforms', (request: FastifyRequest, reply: FastifyReply, done: () => void): void => {

@@ -27,6 +27,8 @@ export default async function adminRoutes (app: FastifyInstance, options: AdminR
 
   app.get('/cache/stats', { config: { doc: { summary: 'Numbers of cache and upstreams', answer: StatsSchema } } }, async () => await options.statistics())
 
+  // A reload takes nothing, whatever a client sends along.
+  app.addContentTypeParser('*', { parseAs: 'string' }, (_request, _body, done) => { done(null) })
   app.post('/reload', {
     config: { doc: { summary: 'Reads the configuration again and puts it in force', answer: ReloadResultSchema, errors: { 409: 'Another reload is running.', 422: 'The configuration does not validate; nothing was changed.' } } }
   }, async (_request, reply) => {

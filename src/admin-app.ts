@@ -30,7 +30,13 @@ export async function createAdminApp (options: AdminAppOptions): Promise<Fastify
   app.server.maxConnections = 256
 
   app.setNotFoundHandler((_request, reply) => {
-    reply.code(404).send({ error: { code: 'not_found', status: 404, message: 'There is no such page; see docs/operations.md.' } })
+    reply.code(404).send({ error: { code: 'not_found', status: 404, message: 'There is no such page; GET / lists what there is.' } })
+  })
+  const parseJson = app.getDefaultJsonParser('error', 'error')
+  // Clients that always send the field do so with a request that has no content, too.
+  app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
+    if (body !== '') return parseJson(request, body as string, done)
+    done(null)
   })
   const routes = collectRoutes(app)
   useOwnValidation(app)
@@ -47,7 +53,8 @@ export async function createAdminApp (options: AdminAppOptions): Promise<Fastify
     }
     const status = error.statusCode ?? 500
     if (status >= 500) request.log.error({ err: error }, 'admin request failed')
-    reply.code(status).send({ error: { code: status >= 500 ? 'internal_error' : 'bad_request', status, message: status >= 500 ? 'Something went wrong here.' : error.message } })
+    const text = status >= 500 ? 'Something went wrong here.' : status === 415 ? 'The content must be JSON and say so: Content-Type: application/json.' : message
+    reply.code(status).send({ error: { code: status >= 500 ? 'internal_error' : 'bad_request', status, message: text } })
   })
 
   await app.register(healthRoutes, options)
@@ -63,6 +70,9 @@ export async function createAdminApp (options: AdminAppOptions): Promise<Fastify
     }
     await guarded.register(adminRoutes, options)
     await guarded.register(adminCacheRoutes, options)
+    guarded.get('/', { config: { doc: { summary: 'What there is', answer: 'text' } } }, async (_request, reply) => {
+      return reply.type('text/plain; charset=utf-8').send(routes.map(({ method, url, doc }) => `${method.padEnd(4)}  ${url.padEnd(16)}  ${doc.summary}\n`).join(''))
+    })
     guarded.get('/openapi.json', { config: { doc: { summary: 'This description', answer: Type.Object({}) } } }, async () => createOpenapi(routes, packageVersion(), token !== undefined))
   })
   return app

@@ -27,6 +27,7 @@ import { createMemoryStore, type MemoryStore } from './cache/memory-store.ts'
 import type { CacheStore } from './cache/store.ts'
 import { extensionsOf } from './config/extension-checks.ts'
 import { ConfigError, resolveConfig, type ConfigProblem } from './config/load.ts'
+import { isPlain } from './config/plain.ts'
 import type { Config, ConfigInput, RouteConfig } from './config/schema.ts'
 import type { HoldfastControl } from './control.ts'
 import type { Extension, ExtensionPlugin, LoadedExtension } from './extensions/extension.ts'
@@ -46,12 +47,9 @@ import type { RateLimitStore } from './rate-limit/store.ts'
 import type { Snapshots } from './snapshot/snapshots.ts'
 import { keepTickShape } from './tick-shape.ts'
 
-/** What has a default may be left out. */
-type Partially<T> = T extends ReadonlyArray<infer E> ? ReadonlyArray<Partially<E>> : T extends object ? { [K in keyof T]?: Partially<T[K]> } : T
-
 export interface HoldfastOptions {
   /** The configuration as an operator writes it; or an already resolved one, from `resolveConfig` or `loadConfig`. */
-  readonly config: Partially<ConfigInput> | Resolved
+  readonly config: ConfigInput | Resolved
   /** Replaces the memory store. */
   readonly store?: CacheStore
   /** Current time in epoch milliseconds, for tests. */
@@ -90,7 +88,7 @@ export interface Resolved { readonly resolved: Config }
 /** The proxy as a Fastify plugin. Encapsulated: it may be registered several times, under different prefixes. */
 export async function holdfast (app: FastifyInstance, options: HoldfastOptions): Promise<void> {
   keepTickShape()
-  const config = 'resolved' in options.config ? (options.config as Resolved).resolved : resolveConfig(options.config)
+  const config = isResolved(options.config) ? options.config.resolved : resolveConfig(options.config)
   const extensions = await extensionsFor(config, options.extensions ?? [])
   const filterRegistry = createFilterRegistry()
   const now = options.now ?? Date.now
@@ -140,14 +138,16 @@ export async function holdfast (app: FastifyInstance, options: HoldfastOptions):
   const makeFilters = (route: RouteConfig, config: Config, index: number): RouteFilters => {
     const lists = [config.access, route.access].filter(list => list !== undefined)
     const problems: ConfigProblem[] = []
-    const used = extensionsOf(route, index, extensions, problem => { problems.push(problem) })
+    const report = (problem: ConfigProblem): void => { problems.push(problem) }
+    const used = extensionsOf(route, index, extensions, report)
+    const transforms = app.createRouteTransforms(route, index, report)
     if (problems.length > 0) throw new ConfigError(problems)
     return {
       checkAccess: lists.length === 0 ? null : app.createRouteAccess(lists, route.cors?.preflight === 'answer'),
       handleCors: route.cors === undefined ? null : app.createRouteCors(route.cors),
       ...app.createRouteRateLimit(limitsOfRoute(route, config), route.auth !== undefined),
       authenticate: route.auth === undefined ? null : app.createRouteAuthentication(route.auth),
-      transforms: app.createRouteTransforms(route),
+      transforms,
       own: used.length === 0 ? null : createOwnFilters(filterRegistry, used)
     }
   }
@@ -200,6 +200,11 @@ export async function holdfast (app: FastifyInstance, options: HoldfastOptions):
     httpCache.clear()
   })
   await app.register(proxyRoutes)
+}
+
+/** What a caller without types hands in may be anything; what is no configuration is told as such. */
+function isResolved (config: HoldfastOptions['config']): config is Resolved {
+  return isPlain(config) && 'resolved' in config
 }
 
 /** Throws a `ConfigError` with everything that is wrong with them. */

@@ -1,6 +1,6 @@
 /** Stored responses brought up to date by a 304 or a response to HEAD, or used although stale because the upstream failed (RFC 9111 4.3, RFC 5861 4). */
 import { linesOf } from '../forward/response-fields.ts'
-import type { FieldMap } from '../http/fields.ts'
+import { fieldValue, type FieldMap } from '../http/fields.ts'
 import { updatedHead } from './combining.ts'
 import { isStored, isSuperseded, type CacheContext } from './context.ts'
 import { headOf, placeOfEntry, withHead, type EntryPlace } from './entry.ts'
@@ -91,9 +91,15 @@ export function updateFromHead (context: CacheContext, { request, control, key, 
     for (const stored of [...context.store.variants(key)]) {
       // What was stored since the HEAD was sent is younger than what it says.
       if (stored.response.receivedAt > response.requestedAt || isSuperseded(context, placeAfter(stored, response, moment)) || isSuperseded(context, placeOfEntry(stored, moment))) continue
+      // A soft purge says that the content is another one by now; without a validator a HEAD cannot say that it is the same.
+      if (isSuperseded(context, placeOfEntry(stored, stored.moment)) && !hasValidator(response.fields)) continue
       if (selects(request.fields, stored.response.selecting, request.rules.vary)) updateOne(context, stored, request, response, moment)
     }
   })
+}
+
+function hasValidator (fields: FieldMap): boolean {
+  return fieldValue(fields, 'etag') !== undefined || fieldValue(fields, 'last-modified') !== undefined
 }
 
 function updateOne (context: CacheContext, stored: StoredEntry, request: CacheRequest, response: ReceivedResponse, moment: number): void {

@@ -56,6 +56,7 @@ Flags
   --help, --version
 
 A flag outranks its environment variable, which outranks the file. HOLDFAST_UPSTREAM stands for --upstream.
+Exit codes: 0 done, 1 it cannot be done (the configuration has problems, the port is in use), 2 the flags cannot be meant.
 `
 
 /** Reads the arguments that follow the program's name. Never throws. */
@@ -83,8 +84,10 @@ export function parseArguments (argv: readonly string[]): ArgumentsResult {
   }
 
   const [word = 'start', ...more] = positionals
-  if (!isCommand(word)) return refused(`unknown command ${word}${didYouMean(nearest(word, commands))}`)
-  if (more.length > 0) return refused(`unexpected ${more[0]} after ${word}`)
+  const file = [word, ...more].find(one => /\.(ya?ml|json)$/.test(one))
+  const hint = file === undefined ? '' : `; a file is given as --config ${file}`
+  if (!isCommand(word)) return refused(`unknown command ${word}${hint === '' ? didYouMean(nearest(word, commands)) : hint}`)
+  if (more.length > 0) return refused(`unexpected ${more[0]} after ${word}${hint}`)
   const command = given.has('help') ? 'help' : given.has('version') ? 'version' : word
   return withValues(command, given)
 }

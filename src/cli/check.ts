@@ -12,14 +12,16 @@ export type CheckOptions = Pick<Arguments, 'file' | 'upstream'> & { readonly ove
 
 /** Prints problems, or warnings and the route table; resolves to the exit code, 0 or 1. */
 export async function runCheck (options: CheckOptions, out: Output): Promise<0 | 1> {
-  const { file } = options
-  if (file === undefined && options.upstream === undefined && !options.env?.HOLDFAST_UPSTREAM) {
+  const { file, env = process.env } = options
+  if (file === undefined && options.upstream === undefined && !env.HOLDFAST_UPSTREAM) {
     out.write('Nothing to check: name a file with --config FILE\n')
     return 1
   }
-  const load: LoadOptions = { ...options, env: options.env ?? process.env }
+  const load: LoadOptions = { ...options, env }
   try {
     const config = await loadConfig(load)
+    // Which transformations there are is only known once plugins are registered, as the start does.
+    if (config.routes.some(route => route.transforms.length > 0)) await (await import('./print-routes.ts')).describeRoutes(config)
     for (const warning of warningsFor(config)) out.write(`warning: ${formatProblem(warning, file)}\n`)
     out.write(`${file ?? 'The configuration'} is valid.\n\n${formatRouteTable(config)}`)
     return 0

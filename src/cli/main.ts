@@ -13,7 +13,7 @@ const oldestNode = [22, 19] as const
 export async function main (words: readonly string[]): Promise<void> {
   const parsed = parseArguments(words)
   if (parsed.ok) return await run(parsed.arguments)
-  process.stderr.write(`holdfast: ${parsed.message}\nTry holdfast help.\n`)
+  process.stderr.write(`holdfast: ${parsed.message}\n`)
   process.exitCode = parsed.exitCode
 }
 
@@ -117,7 +117,7 @@ Your own backend: npm start -- --upstream https://api.example.com
 function fail (error: unknown): void {
   const code = (error as NodeJS.ErrnoException).code
   if (error instanceof ConfigError) process.stderr.write(`${error.message}\n`)
-  else if (code === 'EADDRINUSE' || code === 'EACCES' || code === 'EADDRNOTAVAIL') process.stderr.write(`holdfast: cannot listen: ${(error as Error).message} (${code})\n`)
+  else if (code === 'EADDRINUSE' || code === 'EACCES' || code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND') process.stderr.write(`holdfast: cannot listen: ${(error as Error).message} (${code})\n`)
   else process.stderr.write(`holdfast: ${error instanceof Error ? error.stack : String(error)}\n`)
   process.exit(1)
 }

@@ -19,6 +19,8 @@ export interface ConfigDocument {
   readonly lines: ReadonlyMap<string, number>
   /** Text as written of each value that came from the environment, by JSON pointer. */
   readonly written: ReadonlyMap<string, string>
+  /** JSON pointers of the options without a value. */
+  readonly unset: readonly string[]
   readonly problems: readonly ConfigProblem[]
 }
 
@@ -34,7 +36,7 @@ export function readDocument (text: string, env: Environment): ConfigDocument {
   const document = parseDocument(text, { lineCounter, prettyErrors: false, stringKeys: true, merge: false, logLevel: 'error' })
   const faults = [...document.errors, ...document.warnings]
   if (faults.length > 0) {
-    return { value: undefined, lines: new Map(), written: new Map(), problems: syntaxProblems(faults, lineCounter) }
+    return { value: undefined, lines: new Map(), written: new Map(), unset: [], problems: syntaxProblems(faults, lineCounter, text) }
   }
   return new Reader(document, lineCounter, env).read()
 }
@@ -46,6 +48,7 @@ class Reader {
   readonly #lines = new Map<string, number>()
   readonly #anchors = new Map<string, Node>()
   readonly #written = new Map<string, string>()
+  readonly #unset: string[] = []
   readonly #problems: ConfigProblem[] = []
   #nodes = 0
 
@@ -57,7 +60,7 @@ class Reader {
 
   read (): ConfigDocument {
     const value = this.#read(this.#document.contents, '', 0)
-    return { value: this.#nodes === Infinity ? undefined : value, lines: this.#lines, written: this.#written, problems: this.#problems }
+    return { value: this.#nodes === Infinity ? undefined : value, lines: this.#lines, written: this.#written, unset: this.#unset, problems: this.#problems }
   }
 
   #read (node: unknown, path: string, depth: number): unknown {
@@ -94,6 +97,7 @@ class Reader {
       }
       const member = this.#read(value, place, depth + 1)
       if (member !== null) map[name] = member
+      else this.#unset.push(place)
     }
     return map
   }
@@ -123,25 +127,30 @@ class Reader {
   }
 }
 
-function syntaxProblems (faults: readonly YAMLError[], lineCounter: LineCounter): ConfigProblem[] {
+function syntaxProblems (faults: readonly YAMLError[], lineCounter: LineCounter, text: string): ConfigProblem[] {
   const byLine = new Map<number, ConfigProblem>()
+  const lines = text.split('\n')
   for (const fault of faults) {
     const line = Math.max(1, lineCounter.linePos(fault.pos[0]).line)
-    if (!byLine.has(line)) byLine.set(line, { path: '', line, rule: 'syntax', message: syntaxMessage(fault) })
+    if (!byLine.has(line)) byLine.set(line, { path: '', line, rule: 'syntax', message: syntaxMessage(fault, lines[line - 1] ?? '') })
     if (byLine.size === mostSyntaxProblems) break
   }
   return [...byLine.values()]
 }
 
+const quotesHint = '; inside [ ] and { } put ${NAME} into quotes' // eslint-disable-line no-template-curly-in-string
+
 /** Messages that would quote the file are replaced: the line at fault may hold a secret. */
-function syntaxMessage (fault: YAMLError): string {
+function syntaxMessage (fault: YAMLError, line: string): string {
   switch (fault.code) {
     case 'DUPLICATE_KEY': return 'the same option is given twice'
     case 'MULTIPLE_DOCS': return 'the file must hold one document, not several separated by ---'
     case 'TAG_RESOLVE_FAILED': return 'tags (!name) are not understood'
     case 'NON_STRING_KEY': return 'the name of an option must be plain text'
     case 'RESOURCE_EXHAUSTION': return 'the file is nested too deeply'
-    case 'UNEXPECTED_TOKEN': return 'something stands where YAML does not allow it'
+    case 'UNEXPECTED_TOKEN':
+      // The brace after the $ begins a section there.
+      return `something stands where YAML does not allow it${/[[{,:]\s*\$\{/.test(line) ? quotesHint : ''}`
     default: return fault.message
   }
 }

@@ -12,10 +12,10 @@ import { extensionsOf } from './extension-checks.ts'
 import { checkFiles, resolvePaths } from './file-checks.ts'
 import { copyPlain, isPlain } from './plain.ts'
 import type { Plain } from './plain.ts'
-import { ConfigError, parentOf, pointerTo } from './problems.ts'
+import { ConfigError, membersOf, parentOf, pointerTo } from './problems.ts'
 import type { ConfigProblem } from './problems.ts'
 import { readApart } from './read-apart.ts'
-import { fromText, resolvePieces, resolveTree } from './resolve.ts'
+import { fromText, resolvePieces, resolveTree, unknownAt } from './resolve.ts'
 import type { Config } from './schema.ts'
 import { applyUpstream } from './upstream-flag.ts'
 
@@ -75,6 +75,8 @@ export async function loadConfig ({ file, upstream, env, overrides, inPieces: pa
   const explain = (problem: ConfigProblem): void => { problems.push(located(problem, document, sources)) }
   const resolution = await run(resolvePieces(tree, ignored))
   if (!resolution.ok) resolution.problems.forEach(explain)
+  // Not in the tree; but a slip such as `upstream:shop` makes one of these.
+  document.unset.flatMap(unknownAt).forEach(explain)
   if (!resolution.ok || problems.length > 0) return fail()
 
   const config = file === undefined ? resolution.config : await run(resolvePaths(resolution.config, file))
@@ -96,7 +98,7 @@ function folderOf (file: string | undefined): string {
   return file === undefined ? process.cwd() : dirname(resolve(file))
 }
 
-const emptyDocument = (): ConfigDocument => ({ value: {}, lines: new Map(), written: new Map(), problems: [] })
+const emptyDocument = (): ConfigDocument => ({ value: {}, lines: new Map(), written: new Map(), unset: [], problems: [] })
 
 async function readText (file: string): Promise<string> {
   const fail = (rule: string, message: string): never => { throw new ConfigError([{ path: '', rule, message }], file) }
@@ -138,7 +140,7 @@ async function readUpTo (file: string, most: number): Promise<Buffer | null> {
 
 /** Replaces the text at a place by the number or switch it spells, if the schema wants one there. */
 function spellOut (tree: Plain, path: string): void {
-  const members = path.split('/').slice(1).map(member => member.replaceAll('~1', '/').replaceAll('~0', '~'))
+  const members = membersOf(path)
   const last = members.pop()
   let parent: unknown = tree
   for (const member of members) parent = (parent as Plain | undefined)?.[member]

@@ -54,6 +54,11 @@ export function pointerTo (parent: string, member: string | number): string {
   return `${parent}/${String(member).replaceAll('~', '~0').replaceAll('/', '~1')}`
 }
 
+/** The names that lead to a place. */
+export function membersOf (pointer: string): string[] {
+  return pointer.split('/').slice(1).map(member => member.replaceAll('~1', '/').replaceAll('~0', '~'))
+}
+
 /** The pointer one level up; `''` of a top-level one. */
 export function parentOf (pointer: string): string {
   return pointer.slice(0, Math.max(0, pointer.lastIndexOf('/')))

@@ -2,12 +2,12 @@
 import { atOnce, type Pieces } from '../pieces.ts'
 import { completed, decoded } from './complete.ts'
 import { partsOf } from './parts.ts'
-import { pointerTo, type ConfigProblem } from './problems.ts'
+import { membersOf, parentOf, pointerTo, type ConfigProblem } from './problems.ts'
 import { isPlain, type Plain } from './plain.ts'
 import { ConfigSchema } from './schema.ts'
 import type { Config } from './schema.ts'
 import { checkMeaning } from './semantic-checks.ts'
-import { fits, memberSchema, schemaNode, validate } from './validate.ts'
+import { fits, memberSchema, schemaNode, unknownOption, validate } from './validate.ts'
 import type { SchemaNode } from './validate.ts'
 
 export type Resolution = { readonly ok: true, readonly config: Config } | { readonly ok: false, readonly problems: ConfigProblem[] }
@@ -102,18 +102,31 @@ function isWithin (path: string, ancestor: string): boolean {
  * is but takes the number or switch that it spells, that is meant.
  */
 export function fromText (text: string, path: string): string | number | boolean {
-  let schema: SchemaNode | undefined = schemaNode(ConfigSchema)
-  for (const member of path.split('/').slice(1)) {
-    const name = member.replaceAll('~1', '/').replaceAll('~0', '~')
-    schema = schema?.anyOf === undefined ? schema : schema.anyOf.find(branch => branch.type === (/^\d+$/.test(name) ? 'array' : 'object')) ?? schema.anyOf.find(branch => branch.type === 'object')
-    schema = schema && memberSchema(schema, name)
-  }
+  const schema = schemaAt(path)
   if (schema === undefined || fits(schema, text)) return text
   const trimmed = text.trim()
   const spelled = trimmed === 'true' || trimmed === 'false' ? trimmed === 'true' : /^-?\d+(\.\d+)?$/.test(trimmed) ? Number(trimmed) : text
   // Out of bounds is still meant as a number, and the report then says the bound.
   const kind = typeof spelled
   return fits(schema, spelled) || kindsOf(schema).includes(kind) ? spelled : text
+}
+
+/** What is wrong with an option without a value, which is in no tree, at a place: nothing, or that there is none of its name. */
+export function unknownAt (path: string): ConfigProblem[] {
+  const parent = schemaAt(parentOf(path))
+  const section = parent?.anyOf?.find(branch => branch.type === 'object') ?? parent
+  const name = membersOf(path).at(-1) ?? ''
+  return section?.properties === undefined || Object.hasOwn(section.properties, name) ? [] : [unknownOption(path, name, section.properties)]
+}
+
+/** The schema of a place, or `undefined` where there is none. */
+function schemaAt (path: string): SchemaNode | undefined {
+  let schema: SchemaNode | undefined = schemaNode(ConfigSchema)
+  for (const name of membersOf(path)) {
+    schema = schema?.anyOf === undefined ? schema : schema.anyOf.find(branch => branch.type === (/^\d+$/.test(name) ? 'array' : 'object')) ?? schema.anyOf.find(branch => branch.type === 'object')
+    schema = schema && memberSchema(schema, name)
+  }
+  return schema
 }
 
 function kindsOf (schema: SchemaNode): string[] {

@@ -34,8 +34,11 @@ export const ConfigSchema = Type.Object({
   routes: Type.Array(RouteSchema, { minItems: 1, maxItems: 10_000, description: 'What is proxied. A request that fits none is 404.' })
 }, { additionalProperties: false, title: 'Holdfast configuration' })
 
+/** What has a default may be left out. (So may what has none, as far as types tell; validation says so.) */
+type Partially<T> = T extends ReadonlyArray<infer E> ? ReadonlyArray<Partially<E>> : T extends object ? { readonly [K in keyof T]?: Partially<T[K]> | undefined } : T
+
 /** What an operator writes: durations and sizes as text or number, everything with a default optional. */
-export type ConfigInput = Static<typeof ConfigSchema>
+export type ConfigInput = Partially<Static<typeof ConfigSchema>>
 /** What the program reads: complete, durations in milliseconds, sizes in bytes. */
 export type Config = StaticDecode<typeof ConfigSchema>
 

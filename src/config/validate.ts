@@ -99,9 +99,7 @@ function validateObject (schema: SchemaNode, value: Plain, path: string, report:
     const place = pointerTo(path, name)
     const nameSchema = schema.propertyNames
     if (known !== undefined && !Object.hasOwn(known, name)) {
-      const suggestion = nearest(name, Object.keys(known))
-      // The value is not shown: it may be a secret under a misspelt name.
-      report({ path: place, rule: 'unknown-option', message: `unknown option${didYouMean(suggestion)}`, ...suggestion !== undefined && { suggestion } })
+      report(unknownOption(place, name, known))
     } else if (nameSchema?.pattern !== undefined && !compiled(nameSchema.pattern).test(name)) {
       report({ path: place, rule: 'name', message: `must be called by ${nameSchema.expected}`, value: name })
     } else {
@@ -116,6 +114,13 @@ function validateObject (schema: SchemaNode, value: Plain, path: string, report:
     }
   }
   if (Object.keys(value).length < (schema.minProperties ?? 0)) report({ path, rule: 'min-properties', message: 'must not be empty' })
+}
+
+/** The value is not shown: it may be a secret under a misspelt name. */
+export function unknownOption (path: string, name: string, known: Readonly<Record<string, SchemaNode>>): ConfigProblem {
+  // `upstream:shop` without a blank is one name in YAML.
+  const suggestion = nearest(/^[^:]+/.exec(name)?.[0] ?? name, Object.keys(known))
+  return { path, rule: 'unknown-option', message: `unknown option${didYouMean(suggestion)}`, ...suggestion !== undefined && { suggestion } }
 }
 
 function validateList (schema: SchemaNode, value: readonly unknown[], path: string, report: Report): void {

@@ -68,7 +68,7 @@ function formatRecord (record: AccessRecord): string {
   let line = `"reqId":${text(record.reqId)}${before}${text(record.path)}${after}${milliseconds(record.durationMs)},"bytes":${record.bytes}`
   if (record.subject !== undefined) line += `,"subject":${text(record.subject)}`
   if (record.reason !== undefined) line += `,"reason":${text(record.reason)}`
-  if (record.upstream !== undefined) line += `,"upstream":${text(record.upstream)},"target":${text(record.target ?? '')},"upstreamMs":${milliseconds(record.upstreamMs ?? 0)}`
+  if (record.upstream !== undefined) line += `,"upstream":${text(record.upstream)}${record.target === undefined ? '' : `,"target":${text(record.target)}`},"upstreamMs":${milliseconds(record.upstreamMs ?? 0)}`
   if (record.code !== undefined) line += `,"code":${text(record.code)}`
   if (record.aborted === true) line += ',"aborted":true'
   return line

@@ -32,12 +32,15 @@ const fixedServerOptions = ['host', 'port', 'backlog', 'limits', 'workers', 'dra
 
 export function createControl (input: ControlInput): HoldfastControl {
   const { cache, inOrder } = input
+  /** What was given at the start; set by the first reload, whose sections that are fixed may not come into force. */
+  let atStart: Config | null = null
 
   return {
     get config () { return input.current().config },
 
     reload: config => inOrder(async () => {
       const before = input.current()
+      atStart ??= before.config
       const after = await inPieces(input.build(config, before))
       const changed = await inPieces(changedParts(before.config, config))
       input.replace(after)
@@ -45,7 +48,7 @@ export function createControl (input: ControlInput): HoldfastControl {
         upstream.close().catch((error: unknown) => { input.log.error({ err: error, upstream: upstream.name }, 'closing a replaced upstream failed') })
       }
       await cache.retainScopes(scopesOf(after))
-      return { changed, needsRestart: fixedParts(before.config, config) }
+      return { changed, needsRestart: fixedParts(atStart, config) }
     }),
 
     ...input.command,
@@ -82,17 +85,17 @@ function * changedParts (before: Config, after: Config): Pieces<string[]> {
     if (differs(routesBefore.get(name), routesAfter.get(name))) changed.push(`routes/${name}`)
     yield
   }
-  for (const section of ['access', 'rateLimit'] as const) if (differs(before[section], after[section])) changed.push(section)
+  for (const section of ['access', 'rateLimit', 'errorPages'] as const) if (differs(before[section], after[section])) changed.push(section)
   for (const option of ['trustedProxies', 'mergeSlashes', 'tls'] as const) {
     if (differs(before.server[option], after.server[option])) changed.push(`server/${option}`)
   }
   return changed
 }
 
-function fixedParts (before: Config, after: Config): string[] {
+function fixedParts (atStart: Config, given: Config): string[] {
   return [
-    ...fixedSections.filter(section => differs(before[section], after[section])),
-    ...fixedServerOptions.filter(option => differs(before.server[option], after.server[option])).map(option => `server/${option}`)
+    ...fixedSections.filter(section => differs(atStart[section], given[section])),
+    ...fixedServerOptions.filter(option => differs(atStart.server[option], given.server[option])).map(option => `server/${option}`)
   ]
 }
 

@@ -1,6 +1,5 @@
 /** One proxy process: both listeners, reload, and the way down. */
 import cluster from 'node:cluster'
-import type { AddressInfo } from 'node:net'
 import { getHeapStatistics } from 'node:v8'
 import type { FastifyInstance } from 'fastify'
 import { createAdminApp } from '../admin-app.ts'
@@ -12,6 +11,7 @@ import type { Config } from '../config/schema.ts'
 import type { HoldfastControl } from '../control.ts'
 import { createShared } from '../proxy/queue.ts'
 import type { ReloadResult } from '../../routes/admin.ts'
+import { announce, urlOf } from './announce.ts'
 import { heapWarnings } from './heap-warnings.ts'
 import { createProxyListener, type ProxyListener } from './listener.ts'
 import type { ProcessLog } from './logger.ts'
@@ -92,10 +92,11 @@ export async function startInstance (input: InstanceInput): Promise<Instance> {
     throw error
   }
 
-  const proxyUrl = urlOf(app, tls === null ? 'http' : 'https')
+  const scheme = tls === null ? 'http' : 'https'
+  const proxyUrl = urlOf(app, scheme)
   const adminUrl = admin === null ? null : urlOf(admin, 'http')
-  announce(logger, 'proxy', proxyUrl)
-  if (adminUrl !== null) announce(logger, 'admin', adminUrl)
+  announce(logger, 'proxy', app, scheme)
+  if (admin !== null) announce(logger, 'admin', admin, 'http')
   state = 'serving'
 
   async function drain (): Promise<void> {
@@ -113,15 +114,4 @@ export async function startInstance (input: InstanceInput): Promise<Instance> {
   }
 
   return { proxyUrl, adminUrl, listener, reload, reasonsNotReady, routeTable, drain }
-}
-
-function urlOf (app: FastifyInstance, scheme: string): string {
-  const { address, port, family } = app.server.address() as AddressInfo
-  const host = address === '0.0.0.0' || address === '::' ? '127.0.0.1' : family === 'IPv6' ? `[${address}]` : address
-  return `${scheme}://${host}:${port}`
-}
-
-function announce (logger: { info (details: object, message: string): void }, role: string, url: string): void {
-  const { hostname, port } = new URL(url)
-  logger.info({ role, host: hostname, port: Number(port), url }, 'listening')
 }

@@ -12,6 +12,7 @@ import type { Config } from '../config/schema.ts'
 import { createShared } from '../proxy/queue.ts'
 import type { ReloadResult } from '../../routes/admin.ts'
 import { removeOtherSnapshots, removeSnapshot, snapshotOf } from '../snapshot/files.ts'
+import { announce } from './announce.ts'
 import { startInstance } from './instance.ts'
 import type { ProcessLog } from './logger.ts'
 import { answer, settle, type Answered, type Asked, type Question } from './worker-messages.ts'
@@ -34,6 +35,8 @@ export async function startPrimary ({ config, log, read }: WorkersInput): Promis
   const { logger } = log
   const { file } = config.cache.snapshot
   let ending = false
+  /** Some worker has listened: whatever ends one now is not the configuration, nor a port that others have. */
+  let started = false
   let pauseMs = 100
   const pending = new Map<number, (answer: Answered) => void>()
   let asked = 0
@@ -50,8 +53,10 @@ export async function startPrimary ({ config, log, read }: WorkersInput): Promis
       pending.delete(message.id)
     })
     worker.on('error', error => { logger.error({ err: error }, 'worker error') })
+    worker.once('listening', () => { started = true })
     worker.once('exit', (code, signal) => {
       if (ending) return
+      if (!started && signal === null) return fail(code)
       // A purge before another one is there passes it by; and that one has another number.
       if (file !== undefined) removeSnapshot(snapshotOf(file, worker.id))
       // One that had run for a while did not die of its start.
@@ -59,6 +64,15 @@ export async function startPrimary ({ config, log, read }: WorkersInput): Promis
       logger.error({ worker: worker.process.pid, code, signal, pauseMs }, 'worker died, starting another')
       setTimeout(() => { if (!ending) spawn() }, pauseMs)
     })
+  }
+
+  /** The next ones would fare no better, and who started this process must hear of it. */
+  function fail (code: number): void {
+    ending = true
+    logger.fatal({ code }, 'the workers cannot start')
+    for (const worker of workers()) worker.process.kill('SIGKILL')
+    log.flush()
+    process.exit(1)
   }
 
   function ask (worker: Worker, question: Question, detail?: unknown): Promise<unknown> {
@@ -133,8 +147,7 @@ export async function startPrimary ({ config, log, read }: WorkersInput): Promis
     })
   if (admin !== null) {
     await admin.listen({ host: config.admin.host, port: config.admin.port })
-    const address = admin.server.address() as { address: string, port: number }
-    logger.info({ role: 'admin', host: address.address, port: address.port, url: `http://${address.address}:${address.port}` }, 'listening')
+    announce(logger, 'admin', admin, 'http')
     log.flush()
   }
 

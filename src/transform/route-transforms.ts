@@ -1,5 +1,6 @@
 /** What of transformations a route has, made ready once; and what it says to origin server and cache on their behalf. */
 import type { Readable } from 'node:stream'
+import { didYouMean, nearest, type ConfigProblem } from '../config/problems.ts'
 import type { RouteConfig } from '../config/schema.ts'
 import { parseEntityTagList, type EntityTag } from '../http/entity-tag.ts'
 import { fieldValue, type FieldMap, type MutableFieldMap } from '../http/fields.ts'
@@ -177,13 +178,16 @@ function variesByCoding ({ response }: StoredTag): boolean {
   return fieldValue(response.fields, 'vary')?.toLowerCase().split(',').some(name => name.trim() === 'accept-encoding') === true
 }
 
-/** Finds what a route names. @throws where it names what nobody registered */
-export function namedTransforms (config: RouteConfig, responses: ReadonlyMap<string, Registered<ResponseTransform>>, requests: ReadonlyMap<string, Registered<RequestTransform>>): NamedTransforms {
+/** Finds what a route, the one at `index`, names; what nobody registered is reported. */
+export function namedTransforms (config: RouteConfig, index: number, report: (problem: ConfigProblem) => void, responses: ReadonlyMap<string, Registered<ResponseTransform>>, requests: ReadonlyMap<string, Registered<RequestTransform>>): NamedTransforms {
   const named = { responses: [] as Array<Registered<ResponseTransform>>, requests: [] as Array<Registered<RequestTransform>> }
-  for (const name of config.transforms) {
+  for (const [place, name] of config.transforms.entries()) {
     const response = responses.get(name)
     const request = requests.get(name)
-    if (response === undefined && request === undefined) throw new Error(`route ${config.name} names a transform that is not registered: ${name}`)
+    if (response === undefined && request === undefined) {
+      const suggestion = nearest(name, [...responses.keys(), ...requests.keys()])
+      report({ path: `/routes/${index}/transforms/${place}`, rule: 'known-transform', message: `is no transformation that an extension or the application has registered${didYouMean(suggestion)}`, value: name, ...suggestion !== undefined && { suggestion } })
+    }
     if (response !== undefined) named.responses.push(response)
     if (request !== undefined) named.requests.push(request)
   }

@@ -32,7 +32,7 @@ export interface Exchange {
 export interface Attendant {
   /** An interim response of the origin server, never 100 or 101. */
   informed (statusCode: number, fields: MutableFieldMap): void
-  /** The client has left: then `answered` gets the answer past reply-from, which would drop it while others still wait for it. */
+  /** The client has left: then `answered` gets the answer past reply-from, which would drop it while others still wait for it. So it does failures. */
   isGone (): boolean
   readonly answered: FetchCallback
 }

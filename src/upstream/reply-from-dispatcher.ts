@@ -24,7 +24,9 @@ export function createReplyFromDispatcher (): ReplyFromDispatcher {
       const exchange = options.headers[exchangeKey]
       if (exchange === undefined) return callback(new UpstreamError('upstream_closed'))
       exchange.upstream.fetch(exchange, (error, response) => {
-        if (exchange.attendant?.isGone() === true) exchange.attendant.answered(error, response)
+        const { attendant } = exchange
+        // Of a failure reply-from would write a line with a stack, for each request while an upstream is down, beside our own.
+        if (attendant !== null && (error !== null || attendant.isGone())) attendant.answered(error, response)
         else if (error !== null || response === undefined) callback(error)
         else callback(null, { statusCode: response.statusCode, headers: none, body: response.body })
       })

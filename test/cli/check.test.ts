@@ -48,7 +48,21 @@ t.test('no file, or none that is there', async (t) => {
   t.match(missing.output, '/does/not/exist.yaml  /  cannot be read: there is no such file (ENOENT) (readable-file)')
 })
 
+t.test('transformations: those that extensions register are known, others are told', async (t) => {
+  const folder = t.testdir({ 'mark.mjs': "export default async app => { app.transformResponse({ name: 'mark', version: '1', moment: 'beforeSending', when: () => true, maxBytes: 9, whole: content => content }) }" })
+  const file = join(folder, 'config.yaml')
+  const write = async (name: string) => { await writeFile(file, `extensions: [./mark.mjs]\nupstreams: { main: { targets: [http://a] } }\nroutes: [{ name: all, upstream: main, transforms: [${name}] }]\n`) }
+
+  await write('mark')
+  t.equal((await check({ file })).exitCode, 0)
+  await write('makr')
+  t.match(await check({ file }), { exitCode: 1, output: /\/routes\/0\/transforms\/0 {2}is no transformation .*; did you mean "mark"\? \(known-transform; got "makr"\)\n\n1 problem\n$/ })
+})
+
 t.test('an upstream and flags are checked too', async (t) => {
+  process.env['HOLDFAST_UPSTREAM'] = 'http://a'
+  t.teardown(() => { delete process.env['HOLDFAST_UPSTREAM'] })
+  t.equal(await runCheck({}, { write: () => {} }), 0, 'of the environment of this process')
   t.equal((await check({ upstream: 'http://a' })).exitCode, 0)
   t.equal((await check({ env: { HOLDFAST_UPSTREAM: 'http://a' } })).exitCode, 0)
   t.match(await check({ upstream: 'http://a', overrides: { adminHost: '0.0.0.0' } }), { exitCode: 1, output: /\/admin\/token/ })

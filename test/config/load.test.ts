@@ -80,6 +80,7 @@ t.test('a file that is no configuration', async (t) => {
     ['a tag', `${small}log: !js/function x\n`, [{ line: 3, rule: 'syntax', message: /tags/ }]],
     ['a list as name', '? [a]\n: b\n', [{ line: 1, rule: 'syntax', message: /name of an option/ }]],
     ['tabs', 'server:\n\tport: 1\n', [{ line: 2, rule: 'syntax', message: /[Tt]abs/ }]],
+    ['a variable inside braces without quotes', `server: { host: ${'${A}'} }\n${small}`, [{ line: 1, rule: 'syntax', message: /put \$\{NAME\} into quotes/ }]],
     ['open quote', 'server: "x\n', [{ rule: 'syntax' }]],
     ['nested without end', '['.repeat(100_000), [{ rule: 'syntax' }]],
     ['nested deeply', `log: ${'['.repeat(80)}${']'.repeat(80)}\n${small}`, [{ line: 1, rule: 'size', message: /nested/ }]],
@@ -97,6 +98,14 @@ t.test('a file that is no configuration', async (t) => {
     t.match(problems.slice(0, expected.length), expected, title)
     t.ok(problems.length > 0 && problems.length < 30, title)
   }
+})
+
+t.test('an unknown option without a value is told, also where a blank is missing', async (t) => {
+  const text = 'severs:\ncache:\nupstreams:\n  main: { targets: [http://a], tsl: }\nroutes:\n  - { name: all, upstream:main, extensions: { own: }, rateLimit: { key: { filed: } } }\n'
+  const problems = await problemsOf(load(t, text))
+
+  t.same(problems.filter(({ rule }) => rule === 'unknown-option').map(({ line, path, suggestion }) => `${line} ${path} ${suggestion}`), [
+    '1 /severs server', '4 /upstreams/main/tsl tls', '6 /routes/0/upstream:main upstream', '6 /routes/0/rateLimit/key/filed field'])
 })
 
 t.test('a file that cannot be read is told with the code of the system', async (t) => {

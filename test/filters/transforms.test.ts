@@ -403,7 +403,9 @@ t.test('those who wait for one response get it transformed, and fail with it', a
 })
 
 t.test('a route that names what is not registered, and a transformation that is none, are refused', async t => {
-  await t.rejects(startProxy(t, 'http://127.0.0.1:1', { route: { transforms: ['missing'] } }), /names a transform that is not registered: missing/)
+  await t.rejects(startProxy(t, 'http://127.0.0.1:1', { route: { transforms: ['w', 'missing'] }, holdfast: { transforms: { responses: [whole({ name: 'w' })] } } }), {
+    code: 'invalid_configuration', problems: [{ path: '/routes/0/transforms/1', rule: 'known-transform', value: 'missing' }]
+  })
   const wrong: Array<[object, RegExp]> = [
     [{ name: 'a b' }, /name must be/], [{ version: '' }, /version/], [{ when: undefined }, /when/], [{ fields: 1 }, /fields/], [{ maxBytes: 0 }, /maxBytes/], [{ moment: 'later' }, /moment/],
     [{ stream: () => {} }, /either stream or whole/]

@@ -1,12 +1,38 @@
 import Fastify from 'fastify'
 import type { AddressInfo } from 'node:net'
 import t from 'tap'
-import { holdfast, type HoldfastControl, type HoldfastOptions } from '../../src/index.ts'
+import { holdfast, resolveConfig, type ConfigInput, type HoldfastControl, type HoldfastOptions } from '../../src/index.ts'
 import { get, talk, until } from '../fixtures/proxy.ts'
 import { response, startRawOrigin } from '../fixtures/raw-origin.ts'
 
 const config = (url: string, extra: { cache?: { heuristic: boolean } } = {}): HoldfastOptions['config'] => ({ upstreams: { default: { targets: [url] } }, routes: [{ name: 'all', upstream: 'default', ...extra }] })
 const fresh = ['Cache-Control: max-age=60']
+
+t.test('a configuration written in TypeScript leaves out what has defaults, and may be made of parts', async t => {
+  const routes: NonNullable<ConfigInput['routes']> = [{ name: 'all', upstream: 'shop', match: { path: '/a/*' }, cache: { ttl: [{ status: [200], ttl: '5m' }] } }]
+  const given: ConfigInput = { upstreams: { shop: { targets: ['http://127.0.0.1:3000'] } }, routes, cache: undefined }
+
+  t.match(resolveConfig(given).routes, [{ cache: { ttl: [{ ttl: 300_000 }] } }])
+})
+
+t.test('what is no configuration is told as a mistake in one', async t => {
+  for (const given of [undefined, null, 'file.yaml', []]) {
+    const app = Fastify()
+    t.teardown(() => app.close())
+    await t.rejects(async () => { await app.register(holdfast, { config: given } as never) }, { code: 'invalid_configuration', problems: [{ path: '', rule: 'type' }] }, JSON.stringify(given))
+  }
+})
+
+t.test('a line of the log names its request once', async t => {
+  const lines: string[] = []
+  const app = Fastify({ logger: { stream: { write: line => { lines.push(line) } } } })
+  await app.register(holdfast, { config: config('http://127.0.0.1:1') })
+  t.teardown(() => app.close())
+  t.equal((await app.inject('/')).statusCode, 502)
+
+  const failed = lines.find(line => line.includes('upstream failed')) ?? ''
+  t.equal(failed.split('"reqId":"req-1"').length, 2, failed)
+})
 
 t.test('registers twice in one application under prefixes, with caches of their own', async t => {
   const a = await startRawOrigin(t, ({ text }) => response(`a ${text.split(' ')[1]}`, fresh))

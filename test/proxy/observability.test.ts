@@ -50,7 +50,7 @@ async function logged (t: Test, origin: string, route: object = {}) {
   const listener = await createProxyListener({ config, logger: logger as never, tls: null })
   await listener.app.listen({ host: '127.0.0.1', port: 0 })
   t.teardown(() => listener.app.close())
-  return { port: (listener.app.server.address() as AddressInfo).port, requests: () => lines.filter(line => line['msg'] === 'request'), all: () => JSON.stringify(lines), metrics: () => listener.metrics.metrics() }
+  return { lines, port: (listener.app.server.address() as AddressInfo).port, requests: () => lines.filter(line => line['msg'] === 'request'), all: () => JSON.stringify(lines), metrics: () => listener.metrics.metrics() }
 }
 
 t.test('one line per request, without anything that may be secret', async t => {
@@ -68,6 +68,16 @@ t.test('one line per request, without anything that may be secret', async t => {
   t.match(answer, 'x-request-id: my-id')
   t.match(origin.requests[0], 'x-request-id: my-id')
   t.match(origin.requests[0], 'traceparent: 00-1-2-03')
+})
+
+t.test('a failure of the upstream has one line, which names the request, and no stack', async t => {
+  const { lines, port } = await logged(t, 'http://127.0.0.1:1')
+  t.match(await talk(port, get('/a')), /^HTTP\/1\.1 502 /)
+  await until(() => lines.some(line => line['msg'] === 'request'))
+
+  t.match(lines.filter(line => line['level'] as number > 30), [{ msg: 'upstream failed', reqId: /./, upstream: 'default', target: 'http://127.0.0.1:1', code: 'upstream_unreachable' }])
+  t.notMatch(JSON.stringify(lines), /stack/)
+  t.match(lines.at(-1), { msg: 'request', upstream: 'default', target: 'http://127.0.0.1:1', code: 'upstream_unreachable' })
 })
 
 t.test('the line names who asked, where authentication found out', async t => {

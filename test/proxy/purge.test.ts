@@ -129,6 +129,20 @@ t.test('a soft purge: stale from now on, validated by the next request', async t
   t.match(await control.purge({ tags: ['a'] }), { responses: 1 }, 'the tag is still there after a 304 without one')
 })
 
+t.test('after a soft purge a HEAD brings a response back only where a validator shows that it is the same', async t => {
+  for (const [tag, outcome] of [['', 'fwd=stale'], ['ETag: "1"', 'hit']] as const) {
+    for (const selector of [{ url: 'http://proxy.test/' }, { tags: ['a'] }, { all: true as const }]) {
+      const fields = ['Cache-Control: max-age=60', 'Surrogate-Key: a', ...tag === '' ? [] : [tag]]
+      const { ask, control, method } = await timed(t, ({ text }) => text.startsWith('HEAD') ? ['HTTP/1.1 200 OK', 'Content-Length: 1', ...fields, '', ''].join('\r\n') : response('x', fields))
+      await ask()
+      await control.purge(selector, { mode: 'soft' })
+      await method('HEAD', '/')
+
+      t.match(statusOf(await ask()), outcome, `${tag} ${JSON.stringify(selector)}`)
+    }
+  }
+})
+
 t.test('after a soft purge stale-while-revalidate and stale-if-error apply, and must-revalidate forbids them', async t => {
   let broken = true
   const { ask, control, origin } = await timed(t, exchange => broken && origin.requests.length > 3

@@ -70,6 +70,20 @@ t.test('two reloads at once are done in the order in which they were asked for',
   t.match(await talk(proxy.port, get('/section-7/x')), /two$/)
 })
 
+t.test('what needs a restart is what differs from the start, however often the file was read since', async t => {
+  const [one] = await startOrigins(t)
+  const proxy = await startProxy(t, one)
+  const given = (more: object) => resolveConfig({ ...configuration(one, [{ name: 'all', upstream: 'default' }]), ...more })
+  const page = { status: [404], file: join(t.testdir({ 'page.html': '{{code}}' }), 'page.html') }
+
+  const start = proxy.control.config
+  const same = { ...given({}), server: start.server, admin: start.admin, cache: start.cache, log: start.log, loadShedding: start.loadShedding, extensions: start.extensions }
+  t.match(await proxy.control.reload({ ...same, cache: { ...start.cache, maxEntries: 7 } }), { needsRestart: ['cache'] })
+  t.match(await proxy.control.reload({ ...same, cache: { ...start.cache, maxEntries: 7 } }), { changed: [], needsRestart: ['cache'] })
+  t.same(await proxy.control.reload(same), { changed: [], needsRestart: [] })
+  t.same((await proxy.control.reload({ ...same, errorPages: given({ errorPages: [page] }).errorPages })).changed, ['errorPages'])
+})
+
 t.test('a reload that fails leaves nothing behind, not even the checks of an upstream of its own', async t => {
   const asked = { one: 0, two: 0 }
   const origin = (name: keyof typeof asked) => startRawOrigin(t, ({ text }) => {

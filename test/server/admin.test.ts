@@ -96,6 +96,20 @@ t.test('what cannot be meant is refused with code and place, and changes nothing
   t.match((await admin.inject('/cache/stats')).json(), { cache: { entries: 1, purges: {} } })
 })
 
+t.test('the first page lists what there is, and content without a type, or of no length, is understood or told', async t => {
+  const { admin } = await startAdmin(t)
+  const list = (await admin.inject('/')).body
+  for (const line of [/^GET {3}\/health\/live +\S/m, /^POST {2}\/cache\/purge +\S/m, /^GET {3}\/openapi\.json +\S/m]) t.match(list, line)
+  t.match((await admin.inject('/nope')).json(), { error: { status: 404, message: /GET \/ lists/ } })
+
+  const post = (url: string, type: string, payload: string) => admin.inject({ method: 'POST', url, headers: { 'content-type': type }, payload })
+  const form = 'application/x-www-form-urlencoded'
+  for (const [type, payload] of [['application/json', ''], ['application/json', '{}'], [form, ''], [form, '{}']] as const) t.equal((await post('/reload', type, payload)).statusCode, 200, `${type} ${payload}`)
+  t.match((await post('/cache/purge', form, '{"all":true}')).json(), { error: { status: 415, message: /Content-Type: application\/json/ } })
+  t.match((await post('/cache/purge', 'application/json', '')).json(), { error: { code: 'bad_request', status: 400 } })
+  t.match((await post('/cache/purge', 'application/json', '{"__proto__":{},"all":true}')).json(), { error: { code: 'bad_request', status: 400 } })
+})
+
 t.test('all of it asks for the token, but health', async t => {
   const { admin } = await startAdmin(t, '0123456789abcdef')
   const { paths, security } = (await admin.inject({ url: '/openapi.json', headers: { authorization: 'Bearer 0123456789abcdef' } })).json()
@@ -113,7 +127,7 @@ t.test('the description covers every route and is valid OpenAPI 3.1', async t =>
   const document = (await admin.inject('/openapi.json')).json()
 
   t.equal(document.openapi, '3.1.0')
-  t.same(Object.keys(document.paths).sort(), ['/cache/entries', '/cache/entry', '/cache/purge', '/cache/stats', '/health/live', '/health/ready', '/metrics', '/openapi.json', '/reload', '/routes'])
+  t.same(Object.keys(document.paths).sort(), ['/', '/cache/entries', '/cache/entry', '/cache/purge', '/cache/stats', '/health/live', '/health/ready', '/metrics', '/openapi.json', '/reload', '/routes'])
   t.match(document.paths['/cache/purge'].post, { requestBody: { content: { 'application/json': { schema: { type: 'object', additionalProperties: false, properties: { mode: { enum: ['hard', 'soft'], default: 'hard' } } } } } } })
   t.match(document.paths['/cache/entries'].get.parameters.map(({ name }: { name: string }) => name), ['tag', 'prefix', 'host', 'route', 'order', 'limit', 'cursor'])
   t.match(document.paths['/cache/entry'].get.parameters, [{ name: 'url', in: 'query', required: true }])

@@ -177,6 +177,17 @@ t.test('what is no request gets an answer and the end', async t => {
   t.equal(origin.requests.length, 0)
 })
 
+t.test('what holds up the event loop while a proxy starts is no load', async t => {
+  const origin = await startRawOrigin(t, () => response('x'))
+  // As loading modules and routes does; longer than a sample.
+  const slow = async (): Promise<void> => { Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1200) }
+  const proxy = await startProxy(t, origin.url, { loadShedding: { eventLoopDelay: '50ms', sampleInterval: '1s' }, holdfast: { extensions: [{ plugin: slow, name: 'slow' }] } })
+  // The timer of the first sample is due by now.
+  await new Promise(resolve => { setTimeout(resolve, 20) })
+
+  t.match(await talk(proxy.port, get('/')), /^HTTP\/1\.1 200 /)
+})
+
 t.test('while overloaded, misses are 503 with Retry-After and hits are served', async t => {
   const origin = await startRawOrigin(t, () => response('x', ['Cache-Control: max-age=60']))
   const proxy = await startProxy(t, origin.url, { loadShedding: { rssBytes: 1, sampleInterval: '700ms', retryAfter: '7s' } })

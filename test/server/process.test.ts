@@ -243,6 +243,30 @@ t.test('workers share the listener, and the primary answers for all of them', as
   t.equal(await exit, 0)
 })
 
+t.test('workers that cannot start end the process: a port in use', async t => {
+  const taken = createServer().listen(0, '127.0.0.1')
+  t.teardown(() => { taken.close() })
+  await new Promise(resolve => { taken.once('listening', resolve) })
+  const { port } = taken.address() as { port: number }
+
+  const { exit, err, out } = launch(t, ['--upstream', 'http://127.0.0.1:1', '--workers', '2', '--host', '127.0.0.1', '--port', String(port), '--admin-port', '0'])
+
+  t.equal(await exit, 1)
+  t.match(err(), `cannot listen: bind EADDRINUSE 127.0.0.1:${port}`)
+  t.match(out(), /"level":60.*the workers cannot start/)
+})
+
+t.test('where a listener is: the address it has, and a URL for this machine', async t => {
+  for (const workers of ['1', '2']) {
+    const { out } = launch(t, ['--upstream', 'http://127.0.0.1:1', '--host', '0.0.0.0', '--port', '0', '--admin-host', '::1', '--admin-port', '0', '--workers', workers])
+    const line = (role: string): string => out().split('\n').find(line => line.includes(`"role":"${role}"`) && line.endsWith('}')) ?? ''
+    await until(() => line('proxy') !== '' && line('admin') !== '')
+
+    t.match(JSON.parse(line('proxy')), { host: '0.0.0.0', url: /^http:\/\/127\.0\.0\.1:\d+$/ })
+    t.match(JSON.parse(line('admin')), { host: '::1', url: /^http:\/\/\[::1\]:\d+$/ })
+  }
+})
+
 t.test('workers: not ready before they are, and a signal to the whole group lets requests in flight finish', async t => {
   const folder = mkdtempSync(join(tmpdir(), 'holdfast-'))
   t.teardown(() => { rmSync(folder, { recursive: true }) })
