@@ -39,6 +39,7 @@ export interface FetchServices {
   readonly send: (request: FastifyRequest, reply: FastifyReply, response: OutgoingResponse) => void
   readonly failed: (request: FastifyRequest, reply: FastifyReply, error: UpstreamError) => void
   readonly cutShort: (request: FastifyRequest, error: UpstreamError) => void
+  readonly cutOff: (request: FastifyRequest, error: Error) => void
 }
 
 /** What is the same with and without a client. */
@@ -232,6 +233,8 @@ export class ClientFetch extends RouteFetch implements Audience, Attendant {
   recorded (outcome: CacheOutcome): void { this.request.cacheOutcome = outcome }
 
   cutShort (error: UpstreamError): void { this.services.cutShort(this.request, error) }
+
+  cutOff (error: Error): void { this.services.cutOff(this.request, error) }
 
   #ended (): void { this.forwarding.upstreamEndedAt = performance.now() }
 }

@@ -6,6 +6,7 @@ import { credentialFields, isIdentityField } from '../src/auth/identity-fields.t
 import { createFlights, type Flight, type Landing } from '../src/cache/collapse.ts'
 import type { CacheForward, HttpCache } from '../src/cache/http-cache.ts'
 import { variantFlightKey } from '../src/cache/lookup.ts'
+import { TooSlow } from '../src/cache/shared-body.ts'
 import { cacheStatusValue } from '../src/cache/status.ts'
 import type { RouteCacheConfig } from '../src/config/schema.ts'
 import { ExtensionFailure } from '../src/extensions/extension.ts'
@@ -53,7 +54,7 @@ export interface ForwardOptions {
 export default fp<ForwardOptions>(async function forward (app, options) {
   const { cache, identifier, pseudonym, now } = options
   const flights = createFlights()
-  const services: FetchServices = { app, cache, identifier, pseudonym, hiddenFields, send, failed, cutShort: noteCutShort }
+  const services: FetchServices = { app, cache, identifier, pseudonym, hiddenFields, send, failed, cutShort: noteCutShort, cutOff: noteCutOff }
   const dependencies = { cache, flights, now }
   app.decorateRequest('asking', null)
   app.onRequestGone(request => { request.asking?.fetch?.leave() })
@@ -146,7 +147,7 @@ export default fp<ForwardOptions>(async function forward (app, options) {
       return goAlone(request, reply, lookup)
     }
     const wantsContent = hasContent && request.method !== 'HEAD' && !answer.notModified
-    const reader = wantsContent ? body.reader() : null
+    const reader = wantsContent ? body.reader({ cutOff: error => { noteCutOff(request, error) } }) : null
     if (wantsContent && reader === null) return goAlone(request, reply, lookup)
     const { statusCode, lines, cacheStatus, outcome } = answer
     request.cacheOutcome = outcome
@@ -193,6 +194,7 @@ export default fp<ForwardOptions>(async function forward (app, options) {
         else log(error.code, error.cause)
       },
       recorded () {},
+      cutOff () {},
       cutShort (error) { log(error.code, error.cause) },
       isGone: () => true
     }))
@@ -224,6 +226,15 @@ export default fp<ForwardOptions>(async function forward (app, options) {
     request.log.warn({ reqId: request.id, upstream: forwarding.upstreamName, target: error.target, code: error.code, cause: describe(error.cause) }, 'upstream response cut short')
   }
 }, { name: 'forward', fastify: '5.x', dependencies: ['request-end', 'request-context', 'cache', 'errors'] })
+
+/** Of many who read a response under way one is not given all of it: its access line says why. */
+function noteCutOff (request: FastifyRequest, error: Error): void {
+  // What it heard as the one who asked says more.
+  if (request.errorCode !== '') return
+  const code = error instanceof TooSlow ? 'too_slow' : error instanceof UpstreamError || error instanceof TransformError ? error.code : 'upstream_reset'
+  request.errorCode = code
+  if (request.forwarding !== null) request.forwarding.errorCode = code
+}
 
 function cancelled (request: FastifyRequest, reply: FastifyReply): void {
   const forwarding = request.forwarding as Forwarding

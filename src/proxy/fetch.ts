@@ -11,7 +11,7 @@ import type { CacheForward, CacheHit, HttpCache, ReceivedResponse, Recording } f
 import { isSafe } from '../cache/invalidation.ts'
 import type { ReasonWord } from '../cache/reasons.ts'
 import { composeCompletion, type Composition } from '../cache/completion.ts'
-import { shareBody, type SharedBody } from '../cache/shared-body.ts'
+import { shareBody, type ReaderOwner, type SharedBody } from '../cache/shared-body.ts'
 import type { CacheOutcome } from '../cache/status.ts'
 import type { StoredResponse } from '../cache/stored-response.ts'
 import { confirmsClient } from '../cache/validation.ts'
@@ -35,13 +35,13 @@ export interface PassedResponse {
 }
 
 /** Who asked. Exactly one of the first three is called, once. */
-export interface Audience {
+export interface Audience extends ReaderOwner {
   stored (hit: CacheHit): void
   passed (response: PassedResponse): void
   failed (error: UpstreamError): void
   /** What became of the recording, after `passed`: null when the response is stored. */
   recorded (outcome: CacheOutcome): void
-  /** The body was cut short after `passed`. */
+  /** The upstream cut the body short after `passed`. */
   cutShort (error: UpstreamError): void
   /** Nobody is there any more. */
   isGone (): boolean
@@ -250,13 +250,13 @@ class RunningFetch implements Fetch {
       if (cause instanceof UpstreamError && cause.code !== 'cancelled') audience.cutShort(cause)
     })
 
-    const shared = recording === null ? null : this.#share(body, recording, outcome, statusCode)
+    const shared = recording === null ? null : this.#share(lookup, body, recording, outcome, statusCode)
     this.#isShared = shared !== null
     this.#shareable = recording
     const head = recording?.head ?? null
     const usable = shared !== null && head !== null && isFresh(head.response, receivedAt)
     this.#land(lookup, usable ? { kind: 'response', response: { head, body: shared, hasContent: mayHaveContent(method, statusCode) } } : null, statusCode)
-    const content = !mayHaveContent(method, statusCode) ? null : shared === null ? body : audience.isGone() ? null : shared.reader()
+    const content = !mayHaveContent(method, statusCode) ? null : shared === null ? body : audience.isGone() ? null : shared.reader(audience)
     if (content === null && shared === null) discard(body)
     audience.passed({
       statusCode: composed?.statusCode ?? statusCode,
@@ -268,7 +268,7 @@ class RunningFetch implements Fetch {
     shared?.start()
   }
 
-  #share (body: Body, recording: Recording, outcome: CacheOutcome, statusCode: number): SharedBody {
+  #share ({ flightKey, request: { rules } }: CacheForward, body: Body, recording: Recording, outcome: CacheOutcome, statusCode: number): SharedBody {
     const { method, audience, background } = this.#request
     const end = (failure: ReasonWord | null): void => {
       this.#flight?.end()
@@ -280,6 +280,8 @@ class RunningFetch implements Fetch {
       finishAlone: background || !mayHaveContent(method, statusCode),
       onEnd: end,
       onUnreadable: () => { this.#flight?.end() },
+      // Who asks again gets a response of its own, at its own pace.
+      onTooSlow: () => { if (flightKey !== null) this.#flights.rememberHopeless(flightKey, this.#now() + rules.collapse.hitForMiss) },
       onCutShort: () => { end('incomplete') }
     })
   }
