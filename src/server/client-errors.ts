@@ -32,9 +32,9 @@ export function answerClientError (error: NodeJS.ErrnoException, socket: Socket,
   lingerAtEnd(socket)
   // RFC 9112 9.6: what is sent behind the request that ends the connection is not looked at, and the answer to that request stays what it is.
   if (error.code === 'HPE_CLOSED_CONNECTION') return
-  // So do those to all that stand in front of what is refused.
-  if (endBehind(socket)) return
   const [status, code] = statusOf[error.code ?? ''] ?? [400, 'bad_request']
+  // So do those to all that stand in front of what is refused.
+  if (endBehind(socket)) return note(socket, status, code)
   const response = (socket as { _httpMessage?: ServerResponse | null })._httpMessage ?? null
   if (response === null) {
     note(socket, status, code)
@@ -42,10 +42,13 @@ export function answerClientError (error: NodeJS.ErrnoException, socket: Socket,
   }
   // Behind a response that has begun, another status line would be taken for its content.
   if (response.headersSent && !response.writableEnded) {
+    noteCut(response, code)
     socket.destroy()
     return
   }
   response.once('close', () => { socket.destroySoon() })
+  // The request has its answer, which is on its way: what is refused came behind it.
+  if (response.headersSent && response.req.complete) note(socket, status, code)
   answer(response, status, code)
 }
 
