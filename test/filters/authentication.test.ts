@@ -8,11 +8,11 @@ import t, { type Test } from 'tap'
 import { alternativeNames } from '../../src/auth/client-certificate.ts'
 import { createAttempts, maxCounted } from '../../src/auth/attempts.ts'
 import { createBasic } from '../../src/auth/basic.ts'
-import { createBoundedMap } from '../../src/auth/bounded-map.ts'
 import { createPasswords } from '../../src/auth/passwords.ts'
 import { presentable } from '../../src/auth/identity-fields.ts'
 import { maxKeySetBytes } from '../../src/auth/jwks.ts'
 import { takeQueryKeys } from '../../src/auth/query-keys.ts'
+import { createRemembered, maxRemembered } from '../../src/auth/remembered.ts'
 import { parseUsers } from '../../src/auth/users-file.ts'
 import type { Verdict } from '../../src/auth/verdict.ts'
 import { ConfigError, resolveConfig, warningsFor } from '../../src/config/load.ts'
@@ -160,11 +160,9 @@ t.test('the tables of attempts and of credentials are bounded', async t => {
     if (i % 2 === 0) attempts.succeeded(`user${i}`, `address${i}`, 0)
   }
   t.ok(attempts.size <= 3 * maxCounted)
-  const map = createBoundedMap<number>(2)
-  for (const [key, value] of [['a', 1], ['b', 2]] as const) map.set(key, value)
-  map.get('a')
-  map.set('c', 3)
-  t.same([map.get('a'), map.get('b'), map.get('c'), map.size], [1, undefined, 3, 2])
+  const remembered = createRemembered()
+  for (let i = 0; i < maxRemembered + 500; i++) remembered.keep(remembered.digest('user', String(i)), { ok: true, identity: { subject: 'user', kind: 'basic', claims: {} } }, 1)
+  t.equal(remembered.size, maxRemembered)
 })
 
 t.test('of attempts neither names of any length nor passwords stay in memory', async t => {
