@@ -2,7 +2,6 @@
 import replyFrom from '@fastify/reply-from'
 import fp from 'fastify-plugin'
 import type { FastifyReply, FastifyRequest, RouteHandlerMethod } from 'fastify'
-import { credentialFields, isIdentityField } from '../src/auth/identity-fields.ts'
 import { createFlights, type Flight, type Landing } from '../src/cache/collapse.ts'
 import type { CacheForward, HttpCache } from '../src/cache/http-cache.ts'
 import { variantFlightKey } from '../src/cache/lookup.ts'
@@ -16,15 +15,17 @@ import { lineId } from '../src/observe/line-id.ts'
 import { discard } from '../src/proxy/discard.ts'
 import { startFetch } from '../src/proxy/fetch.ts'
 import type { Forwarding } from '../src/proxy/forwarding.ts'
-import { limitContent, ContentTooLarge } from '../src/proxy/limit-content.ts'
-import { closeAfterUnreadContent } from '../src/proxy/linger.ts'
+import { limitContent } from '../src/proxy/limit-content.ts'
 import { TransformError } from '../src/transform/transform.ts'
 import { UpstreamError } from '../src/upstream/exchange.ts'
 import { createReplyFromDispatcher } from '../src/upstream/reply-from-dispatcher.ts'
+import { answerHere } from './answer-here.ts'
 import { ageLine } from './cache.ts'
-import { BackgroundFetch, ClientFetch, type FetchServices } from './client-fetch.ts'
+import { ClientFetch } from './client-fetch.ts'
 import { sendError } from './errors.ts'
 import { isOver, respond, type OutgoingResponse } from './respond.ts'
+import { BackgroundFetch, type FetchServices } from './route-fetch.ts'
+import { cancelled, describe, noteCutOff, sendUpstreamError } from './upstream-failures.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -54,7 +55,7 @@ export interface ForwardOptions {
 export default fp<ForwardOptions>(async function forward (app, options) {
   const { cache, identifier, pseudonym, now } = options
   const flights = createFlights()
-  const services: FetchServices = { app, cache, identifier, pseudonym, hiddenFields, send, failed, cutShort: noteCutShort }
+  const services: FetchServices = { app, cache, identifier, pseudonym, hiddenFields, send }
   const dependencies = { cache, flights, now }
   app.decorateRequest('asking', null)
   app.onRequestGone(request => { request.asking?.fetch?.leave() })
@@ -147,7 +148,7 @@ export default fp<ForwardOptions>(async function forward (app, options) {
       return goAlone(request, reply, lookup)
     }
     const wantsContent = hasContent && request.method !== 'HEAD' && !answer.notModified
-    const reader = wantsContent ? body.reader() : null
+    const reader = wantsContent ? body.reader({ cutOff: error => { noteCutOff(request, error) } }) : null
     if (wantsContent && reader === null) return goAlone(request, reply, lookup)
     const { statusCode, lines, cacheStatus, outcome } = answer
     request.cacheOutcome = outcome
@@ -194,75 +195,9 @@ export default fp<ForwardOptions>(async function forward (app, options) {
         else log(error.code, error.cause)
       },
       recorded () {},
+      cutOff () {},
       cutShort (error) { log(error.code, error.cause) },
       isGone: () => true
     }))
   })
-
-  /** There is no response from the upstream. */
-  function failed (request: FastifyRequest, reply: FastifyReply, cause: UpstreamError): void {
-    const forwarding = request.forwarding as Forwarding
-    if (cause.code === 'cancelled') return cancelled(request, reply)
-    const broken = cause.cause instanceof TransformError ? cause.cause : forwarding.content?.errored
-    if (broken instanceof TransformError) {
-      app.noteTransformError(request, broken)
-      return sendUpstreamError(request, reply, cause.code === broken.code ? cause : new UpstreamError(broken.code, cause.target, broken))
-    }
-    if (cause.cause instanceof ContentTooLarge || forwarding.content?.errored instanceof ContentTooLarge) return sendError(request, reply, 413, 'payload_too_large')
-    if (cause.cause instanceof ExtensionFailure) {
-      noteExtensionFailure(request, cause.cause)
-      return sendError(request, reply, cause.statusCode, cause.code)
-    }
-    forwarding.upstreamTarget = cause.target ?? ''
-    request.log.warn({ ...lineId(request), upstream: forwarding.upstreamName, target: cause.target, code: cause.code, cause: describe(cause.cause) }, 'upstream failed')
-    sendUpstreamError(request, reply, cause)
-  }
-
-  function noteCutShort (request: FastifyRequest, error: UpstreamError): void {
-    const forwarding = request.forwarding as Forwarding
-    forwarding.errorCode = error.code
-    request.errorCode = error.code
-    if (error.cause instanceof TransformError) return app.noteTransformError(request, error.cause)
-    request.log.warn({ ...lineId(request), upstream: forwarding.upstreamName, target: error.target, code: error.code, cause: describe(error.cause) }, 'upstream response cut short')
-  }
 }, { name: 'forward', fastify: '5.x', dependencies: ['request-end', 'request-context', 'cache', 'errors'] })
-
-function cancelled (request: FastifyRequest, reply: FastifyReply): void {
-  const forwarding = request.forwarding as Forwarding
-  forwarding.errorCode = 'cancelled'
-  request.errorCode = 'cancelled'
-  reply.hijack()
-}
-
-function sendUpstreamError (request: FastifyRequest, reply: FastifyReply, error: UpstreamError): void {
-  if (error.statusCode === 503) reply.header('retry-after', '1')
-  const { lookup } = request.forwarding as Forwarding
-  // RFC 9111 5.2.2.2: a cache that cannot reach the origin server says so where the stored response may not stand in.
-  const isDisconnected = error.code === 'upstream_unreachable' && lookup?.action === 'forward' && lookup.stored?.response.control.mustRevalidate === true
-  sendError(request, reply, isDisconnected ? 504 : error.statusCode, error.code)
-}
-
-/** TRACE or OPTIONS that must not be forwarded (RFC 9110 7.6.2). */
-function answerHere (request: FastifyRequest, reply: FastifyReply): void {
-  closeAfterUnreadContent(request, reply)
-  if (request.method === 'OPTIONS') {
-    reply.code(204).header('allow', 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS').send()
-    return
-  }
-  // TRACE would send back what the client wrote, or a proxy before us, credentials included (RFC 9110 9.3.8 lets them be left out).
-  const route = request.forwarding?.route
-  const secret = new Set(['authorization', 'cookie', 'proxy-authorization', 'x-api-key', ...credentialFields(route?.config.auth)])
-  const isSecret = (name: string): boolean => secret.has(name.toLowerCase()) || (route !== undefined && isIdentityField(name, route.identityFields))
-  let text = `TRACE ${request.url} HTTP/${request.raw.httpVersion}\r\n`
-  for (let i = 0; i + 1 < request.raw.rawHeaders.length; i += 2) {
-    const name = request.raw.rawHeaders[i] as string
-    if (!isSecret(name)) text += `${name}: ${request.raw.rawHeaders[i + 1]}\r\n`
-  }
-  reply.code(200).header('content-type', 'message/http').send(`${text}\r\n`)
-}
-
-function describe (cause: unknown): { code?: string, message: string } | undefined {
-  if (!(cause instanceof Error)) return undefined
-  const code = (cause as NodeJS.ErrnoException).code
-  return code === undefined ? { message: cause.message } : { code, message: cause.message }
-}

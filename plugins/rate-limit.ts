@@ -13,20 +13,20 @@
  * hit, looked up, and refused if the answer would have to be fetched. Not so where a route authenticates, which is work that
  * somebody who guesses passwords must not get for nothing.
  */
-import fastifyRateLimit from '@fastify/rate-limit'
 import fp from 'fastify-plugin'
 import type { FastifyReply, FastifyRequest, onRequestHookHandler } from 'fastify'
 import { ConfigError } from '../src/config/problems.ts'
-import { fieldValue, type FieldMap } from '../src/http/fields.ts'
+import type { FieldMap } from '../src/http/fields.ts'
 import { lineId } from '../src/observe/line-id.ts'
 import type { Forwarding } from '../src/proxy/forwarding.ts'
-import { clientKey, cookieValue, digestKey } from '../src/rate-limit/client-key.ts'
-import type { LimitKey, ReadyLimit } from '../src/rate-limit/from-config.ts'
+import { clientNamed, named } from '../src/rate-limit/client-key.ts'
+import type { ReadyLimit } from '../src/rate-limit/from-config.ts'
 import { unitsPerRequest } from '../src/rate-limit/limit.ts'
 import { createRateLines, seconds, setRateFields } from '../src/rate-limit/rate-fields.ts'
 import type { Charge, Counter, RateLimitStore, Verdict } from '../src/rate-limit/store.ts'
 import type { RateTicket } from '../src/rate-limit/ticket.ts'
 import { sendError } from './errors.ts'
+import { createJudge } from './rate-limit-judge.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -194,60 +194,6 @@ export default fp<RateLimitPluginOptions>(async function rateLimit (app, options
     return null
   }
 }, { name: 'rate-limit', fastify: '5.x', dependencies: ['errors'] })
-
-/** The key of a client where its address or its fields name it. */
-function clientNamed (key: LimitKey, address: string, fields: FieldMap): string {
-  if (key.kind === 'field') return named(key, fieldValue(fields, key.field) ?? null, address)
-  return named(key, key.kind === 'cookie' ? cookieValue(fieldValue(fields, 'cookie'), key.cookie) : null, address)
-}
-
-/** Whoever leaves out what he is counted by is still somebody. */
-function named (key: LimitKey, value: string | null, address: string): string {
-  return value === null || value === '' ? clientKey(address) : digestKey(key.kind, value)
-}
-
-/** A request as the limiter sees it: the charges that it is about, and what was said of them. */
-interface Asked {
-  readonly routeOptions: object
-  readonly charges: readonly Charge[]
-  verdict: Verdict | null
-}
-
-type Limiter = (asked: Asked) => Promise<{ readonly isExceeded?: boolean }>
-
-/**
- * The limiter of `@fastify/rate-limit` over our store. The plugin is taken through a stand-in for the instance: its decorators and
- * its hook on routes would meet those of an application that uses it as well.
- */
-async function createJudge (store: RateLimitStore): Promise<(charges: readonly Charge[]) => Promise<Verdict>> {
-  class Counters {
-    incr (asked: Asked, done: (error: Error | null, result?: { current: number, ttl: number }) => void): void {
-      store.take(asked.charges, (error, verdict) => {
-        if (error !== null || verdict === undefined) return done(error ?? new Error('the store gave no verdict'))
-        asked.verdict = verdict
-        done(null, { current: verdict.passed ? 0 : 1, ttl: verdict.waitMs })
-      })
-    }
-
-    child (): Counters { return this }
-  }
-  let create: (() => Limiter) | null = null
-  const standIn = {
-    hasDecorator: () => false,
-    decorateRequest () {},
-    addHook () {},
-    decorate (name: string, value: unknown) { if (name === 'createRateLimit') create = value as () => Limiter }
-  }
-  // One over nothing: what fits is decided in the store, for all limits together.
-  await (fastifyRateLimit as unknown as (instance: object, settings: object) => Promise<void>)(standIn, { global: false, max: 0, keyGenerator: (asked: Asked) => asked, store: Counters })
-  const limiter = (create as unknown as () => Limiter)()
-
-  return async charges => {
-    const asked: Asked = { routeOptions: {}, charges, verdict: null }
-    await limiter(asked)
-    return asked.verdict as unknown as Verdict
-  }
-}
 
 /** Whether each limit that was exceeded lets hits pass for less. */
 function isHitCheaper (charges: readonly Charge[], { counters }: Verdict): boolean {

@@ -41,7 +41,7 @@ export default fp<RequestContextOptions>(async function requestContext (app, opt
     const runtime = options.runtime()
     const raw = request.raw
     reply.header('x-request-id', request.id)
-    const { [knownTarget]: known } = raw as LookedAt
+    const { [knownTarget]: known } = lookedAt(raw)
     if (known?.runtime === runtime) {
       raw.url = known.target.path + known.target.query
       request.forwarding = createForwarding(request, runtime, known.route, known.target, known.target.path, known)
@@ -135,6 +135,11 @@ function refuse (request: FastifyRequest, reply: FastifyReply, reason: TargetRef
 function answerServerOptions (request: FastifyRequest, reply: FastifyReply): void {
   closeAfterUnreadContent(request, reply)
   reply.code(204).header('allow', 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE').send()
+}
+
+/** What the quick look saw: of HTTP/2 there was no request yet. */
+function lookedAt (raw: FastifyRequest['raw']): LookedAt {
+  return raw.httpVersionMajor === 2 ? (raw as unknown as { stream: LookedAt }).stream : raw as LookedAt
 }
 
 /** What names the host in a request: its `Host` lines; with HTTP/2 `:authority`, and a `Host` that names another one. */

@@ -1,6 +1,11 @@
-/** Wrong passwords, counted by whom they were for and where they came from. */
+/**
+ * Wrong passwords, counted by whom they were for and where they came from.
+ *
+ * By digests of names: a name may be long, and as a part of what was sent it would keep the password in memory with it.
+ */
+import { LRUCache } from 'lru-cache'
 import type { BasicConfig } from '../config/schema.ts'
-import { createBoundedMap, type BoundedMap } from './bounded-map.ts'
+import { keyedDigest } from './remembered.ts'
 
 /** Names, addresses, and pairs of both that are remembered: an attacker with more of them makes the oldest forgotten. */
 export const maxCounted = 10_000
@@ -22,44 +27,44 @@ interface Count { failures: number, readonly until: number }
 
 /** @param rules bounds, and the window in milliseconds */
 export function createAttempts (rules: BasicConfig['attempts']): Attempts {
-  const users = createBoundedMap<Count>(maxCounted)
-  const addresses = createBoundedMap<Count>(maxCounted)
-  const familiar = createBoundedMap<number>(maxCounted)
-  const pair = (user: string, address: string): string => `${address} ${user}`
+  const users = new LRUCache<string, Count>({ max: maxCounted })
+  const addresses = new LRUCache<string, Count>({ max: maxCounted })
+  const familiar = new LRUCache<string, number>({ max: maxCounted })
 
-  function waitFor (counts: BoundedMap<Count>, key: string, most: number, now: number): number {
+  function waitFor (counts: LRUCache<string, Count>, key: string, most: number, now: number): number {
     const count = counts.get(key)
     return count !== undefined && count.until > now && count.failures >= most ? count.until - now : 0
   }
 
-  function add (counts: BoundedMap<Count>, key: string, now: number): void {
+  function add (counts: LRUCache<string, Count>, key: string, now: number): void {
     const count = counts.get(key)
     if (count === undefined || count.until <= now) counts.set(key, { failures: 1, until: now + rules.window })
     else count.failures++
   }
 
-  function takeBack (counts: BoundedMap<Count>, key: string): void {
+  function takeBack (counts: LRUCache<string, Count>, key: string): void {
     const count = counts.get(key)
     if (count !== undefined && --count.failures <= 0) counts.delete(key)
   }
 
   function dropped (user: string, address: string): void {
-    takeBack(users, user)
+    takeBack(users, keyedDigest([user]))
     takeBack(addresses, address)
   }
 
   return {
     begin (user, address, now) {
-      const isFamiliar = (familiar.get(pair(user, address)) ?? 0) > now
-      const waitMs = Math.max(waitFor(addresses, address, rules.perAddress, now), isFamiliar ? 0 : waitFor(users, user, rules.perUser, now))
+      const name = keyedDigest([user])
+      const isFamiliar = (familiar.get(keyedDigest([user, address])) ?? 0) > now
+      const waitMs = Math.max(waitFor(addresses, address, rules.perAddress, now), isFamiliar ? 0 : waitFor(users, name, rules.perUser, now))
       if (waitMs > 0) return { waitMs }
-      add(users, user, now)
+      add(users, name, now)
       add(addresses, address, now)
       return { waitMs }
     },
     succeeded (user, address, now) {
       dropped(user, address)
-      familiar.set(pair(user, address), now + familiarMs)
+      familiar.set(keyedDigest([user, address]), now + familiarMs)
     },
     dropped,
     get size () { return users.size + addresses.size + familiar.size }

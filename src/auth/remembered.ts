@@ -3,7 +3,7 @@
  * credential nor anything it could be guessed from is in memory.
  */
 import { createHmac, hash, randomBytes } from 'node:crypto'
-import { createBoundedMap } from './bounded-map.ts'
+import { LRUCache } from 'lru-cache'
 import type { Admission } from './verdict.ts'
 
 export interface Remembered {
@@ -35,7 +35,7 @@ function joined (parts: readonly string[]): string {
 }
 
 export function createRemembered (): Remembered {
-  const known = createBoundedMap<{ readonly admission: Admission, readonly until: number }>(maxRemembered)
+  const known = new LRUCache<string, { readonly admission: Admission, readonly until: number }>({ max: maxRemembered })
   return {
     // Nobody sees it, so that the key in front is enough; it is made for every request.
     digest: (...parts) => hash('sha256', processKey + joined(parts), 'base64url'),

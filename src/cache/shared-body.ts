@@ -14,9 +14,15 @@ const windowBytes = 1024 * 1024
 /** When every reader has left, the rest is still fetched for the store if it is no more than this. */
 const finishBytes = 256 * 1024
 
+/** Who has a reader. */
+export interface ReaderOwner {
+  /** It does not get all of it: the source was cut short, or it was too slow itself (`TooSlow`). */
+  cutOff (error: Error): void
+}
+
 export interface SharedBody {
   /** For another reader, from the first byte; null when that is not held any more. */
-  reader (): Body | null
+  reader (owner?: ReaderOwner): Body | null
   /** Lets it flow, or end where nobody wants it. */
   start (): void
 }
@@ -30,8 +36,15 @@ export interface SharedBodyOptions {
   readonly onCutShort: () => void
   /** No reader can begin any more: the first bytes are not held. */
   readonly onUnreadable: () => void
+  /** A reader was too slow: who asks alone would have all of it. */
+  readonly onTooSlow?: () => void
   /** Go on without any reader, for the store, whatever is still to come. */
   readonly finishAlone: boolean
+}
+
+/** Why a reader was cut off that fell out of the window. */
+export class TooSlow extends Error {
+  constructor () { super('too slow for a response that is too large to be stored') }
 }
 
 export function shareBody (options: SharedBodyOptions): SharedBody {
@@ -45,13 +58,15 @@ export function shareBody (options: SharedBodyOptions): SharedBody {
 class Reader implements BodySource {
   readonly body: Body
   readonly #shared: RunningBody
+  readonly #owner: ReaderOwner | undefined
   /** Number of the piece to read next. */
   next = 0
   /** It takes more. */
   wants = false
 
-  constructor (shared: RunningBody) {
+  constructor (shared: RunningBody, owner: ReaderOwner | undefined) {
     this.#shared = shared
+    this.#owner = owner
     this.body = new Body(this)
     this.body.onClose(() => { shared.left(this) })
   }
@@ -65,6 +80,12 @@ class Reader implements BodySource {
 
   /** `onClose` says so, too. */
   cancel (): void {}
+
+  cutOff (error: Error): void {
+    if (this.body.closed) return
+    this.#owner?.cutOff(error)
+    this.body.fail(error)
+  }
 }
 
 class RunningBody implements SharedBody, BodyReader {
@@ -92,14 +113,14 @@ class RunningBody implements SharedBody, BodyReader {
 
   // What those say who use it.
 
-  reader (): Body | null {
+  reader (owner?: ReaderOwner): Body | null {
     if (this.#dropped > 0 || this.#failure !== null) return null
     if (this.#ended) {
       // What the store has let go of is not here any more.
       if (!this.#isLent && this.#options.recording.stored() === null) return null
       this.#holdOnce()
     }
-    const reader = new Reader(this)
+    const reader = new Reader(this, owner)
     this.#readers.add(reader)
     return reader.body
   }
@@ -146,7 +167,7 @@ class RunningBody implements SharedBody, BodyReader {
     const failure = this.#failure = error ?? new Error('the upstream response was cut short')
     this.#options.recording.abandon()
     this.#options.onCutShort()
-    for (const { body } of this.#readers) body.fail(failure)
+    for (const reader of this.#readers) reader.cutOff(failure)
   }
 
   // What a reader says.
@@ -154,7 +175,10 @@ class RunningBody implements SharedBody, BodyReader {
   pump (reader: Reader): void {
     const pieces = this.#pieces
     while (reader.wants && reader.next < this.#dropped + pieces.length) {
-      if (reader.next < this.#dropped) return cutOff(reader)
+      if (reader.next < this.#dropped) {
+        this.#options.onTooSlow?.()
+        return reader.cutOff(new TooSlow())
+      }
       const at = reader.next++ - this.#dropped
       reader.wants = this.#chunk !== null && at === pieces.length - 1 ? reader.body.push(this.#chunk, this.#chunkIsOwn()) : this.#give(reader, at)
     }
@@ -237,8 +261,4 @@ class RunningBody implements SharedBody, BodyReader {
     for (const { wants } of this.#readers) if (wants) return true
     return false
   }
-}
-
-function cutOff (reader: Reader): void {
-  reader.body.fail(new Error('too slow for a response that is too large to be stored'))
 }

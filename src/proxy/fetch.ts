@@ -4,10 +4,9 @@
  * It knows no client: the one that asked is an `Audience`, others wait in a flight, and a validation in the background
  * has nobody. So the one that asked may leave while others still want the response.
  */
-import { Readable } from 'node:stream'
 import type { Flights, Landing, LeadFlight } from '../cache/collapse.ts'
 import { currentAge } from '../cache/freshness.ts'
-import type { CacheForward, CacheHit, HttpCache, ReceivedResponse, Recording } from '../cache/http-cache.ts'
+import type { CacheForward, HttpCache, ReceivedResponse, Recording } from '../cache/http-cache.ts'
 import { isSafe } from '../cache/invalidation.ts'
 import type { ReasonWord } from '../cache/reasons.ts'
 import { composeCompletion, type Composition } from '../cache/completion.ts'
@@ -15,71 +14,14 @@ import { shareBody, type SharedBody } from '../cache/shared-body.ts'
 import type { CacheOutcome } from '../cache/status.ts'
 import type { StoredResponse } from '../cache/stored-response.ts'
 import { confirmsClient } from '../cache/validation.ts'
-import { linesOf, type ResponseFields } from '../forward/response-fields.ts'
+import { linesOf } from '../forward/response-fields.ts'
 import { bodyOf, type Body } from '../http/body.ts'
-import { linesWithout, noFields, type FieldMap, type MutableFieldMap } from '../http/fields.ts'
-import type { TransformCallback } from '../transform/chain.ts'
+import { linesWithout, noFields, type FieldMap } from '../http/fields.ts'
 import { TransformError } from '../transform/transform.ts'
-import { UpstreamError, type Exchange, type FetchCallback, type UpstreamErrorCode, type UpstreamResponse } from '../upstream/exchange.ts'
+import { UpstreamError, type Exchange, type UpstreamErrorCode, type UpstreamResponse } from '../upstream/exchange.ts'
+import { around } from './around.ts'
 import { discard } from './discard.ts'
-
-/** A response to be passed on while it arrives. */
-export interface PassedResponse {
-  readonly statusCode: number
-  /** Lines `[name, value, ...]`, without `Cache-Status` and what else is hidden from clients. */
-  readonly lines: readonly string[]
-  /** `Cache-Status` of caches nearer to the origin server, or undefined. */
-  readonly cacheStatus: FieldMap[string]
-  readonly outcome: CacheOutcome
-  readonly body: Body | null
-}
-
-/** Who asked. Exactly one of the first three is called, once. */
-export interface Audience {
-  stored (hit: CacheHit): void
-  passed (response: PassedResponse): void
-  failed (error: UpstreamError): void
-  /** What became of the recording, after `passed`: null when the response is stored. */
-  recorded (outcome: CacheOutcome): void
-  /** The body was cut short after `passed`. */
-  cutShort (error: UpstreamError): void
-  /** Nobody is there any more. */
-  isGone (): boolean
-}
-
-export interface FetchRequest {
-  readonly method: string
-  readonly lookup: CacheForward
-  readonly audience: Audience
-  /** Makes the exchange, with these fields in place of the client's preconditions; for the whole although the client asks for a range. */
-  readonly prepare: (conditional: FieldMap | null, whole: boolean) => Exchange
-  /** Sends it. */
-  readonly dispatch: (exchange: Exchange, callback: FetchCallback) => void
-  /** End-to-end fields of a response to what was asked, as they are stored and passed on. */
-  readonly responseFields: (response: UpstreamResponse, receivedAt: number, lookup: CacheForward) => ResponseFields
-  /** Own filters of the route change them; throws when one fails. */
-  readonly filterFields: (statusCode: number, fields: MutableFieldMap) => void
-  /** `Content-Location` names the target URI. */
-  readonly locatesTarget: (fields: FieldMap) => boolean
-  /** A response to an unsafe request that changed something (RFC 9111 4.4). */
-  readonly invalidate: (fields: FieldMap) => void
-  /** What the route does to content before it is stored; null for nothing. */
-  readonly transforms: FetchTransforms | null
-  readonly maxStoredBytes: number
-  /** Names of response fields that clients do not get as they are. */
-  readonly hiddenFields: ReadonlySet<string>
-  /** Nobody waits for it but the store. */
-  readonly background: boolean
-}
-
-export interface FetchTransforms {
-  /** Makes a 304 be about what was asked for, in place of what that was made of. */
-  readonly confirm: (fields: MutableFieldMap, lookup: CacheForward) => void
-  /** A part is of content that would be transformed as a whole. May throw. */
-  readonly mustBeWhole: (statusCode: number, fields: FieldMap) => boolean
-  /** @param body null where there is no content */
-  readonly apply: (statusCode: number, fields: FieldMap, body: Readable | null, done: TransformCallback) => void
-}
+import type { FetchRequest, FetchTransforms } from './fetch-request.ts'
 
 export interface Fetch {
   /** The client left: ends the exchange unless others or the store still want it. */
@@ -250,13 +192,13 @@ class RunningFetch implements Fetch {
       if (cause instanceof UpstreamError && cause.code !== 'cancelled') audience.cutShort(cause)
     })
 
-    const shared = recording === null ? null : this.#share(body, recording, outcome, statusCode)
+    const shared = recording === null ? null : this.#share(lookup, body, recording, outcome, statusCode)
     this.#isShared = shared !== null
     this.#shareable = recording
     const head = recording?.head ?? null
     const usable = shared !== null && head !== null && isFresh(head.response, receivedAt)
     this.#land(lookup, usable ? { kind: 'response', response: { head, body: shared, hasContent: mayHaveContent(method, statusCode) } } : null, statusCode)
-    const content = !mayHaveContent(method, statusCode) ? null : shared === null ? body : audience.isGone() ? null : shared.reader()
+    const content = !mayHaveContent(method, statusCode) ? null : shared === null ? body : audience.isGone() ? null : shared.reader(audience)
     if (content === null && shared === null) discard(body)
     audience.passed({
       statusCode: composed?.statusCode ?? statusCode,
@@ -268,7 +210,7 @@ class RunningFetch implements Fetch {
     shared?.start()
   }
 
-  #share (body: Body, recording: Recording, outcome: CacheOutcome, statusCode: number): SharedBody {
+  #share ({ flightKey, request: { rules } }: CacheForward, body: Body, recording: Recording, outcome: CacheOutcome, statusCode: number): SharedBody {
     const { method, audience, background } = this.#request
     const end = (failure: ReasonWord | null): void => {
       this.#flight?.end()
@@ -280,6 +222,8 @@ class RunningFetch implements Fetch {
       finishAlone: background || !mayHaveContent(method, statusCode),
       onEnd: end,
       onUnreadable: () => { this.#flight?.end() },
+      // Who asks again gets a response of its own, at its own pace.
+      onTooSlow: () => { if (flightKey !== null) this.#flights.rememberHopeless(flightKey, this.#now() + rules.collapse.hitForMiss) },
       onCutShort: () => { end('incomplete') }
     })
   }
@@ -321,22 +265,4 @@ function codeOf (error: Error | null): UpstreamErrorCode {
 /** Whether those who asked later may have it without asking themselves. */
 function isFresh (response: StoredResponse, now: number): boolean {
   return response.freshnessLifetime > currentAge(response, now) && (response.control.noCache !== true || response.override === 'override-origin-ignored')
-}
-
-/** The stored parts on both sides of what arrives, which has to be as long as it should: the client was told. */
-function around ({ before, after, gapBytes }: Composition, content: Body): Body {
-  const gap = content.stream()
-  const whole = Readable.from((async function * () {
-    if (before.length > 0) yield before
-    let left = gapBytes
-    for await (const chunk of gap as AsyncIterable<Buffer>) {
-      left -= chunk.length
-      if (left < 0) break
-      yield chunk
-    }
-    if (left !== 0) throw new Error('the rest of a partial response has another length than its Content-Range says')
-    if (after.length > 0) yield after
-  })(), { objectMode: false })
-  // A generator that nobody has begun to read ends without a word to what it would have read.
-  return bodyOf(whole.once('close', () => { gap.destroy() }))
 }

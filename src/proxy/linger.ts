@@ -6,7 +6,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 
-/** How long after the response is read on. */
+/** How long the client has to read the end of the response and to close, while what it still sends is read. */
 const lingerMs = 2000
 /** And how much at most; a client that sends more than this has had the time to see the response. */
 const lingerBytes = 64 * 1024 * 1024
@@ -41,6 +41,7 @@ export function lingerAfter (response: ServerResponse, content: IncomingMessage)
     if (bytes > lingerBytes) socket.destroy()
   })
   content.once('end', () => {
+    if (socket.destroySoon !== close) return
     delete (socket as { destroySoon?: unknown }).destroySoon
     if (closing) socket.destroySoon()
   })
@@ -51,8 +52,23 @@ export function lingerAfter (response: ServerResponse, content: IncomingMessage)
   function close (): void {
     if (closing) return
     closing = true
-    socket.end()
-    const timer = setTimeout(() => { socket.destroy() }, lingerMs).unref()
-    socket.once('close', () => { clearTimeout(timer) })
+    endFirst(socket)
   }
+}
+
+/** Its client sends what nobody will look at: whoever closes it soon, as Node does behind the last response, ends our direction first. */
+export function lingerAtEnd (socket: Socket): void {
+  let closing = false
+  socket.destroySoon = () => {
+    if (closing) return
+    closing = true
+    endFirst(socket)
+    socket.resume()
+  }
+}
+
+function endFirst (socket: Socket): void {
+  socket.end()
+  const timer = setTimeout(() => { socket.destroy() }, lingerMs).unref()
+  socket.once('close', () => { clearTimeout(timer) })
 }

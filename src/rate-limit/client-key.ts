@@ -1,5 +1,7 @@
 /** Who is counted. */
 import { hash } from 'node:crypto'
+import { fieldValue, type FieldMap } from '../http/fields.ts'
+import type { LimitKey } from './from-config.ts'
 
 /** One customer has a /64 of IPv6 addresses and would otherwise have as many counters (RFC 6177). */
 export function clientKey (address: string): string {
@@ -29,4 +31,15 @@ export function cookieValue (field: string | undefined, name: string): string | 
     return value === '' ? null : value
   }
   return null
+}
+
+/** The key of a client where its address or its fields name it. */
+export function clientNamed (key: LimitKey, address: string, fields: FieldMap): string {
+  if (key.kind === 'field') return named(key, fieldValue(fields, key.field) ?? null, address)
+  return named(key, key.kind === 'cookie' ? cookieValue(fieldValue(fields, 'cookie'), key.cookie) : null, address)
+}
+
+/** Whoever leaves out what he is counted by is still somebody. */
+export function named (key: LimitKey, value: string | null, address: string): string {
+  return value === null || value === '' ? clientKey(address) : digestKey(key.kind, value)
 }

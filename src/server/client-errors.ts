@@ -4,6 +4,7 @@ import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { formatHttpDate } from '../http/date.ts'
 import { noteCut, type CutCode } from '../proxy/cut.ts'
+import { lingerAtEnd } from '../proxy/linger.ts'
 import type { NoteRefusal } from './refusals.ts'
 import { hasLongTarget, hasOddMethod, type ParserError } from './request-line.ts'
 
@@ -17,9 +18,6 @@ const statusOf: Readonly<Record<string, Refusal>> = {
 
 const methods: ReadonlySet<string> = new Set(METHODS)
 
-/** How long the client may take to read the last answer and close; closing first could take the answer from it (RFC 9112 9.6). */
-const lingerMs = 1000
-
 /** Node says of each further piece that arrives that it is broken. */
 const answered = new WeakSet<Duplex>()
 
@@ -27,29 +25,34 @@ const answered = new WeakSet<Duplex>()
  * Answers to what the parser of `node:http` refuses, or has waited too long for.
  * @param endBehind ends a connection behind the answers to the requests that came whole, and takes no others; false where there are none under way
  */
-export function answerClientError (error: ParserError, socket: Duplex, note: NoteRefusal, endBehind: (socket: Socket) => boolean): void {
-  // RFC 9112 9.6: what is sent behind the request that ends the connection is not looked at, and the answer to that request stays what it is.
-  if (error.code === 'HPE_CLOSED_CONNECTION' || answered.has(socket)) return
+export function answerClientError (error: ParserError, socket: Socket, note: NoteRefusal, endBehind: (socket: Socket) => boolean): void {
+  if (answered.has(socket)) return
   answered.add(socket)
   socket.on('error', () => {})
-  if (error.code === 'ECONNRESET' || !socket.writable || (socket as Socket & { secureConnecting?: boolean }).secureConnecting === true) {
+  if (error.code === 'ECONNRESET' || !socket.writable || (socket as { secureConnecting?: boolean }).secureConnecting === true) {
     socket.destroy()
     return
   }
+  lingerAtEnd(socket)
+  // RFC 9112 9.6: what is sent behind the request that ends the connection is not looked at, and the answer to that request stays what it is.
+  if (error.code === 'HPE_CLOSED_CONNECTION') return
+  const [status, code] = refusalOf(error, socket)
   // So do those to all that stand in front of what is refused.
-  if (endBehind(socket as Socket)) return
-  const [status, code] = refusalOf(error, socket as Socket)
-  const response = (socket as Duplex & { _httpMessage?: ServerResponse | null })._httpMessage ?? null
+  if (endBehind(socket)) return note(socket, status, code)
+  const response = (socket as { _httpMessage?: ServerResponse | null })._httpMessage ?? null
   if (response === null) {
     note(socket, status, code)
     return answerRaw(socket, status, code)
   }
   // Behind a response that has begun, another status line would be taken for its content.
   if (response.headersSent && !response.writableEnded) {
+    noteCut(response, code === 'method_not_supported' ? 'bad_request' : code)
     socket.destroy()
     return
   }
-  response.once('close', () => { (socket as Socket).destroySoon() })
+  response.once('close', () => { socket.destroySoon() })
+  // The request has its answer, which is on its way: what is refused came behind it.
+  if (response.headersSent && response.req.complete) note(socket, status, code)
   answer(response, status, code)
 }
 
@@ -68,7 +71,7 @@ export function answerOddRequests (server: Server, note: NoteRefusal): void {
     if ('writeHead' in target) return refuseMethod(target, note)
     note(target, 501, 'method_not_supported')
     target.on('error', () => {})
-    answerRaw(target, 501, 'method_not_supported')
+    answerRaw(target as Socket, 501, 'method_not_supported')
   })
   // Judged with everything else that is said in a head, so that it is logged and counted.
   server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) => {
@@ -103,13 +106,11 @@ function answer (response: ServerResponse, status: number, code: CutCode | 'meth
   response.end(body)
 }
 
-function answerRaw (socket: Duplex, status: number, code: string): void {
+function answerRaw (socket: Socket, status: number, code: string): void {
   const body = bodyOf(status, code)
-  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nDate: ${formatHttpDate(Date.now())}\r\nConnection: close\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: ${body.length}\r\n\r\n${body}`)
-  socket.resume()
-  const timer = setTimeout(() => { socket.destroy() }, lingerMs)
-  timer.unref()
-  socket.once('close', () => { clearTimeout(timer) })
+  socket.write(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nDate: ${formatHttpDate(Date.now())}\r\nConnection: close\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: ${body.length}\r\n\r\n${body}`)
+  lingerAtEnd(socket)
+  socket.destroySoon()
 }
 
 function bodyOf (status: number, code: string): string {

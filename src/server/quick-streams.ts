@@ -1,7 +1,7 @@
 /** Writes quick answers (`quick-answers.ts`) to HTTP/2 streams, before Node makes a request and a response of them. */
 import type { Http2SecureServer, IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2'
 import { addLines, streamHead, writeStream } from '../../plugins/wire-stream.ts'
-import type { LookedAt } from '../proxy/known-targets.ts'
+import { knownTarget, type LookedAt } from '../proxy/known-targets.ts'
 import type { QuickAnswers } from './quick-answers.ts'
 
 /** Answers what came on the stream and returns true, or leaves it as it is and returns false. */
@@ -27,7 +27,12 @@ export function createQuickStreams (answers: QuickAnswers, maxFields: number): Q
     const request: LookedAt & { readonly headers: IncomingHttpHeaders } = { headers }
     const host = (headers[':authority'] ?? headers.host) as string
     const answer = answers.find(request, headers[':method'] as string, 'https', host, headers[':path'] as string, stream.session?.socket.remoteAddress ?? '')
-    if (answer === null) return false
+    if (answer === null) {
+      // The request that Node makes of it finds there what was worked out.
+      const { [knownTarget]: known } = request
+      if (known !== undefined) (stream as LookedAt)[knownTarget] = known
+      return false
+    }
     const { block, hit } = answer
     const head = streamHead(block)
     if (head === null || !answers.take(answer, request)) return false

@@ -253,6 +253,40 @@ t.test('when it becomes too large to be stored only a window is held, and who fa
   t.equal(quickReader.readableEnded, true)
 })
 
+t.test('who is behind by no more than the window has every byte, also when the recording ends meanwhile', async t => {
+  await fc.assert(fc.asyncProperty(fc.array(fc.integer({ min: 20_000, max: 60_000 }), { minLength: 60, maxLength: 100 }), fc.integer({ min: 0, max: 2_000_000 }), async (lengths, limit) => {
+    const { source, body } = share({ limit })
+    const slow = body.reader() as Readable
+    const quick = read(body.reader())
+    body.start()
+    let ahead = 0
+    let all = 0
+    let got = 0
+    const catchUp = async (): Promise<void> => {
+      for (;;) {
+        for (let chunk = slow.read() as Buffer | null; chunk !== null; chunk = slow.read() as Buffer | null) got += chunk.length
+        if (got === all || slow.destroyed) return
+        await turn()
+      }
+    }
+    for (const length of lengths) {
+      // As far behind as it may be, and further for no turn.
+      if (ahead + length > 1024 * 1024) {
+        await catchUp()
+        ahead = 0
+      }
+      source.push(Buffer.alloc(length))
+      ahead += length
+      all += length
+      await turn()
+    }
+    source.push(null)
+    t.equal((await quick).length, all)
+    await catchUp()
+    if (got !== all) throw new Error(`${got} of ${all} bytes`)
+  }), { numRuns: 20 })
+})
+
 t.test('a source that breaks off breaks all readers visibly, and nothing is stored', async t => {
   const { source, body, ends, stored, budget } = share()
   const errors: string[] = []

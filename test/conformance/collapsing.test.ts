@@ -5,6 +5,8 @@
 import Fastify from 'fastify'
 import { connect as connectHttp2 } from 'node:http2'
 import type { AddressInfo, Socket } from 'node:net'
+import { Writable } from 'node:stream'
+import pino from 'pino'
 import t, { type Test } from 'tap'
 import { resolveConfig } from '../../src/config/load.ts'
 import { holdfast } from '../../src/index.ts'
@@ -17,6 +19,13 @@ const fresh = ['Cache-Control: max-age=60']
 const withCache = (cache: object, more: ProxySettings = {}): ProxySettings => ({ ...rfc9111, ...more, route: { cache: { setCookie: 'store', vary: 'meaning', ...cache } } })
 const turn = (): Promise<void> => new Promise(resolve => { setImmediate(resolve) })
 const all = (count: number, make: () => Promise<string>): Array<Promise<string>> => Array.from({ length: count }, make)
+
+/** A logger, and the codes of the access lines it was given. */
+function codeLog (): { readonly logger: object, readonly codes: () => unknown[] } {
+  const lines: Array<Record<string, unknown>> = []
+  const logger = pino({}, new Writable({ write (chunk: Buffer, _encoding, done) { lines.push(JSON.parse(chunk.toString()) as Record<string, unknown>); done() } }))
+  return { logger, codes: () => lines.filter(({ msg }) => msg === 'request').map(({ code }) => code) }
+}
 
 interface Held extends Wire {
   /** Requests at the origin server, in order, answered by the test. */
@@ -241,7 +250,8 @@ t.test('a leader that runs into its deadline fails those who wait', async t => {
 })
 
 t.test('a response cut short in its content is cut short for all who share it, and not stored', async t => {
-  const { proxy, missed, arrived, exchanges, ask } = await hold(t)
+  const { logger, codes } = codeLog()
+  const { proxy, missed, arrived, exchanges, ask } = await hold(t, { ...rfc9111, logger })
   const clients = Array.from({ length: 3 }, () => open(t, proxy.port, get('/')))
   await missed(3)
   const { socket } = await arrived(1)
@@ -249,6 +259,8 @@ t.test('a response cut short in its content is cut short for all who share it, a
   await until(() => clients.every(({ seen }) => seen().endsWith('half')))
   socket.destroy()
   await until(() => clients.every(({ closed }) => closed()))
+  await until(() => codes().length === 3)
+  t.same(codes(), ['upstream_reset', 'upstream_reset', 'upstream_reset'], 'the access lines say whose fault it was')
   const next = ask('/')
   ;(await arrived(2)).socket.write(response('whole', fresh))
   t.match(status(await next), 'fwd=uri-miss')
@@ -434,7 +446,8 @@ t.test('a slow reader holds up neither the others nor the origin server', async 
 })
 
 t.test('a response that turns out too large to be stored goes on to all who read; a reader too slow for it is cut off, the next one asks anew', async t => {
-  const { proxy, missed, arrived } = await hold(t, withCache({ maxResponseBytes: '256KiB' }))
+  const { logger, codes } = codeLog()
+  const { proxy, missed, arrived } = await hold(t, withCache({ maxResponseBytes: '256KiB' }, { logger }))
   const slow = open(t, proxy.port, get('/'))
   slow.socket.pause()
   const quick = Array.from({ length: 2 }, () => open(t, proxy.port, get('/')))
@@ -455,6 +468,34 @@ t.test('a response that turns out too large to be stored goes on to all who read
   slow.socket.resume()
   await until(() => slow.closed())
   t.notMatch(slow.seen().slice(-20), '\r\n0\r\n\r\n', 'it does not look whole')
+  await until(() => codes().length === 4)
+  t.same(codes(), [undefined, undefined, undefined, 'too_slow'], 'and its access line says why')
+})
+
+t.test('after somebody was too slow for a response that others shared, each asks for itself and has all of it', async t => {
+  const { proxy, missed, arrived, exchanges } = await hold(t, withCache({ maxResponseBytes: '256KiB' }))
+  const slow = open(t, proxy.port, get('/'))
+  slow.socket.pause()
+  const quick = open(t, proxy.port, get('/'))
+  await missed(2)
+  const large = 'x'.repeat(20_000_000)
+  const chunked = `HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nTransfer-Encoding: chunked\r\n\r\n${large.length.toString(16)}\r\n${large}\r\n0\r\n\r\n`
+  ;(await arrived(1)).socket.write(chunked)
+  await until(() => quick.closed())
+  slow.socket.resume()
+  await until(() => slow.closed())
+  t.ok(slow.seen().length < large.length)
+
+  const again = open(t, proxy.port, get('/'))
+  again.socket.pause()
+  const beside = open(t, proxy.port, get('/'))
+  await missed(4)
+  for (const count of [2, 3]) (await arrived(count)).socket.write(chunked)
+  await until(() => beside.closed())
+  again.socket.resume()
+  await until(() => again.closed())
+  t.ok(again.seen().length > large.length)
+  t.equal(exchanges.length, 3)
 })
 
 t.test('a response announced as too large is not waited for', async t => {

@@ -1,16 +1,18 @@
 import { createHmac } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import type { FastifyRequest } from 'fastify'
 import t, { type Test } from 'tap'
 import { alternativeNames } from '../../src/auth/client-certificate.ts'
 import { createAttempts, maxCounted } from '../../src/auth/attempts.ts'
 import { createBasic } from '../../src/auth/basic.ts'
-import { createBoundedMap } from '../../src/auth/bounded-map.ts'
 import { createPasswords } from '../../src/auth/passwords.ts'
 import { presentable } from '../../src/auth/identity-fields.ts'
 import { maxKeySetBytes } from '../../src/auth/jwks.ts'
 import { takeQueryKeys } from '../../src/auth/query-keys.ts'
+import { createRemembered, maxRemembered } from '../../src/auth/remembered.ts'
 import { parseUsers } from '../../src/auth/users-file.ts'
 import type { Verdict } from '../../src/auth/verdict.ts'
 import { ConfigError, resolveConfig, warningsFor } from '../../src/config/load.ts'
@@ -22,6 +24,9 @@ import { response, startRawOrigin } from '../fixtures/raw-origin.ts'
 const status = (text: string): number => Number(/HTTP\/1\.1 ([2-5]\d{2})/.exec(text)?.[1])
 const code = (text: string): string => /"code":"([a-z_]+)"/.exec(text)?.[1] ?? ''
 const challenges = (text: string): string[] => [...text.matchAll(/\r\nwww-authenticate: ([^\r]*)/gi)].map(([, value = '']) => value)
+
+setFlagsFromString('--expose-gc')
+const collect = runInNewContext('gc') as () => void
 
 const clockStart = Date.UTC(2026, 5, 1, 12)
 
@@ -155,11 +160,32 @@ t.test('the tables of attempts and of credentials are bounded', async t => {
     if (i % 2 === 0) attempts.succeeded(`user${i}`, `address${i}`, 0)
   }
   t.ok(attempts.size <= 3 * maxCounted)
-  const map = createBoundedMap<number>(2)
-  for (const [key, value] of [['a', 1], ['b', 2]] as const) map.set(key, value)
-  map.get('a')
-  map.set('c', 3)
-  t.same([map.get('a'), map.get('b'), map.get('c'), map.size], [1, undefined, 3, 2])
+  const remembered = createRemembered()
+  for (let i = 0; i < maxRemembered + 500; i++) remembered.keep(remembered.digest('user', String(i)), { ok: true, identity: { subject: 'user', kind: 'basic', claims: {} } }, 1)
+  t.equal(remembered.size, maxRemembered)
+})
+
+t.test('of attempts neither names of any length nor passwords stay in memory', async t => {
+  const attempts = createAttempts({ perUser: 2, perAddress: 10, window: 1000 })
+  const fill = (): void => {
+    for (let i = 0; i < maxCounted; i++) {
+      const pair = Buffer.from(`${i}${'n'.repeat(1000)}:${'p'.repeat(1000)}`).toString()
+      const user = pair.slice(0, pair.indexOf(':'))
+      attempts.begin(user, '192.0.2.1', 0)
+      attempts.succeeded(user, '192.0.2.1', 0)
+      attempts.begin(user, `address${i}`, 0)
+    }
+  }
+  const usedBytes = (): number => {
+    collect()
+    return process.memoryUsage().heapUsed
+  }
+  const before = usedBytes()
+  fill()
+
+  const took = usedBytes() - before
+  t.ok(took < 10_000_000, `${took} bytes`)
+  t.equal(attempts.size, 3 * maxCounted)
 })
 
 t.test('so many passwords are verified at a time, so many wait, and the rest is turned away', async t => {

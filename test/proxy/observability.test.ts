@@ -136,6 +136,46 @@ t.test('a client that left is marked, and a harmful request id is replaced', asy
   t.match(requests()[0]?.['reqId'], /^[\w-]+$/)
 })
 
+t.test('what is refused behind other requests of a connection has a line of its own, once, and is counted', async t => {
+  const origin = await startRawOrigin(t, ({ text }) => text.startsWith('GET /begun') ? 'HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf' : text.startsWith('GET /slow') ? undefined : response('x', ['Cache-Control: max-age=60']))
+  const { port, requests, metrics } = await logged(t, origin.url)
+  const whole = (path: string): string => `GET ${path} HTTP/1.1\r\nHost: proxy.test\r\n\r\n`
+  await talk(port, get('/stored'))
+
+  for (const [title, octets, codes] of [
+    ['behind a hit', `${whole('/stored')}nonsense\r\n\r\n`, [undefined, 'bad_request']],
+    ['behind a miss', `${whole('/a')}nonsense\r\n\r\n`, [undefined, 'bad_request']],
+    ['behind several', `${whole('/b')}${whole('/stored')}${whole('/c')}nonsense\r\n\r\n`, [undefined, undefined, undefined, 'bad_request']],
+    ['too many fields', `${whole('/d')}GET / HTTP/1.1\r\nX: ${'x'.repeat(100_000)}`, [undefined, 'too_many_fields']],
+    ['nothing in front', 'nonsense\r\n\r\n', ['bad_request']],
+    ['content', 'POST / HTTP/1.1\r\nHost: proxy.test\r\nTransfer-Encoding: chunked\r\n\r\nnonsense\r\n', ['bad_request']],
+    ['behind the last one', `${get('/e')}nonsense\r\n\r\n`, [undefined]]
+  ] as const) {
+    const before = requests().length
+    const client = openSocket(port)
+    client.on('error', () => {}).resume().write(octets)
+    await until(() => client.destroyed)
+    client.destroy()
+    await until(() => requests().length >= before + codes.length)
+    await talk(port, get('/stored'))
+    t.same(requests().slice(before, -1).map(line => line['code']).sort(), [...codes].sort(), title)
+  }
+
+  const broken = openSocket(port)
+  let seen = ''
+  broken.on('error', () => {}).on('data', chunk => { seen += chunk.toString('latin1') })
+  const before = requests().length
+  broken.write(`${whole('/begun').replace('\r\n\r\n', '\r\nTransfer-Encoding: chunked\r\n\r\n')}5\r\nhello\r\n`)
+  await until(() => seen.endsWith('half'))
+  broken.write('nonsense\r\n')
+  await until(() => requests().length > before)
+  t.match(requests().at(-1), { status: 200, code: 'bad_request', aborted: true }, 'whose response is cut off by what it sends has not just left')
+
+  let counted = 0
+  for (const [, count] of (await metrics()).matchAll(/^holdfast_http_requests_total\{.*\} (\d+)$/gm)) counted += Number(count)
+  t.equal(counted, requests().length)
+})
+
 t.test('every request has its line and its count, also where a client pipelined several, left in between, or was refused', async t => {
   const origin = await startRawOrigin(t, ({ text, socket }) => { if (text.startsWith('GET /half')) socket.write('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf') })
   const { port, requests, metrics } = await logged(t, origin.url)

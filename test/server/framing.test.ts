@@ -1,5 +1,5 @@
 /** What clients may say about host, framing and expectation, and whose silence is held against them. */
-import type { Socket } from 'node:net'
+import { connect, type Socket } from 'node:net'
 import t from 'tap'
 import { get, openSocket, startProxy, talk, until } from '../fixtures/proxy.ts'
 import { response, startRawOrigin } from '../fixtures/raw-origin.ts'
@@ -262,6 +262,40 @@ t.test('where Node goes on behind what it could not read, nothing of that is ans
 
   t.match(seen, /^HTTP\/1\.1 200 [^]*for \/a$/)
   t.equal(answers.length, 1, 'it is not asked for, either')
+})
+
+t.test('RFC 9112 9.6: whoever goes on sending behind what ends the connection is not reset, which could take the answer away', async t => {
+  const origin = await startRawOrigin(t, () => response('ok', ['Cache-Control: max-age=60']))
+  const proxy = await startProxy(t, origin.url)
+  await talk(proxy.port, get('/stored'))
+  const whole = (path: string, last = ''): string => `GET ${path} HTTP/1.1\r\nHost: proxy.test\r\n${last}\r\n`
+  for (const [title, octets] of [
+    ['nonsense behind a hit', `${whole('/stored')}nonsense\r\n\r\n`],
+    ['nonsense behind a miss', `${whole('/a')}nonsense\r\n\r\n`],
+    ['more behind the last hit', whole('/stored', 'Connection: close\r\n') + whole('/more')],
+    ['more behind the last miss', whole('/b', 'Connection: close\r\n') + whole('/more')],
+    ['content that cannot be read', 'POST / HTTP/1.1\r\nHost: proxy.test\r\nTransfer-Encoding: chunked\r\n\r\nnonsense\r\n'],
+    ['nothing else', 'nonsense\r\n\r\n']
+  ] as const) {
+    const client = connect({ port: proxy.port, host: '127.0.0.1', allowHalfOpen: true })
+    const errors: string[] = []
+    let seen = ''
+    client.on('error', (error: NodeJS.ErrnoException) => { errors.push(error.code ?? '') })
+    client.on('data', chunk => { seen += chunk.toString('latin1') })
+    const ended = new Promise<void>(resolve => { client.once('end', resolve).once('close', () => { resolve() }) })
+    client.write(octets)
+    await ended
+    for (let i = 0; i < 5 && !client.destroyed; i++) {
+      client.write('more')
+      await new Promise(resolve => { setTimeout(resolve, 10) })
+    }
+    client.end()
+    await until(() => client.destroyed)
+
+    t.match(seen, /^HTTP\/1\.1 (?:200|400) [^]*(?:ok|\})$/, title)
+    t.same(errors, [], title)
+  }
+  await until(() => (proxy.app.server as unknown as { _connections: number })._connections === 0)
 })
 
 t.test('content that cannot be read ends the response to it that has begun', async t => {

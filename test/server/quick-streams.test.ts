@@ -1,5 +1,6 @@
 /** Hits that are answered on their HTTP/2 stream are the hits of the long way (compare `quick-hits.test.ts`). */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import type { IncomingMessage } from 'node:http'
 import { connect, constants, type ClientHttp2Session, type ClientHttp2Stream, type OutgoingHttpHeaders } from 'node:http2'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -242,4 +243,14 @@ t.test('HTTP/2: a drain lets the hits that are under way end', async t => {
   const { code, body } = JSON.parse(await answer) as { code: number, body: string }
   t.same([code, body.length], [constants.NGHTTP2_NO_ERROR, 200_000])
   await until(() => session.destroyed)
+})
+
+t.test('HTTP/2: what the quick look has worked out of a target is not worked out again on the long way', async t => {
+  const { quick, sessions } = await startPair(t)
+  // Who reads the target again, reads this.
+  quick.proxy.app.server.prependListener('request', (raw: IncomingMessage) => { raw.url = '/again' })
+
+  const answers = await Promise.all(['GET', 'POST'].map(method => answerTo(request(sessions(quick.proxy), { ':method': method, ':path': '/tagged' }))))
+
+  t.match(answers.map(answer => (JSON.parse(answer) as { body: string }).body), ['tagged', 'plain'])
 })
