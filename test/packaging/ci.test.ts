@@ -23,10 +23,10 @@ function run (t: Test, commands: Readonly<Record<string, string>>): { last: stri
   return { last: stdout.trimEnd().split('\n').at(-1) ?? '', code: status }
 }
 
-const good = { test: `printf '${totals('total: 7, pass: 7')}'; exit 0`, 'run test:optional': `printf '${totals('total: 3, pass: 1, skip: 2')}'; exit 0` }
+const good = { test: `printf '${totals('total: 7, pass: 7')}'; exit 0`, 'run test:optional': `printf '${totals('total: 3, pass: 1, skip: 2')}'; exit 0`, 'run test:oldest': `printf '${totals('total: 5, pass: 5')}'; exit 0` }
 
 t.test('the last line adds up what the runner counted and the other steps', async t => {
-  t.same(run(t, good), { last: '13 passed, 0 failed, 2 skipped', code: 0 })
+  t.same(run(t, good), { last: '18 passed, 0 failed, 2 skipped', code: 0 })
 })
 
 t.test('failed tests, type errors, a broken runner and a failed step end it with 1', async t => {
