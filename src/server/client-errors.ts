@@ -45,8 +45,12 @@ export function answerClientError (error: ParserError, socket: Socket, note: Not
   }
   // Behind a response that has begun, another status line would be taken for its content.
   if (response.headersSent && !response.writableEnded) {
-    noteCut(response, code === 'method_not_supported' ? 'bad_request' : code)
-    return whenItsTurn(socket, response, () => { socket.destroy() })
+    return whenItsTurn(socket, response, () => {
+      // While it waited it came whole.
+      if (response.writableEnded) return socket.destroySoon()
+      noteCut(response, code === 'method_not_supported' ? 'bad_request' : code)
+      socket.destroy()
+    })
   }
   response.once('close', () => { socket.destroySoon() })
   // The request has its answer, which is on its way: what is refused came behind it.
