@@ -4,7 +4,7 @@ import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { formatHttpDate } from '../http/date.ts'
 import { noteCut, type CutCode } from '../proxy/cut.ts'
-import { lingerAtEnd } from '../proxy/linger.ts'
+import { hasSentTooMuch, lingerAtEnd } from '../proxy/linger.ts'
 import type { ConnectionGuard } from './connection-guard.ts'
 import type { NoteRefusal } from './refusals.ts'
 import { hasLongTarget, hasOddMethod, type ParserError } from './request-line.ts'
@@ -24,7 +24,7 @@ const answered = new WeakSet<Duplex>()
 
 /** Answers to what the parser of `node:http` refuses, or has waited too long for. */
 export function answerClientError (error: ParserError, socket: Socket, note: NoteRefusal, connections: ConnectionGuard): void {
-  if (answered.has(socket)) return
+  if (answered.has(socket)) return endTooMuch(socket)
   answered.add(socket)
   socket.on('error', () => {})
   if (error.code === 'ECONNRESET' || !socket.writable || (socket as { secureConnecting?: boolean }).secureConnecting === true) {
@@ -56,6 +56,14 @@ export function answerClientError (error: ParserError, socket: Socket, note: Not
   // The request has its answer, which is on its way: what is refused came behind it.
   if (response.headersSent && response.req.complete) note(socket, status, code)
   answer(response, status, code)
+}
+
+/** Nobody looks at what it sends, however long the responses take that it waits for. */
+function endTooMuch (socket: Socket): void {
+  if (!hasSentTooMuch(socket)) return
+  const response = sending(socket)
+  if (response !== null) noteCut(response, 'bad_request')
+  socket.destroy()
 }
 
 /** The response whose octets the connection takes now. */
@@ -104,7 +112,7 @@ function keepWriting (socket: Socket): void {
     const response = sending(socket)
     if (response?.writableNeedDrain === true) response.emit('drain')
   })
-  socket.resume()
+  socket.on('data', () => { endTooMuch(socket) })
 }
 
 /** Of HTTP/1 the parser refuses it (`hasOddMethod`); HTTP/2 knows no list of methods, and Fastify's router has no hooks for what it has no routes for. */

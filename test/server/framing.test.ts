@@ -370,3 +370,21 @@ t.test('RFC 9112 9.3.2: CONNECT is refused behind the responses in front of it, 
     t.notMatch(text, /501/)
   }
 })
+
+t.test('what is sent behind the last request, and looked at by nobody, is not read without end while its response is slow', async t => {
+  const origin = await startRawOrigin(t, () => undefined)
+  const proxy = await startProxy(t, origin.url)
+  const request = (fields: string): string => `GET / HTTP/1.1\r\nHost: proxy.test\r\n${fields}\r\n`
+  for (const octets of [request('Connection: close\r\n'), `${request('')}nonsense\r\n\r\n`, `${request('')}CONNECT a.test:443 HTTP/1.1\r\nHost: a.test:443\r\n\r\n`]) {
+    const asked = origin.requests.length
+    const client = openSocket(proxy.port)
+    client.on('error', () => {})
+    client.write(octets)
+    await until(() => origin.requests.length > asked)
+    const more = Buffer.alloc(1024 * 1024, 'x')
+    for (let i = 0; i < 200 && !client.destroyed; i++) await new Promise<void>(resolve => { client.write(more, () => { resolve() }) })
+
+    t.ok(client.destroyed, octets)
+    client.destroy()
+  }
+})
