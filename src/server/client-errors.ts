@@ -67,7 +67,7 @@ function endTooMuch (socket: Socket): void {
 }
 
 /** The response whose octets the connection takes now. */
-function sending (socket: Socket): ServerResponse | null {
+export function sending (socket: Socket): ServerResponse | null {
   return (socket as { _httpMessage?: ServerResponse | null })._httpMessage ?? null
 }
 

@@ -12,7 +12,7 @@ import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import type { LimitsConfig } from '../config/schema.ts'
 import { noteCut } from '../proxy/cut.ts'
-import { answerTimeout } from './client-errors.ts'
+import { answerTimeout, sending } from './client-errors.ts'
 import { isTls, limitHandshakes } from './handshakes.ts'
 import { guardSessions } from './session-guard.ts'
 
@@ -162,7 +162,10 @@ function cutOff (socket: Socket, response: ServerResponse, waitingFor: WaitingFo
   if (waitingFor === 'content' && !response.headersSent) return answerTimeout(response)
   // It waits behind others that have nothing to do with it.
   if (waitingFor === 'content' && response.socket === null) return
-  noteCut(response, waitingFor === 'content' ? 'request_timeout' : 'write_timeout')
+  const code = waitingFor === 'content' ? 'request_timeout' : 'write_timeout'
+  noteCut(response, code)
+  // What is not read may be the response to a request in front of the last one.
+  noteCut(sending(socket) ?? response, code)
   socket.destroy()
 }
 
