@@ -388,3 +388,36 @@ t.test('what is sent behind the last request, and looked at by nobody, is not re
     client.destroy()
   }
 })
+
+t.test('content that cannot be read ends the response to it that has begun, when those in front of it have left; one that came whole stays so', async t => {
+  let answerFirst = (): void => {}
+  let sendRest = (): void => {}
+  const origin = await startRawOrigin(t, ({ socket, text }) => {
+    if (text.startsWith('GET')) {
+      answerFirst = () => { socket.write(response('for /a')) }
+      return
+    }
+    socket.write('HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nbegun')
+    if (text.includes('/whole')) sendRest = () => { socket.write(' all') }
+  })
+  const proxy = await startProxy(t, origin.url)
+  for (const [path, end] of [['/part', 'begun'], ['/whole', 'begun all']] as const) {
+    const asked = origin.requests.length
+    const client = openSocket(proxy.port)
+    let seen = ''
+    client.on('error', () => {})
+    client.on('data', chunk => { seen += chunk.toString('latin1') })
+    const closed = new Promise(resolve => { client.once('close', resolve) })
+    client.write(`GET /a HTTP/1.1\r\nHost: proxy.test\r\n\r\nPOST ${path} HTTP/1.1\r\nHost: proxy.test\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n`)
+    await until(() => origin.requests.length === asked + 2)
+    // The response has begun, and waits.
+    await new Promise(resolve => { setTimeout(resolve, 50) })
+    await new Promise<void>(resolve => { client.write('nonsense\r\n', () => { setTimeout(resolve, 50) }) })
+    sendRest()
+    await new Promise(resolve => { setTimeout(resolve, 50) })
+    answerFirst()
+    await closed
+
+    t.match(seen, new RegExp(`^HTTP/1\\.1 200 [^]*for /aHTTP/1\\.1 200 [^]*\r\n\r\n${end}$`), path)
+  }
+})
