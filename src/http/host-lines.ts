@@ -1,4 +1,4 @@
-/** Every `Host` line of a request: Node keeps only the first among its fields, and two of them are an attack (RFC 9112 3.2). */
+/** Every `Host` line of a request: among its fields there is but one, the first or all of them as one, and two are an attack (RFC 9112 3.2). */
 
 /** @param lines `[name, value, ...]` as received */
 export function hostLinesOf (lines: readonly string[]): readonly string[] {

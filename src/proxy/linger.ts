@@ -56,8 +56,12 @@ export function lingerAfter (response: ServerResponse, content: IncomingMessage)
   }
 }
 
+/** Octets that had come when it was known that nobody will look at more. */
+const readBefore = new WeakMap<Socket, number>()
+
 /** Its client sends what nobody will look at: whoever closes it soon, as Node does behind the last response, ends our direction first. */
 export function lingerAtEnd (socket: Socket): void {
+  if (!readBefore.has(socket)) readBefore.set(socket, socket.bytesRead)
   let closing = false
   socket.destroySoon = () => {
     if (closing) return
@@ -65,6 +69,11 @@ export function lingerAtEnd (socket: Socket): void {
     endFirst(socket)
     socket.resume()
   }
+}
+
+/** More has come since `lingerAtEnd` than is read of what nobody will look at. */
+export function hasSentTooMuch (socket: Socket): boolean {
+  return socket.bytesRead - (readBefore.get(socket) ?? 0) > lingerBytes
 }
 
 function endFirst (socket: Socket): void {

@@ -4,7 +4,8 @@ import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { formatHttpDate } from '../http/date.ts'
 import { noteCut, type CutCode } from '../proxy/cut.ts'
-import { lingerAtEnd } from '../proxy/linger.ts'
+import { hasSentTooMuch, lingerAtEnd } from '../proxy/linger.ts'
+import type { ConnectionGuard } from './connection-guard.ts'
 import type { NoteRefusal } from './refusals.ts'
 import { hasLongTarget, hasOddMethod, type ParserError } from './request-line.ts'
 
@@ -21,12 +22,9 @@ const methods: ReadonlySet<string> = new Set(METHODS)
 /** Node says of each further piece that arrives that it is broken. */
 const answered = new WeakSet<Duplex>()
 
-/**
- * Answers to what the parser of `node:http` refuses, or has waited too long for.
- * @param endBehind ends a connection behind the answers to the requests that came whole, and takes no others; false where there are none under way
- */
-export function answerClientError (error: ParserError, socket: Socket, note: NoteRefusal, endBehind: (socket: Socket) => boolean): void {
-  if (answered.has(socket)) return
+/** Answers to what the parser of `node:http` refuses, or has waited too long for. */
+export function answerClientError (error: ParserError, socket: Socket, note: NoteRefusal, connections: ConnectionGuard): void {
+  if (answered.has(socket)) return endTooMuch(socket)
   answered.add(socket)
   socket.on('error', () => {})
   if (error.code === 'ECONNRESET' || !socket.writable || (socket as { secureConnecting?: boolean }).secureConnecting === true) {
@@ -38,22 +36,46 @@ export function answerClientError (error: ParserError, socket: Socket, note: Not
   if (error.code === 'HPE_CLOSED_CONNECTION') return
   const [status, code] = refusalOf(error, socket)
   // So do those to all that stand in front of what is refused.
-  if (endBehind(socket)) return note(socket, status, code)
-  const response = (socket as { _httpMessage?: ServerResponse | null })._httpMessage ?? null
+  if (connections.endBehind(socket)) return note(socket, status, code)
+  // To the request whose content it is: what the connection sends just now may be the response to one in front of that.
+  const response = connections.unfinished(socket) ?? sending(socket)
   if (response === null) {
     note(socket, status, code)
     return answerRaw(socket, status, code)
   }
   // Behind a response that has begun, another status line would be taken for its content.
   if (response.headersSent && !response.writableEnded) {
-    noteCut(response, code === 'method_not_supported' ? 'bad_request' : code)
-    socket.destroy()
-    return
+    return whenItsTurn(socket, response, () => {
+      // While it waited it came whole.
+      if (response.writableEnded) return socket.destroySoon()
+      noteCut(response, code === 'method_not_supported' ? 'bad_request' : code)
+      socket.destroy()
+    })
   }
   response.once('close', () => { socket.destroySoon() })
   // The request has its answer, which is on its way: what is refused came behind it.
   if (response.headersSent && response.req.complete) note(socket, status, code)
   answer(response, status, code)
+}
+
+/** Nobody looks at what it sends, however long the responses take that it waits for. */
+function endTooMuch (socket: Socket): void {
+  if (!hasSentTooMuch(socket)) return
+  const response = sending(socket)
+  if (response !== null) noteCut(response, 'bad_request')
+  socket.destroy()
+}
+
+/** The response whose octets the connection takes now. */
+export function sending (socket: Socket): ServerResponse | null {
+  return (socket as { _httpMessage?: ServerResponse | null })._httpMessage ?? null
+}
+
+/** When all responses in front of it have left. */
+function whenItsTurn (socket: Socket, response: ServerResponse, act: () => void): void {
+  const first = sending(socket)
+  if (first === null || first === response) act()
+  else first.once('close', () => { whenItsTurn(socket, response, act) })
 }
 
 function refusalOf (error: ParserError, { bytesRead }: Socket): Refusal {
@@ -63,7 +85,7 @@ function refusalOf (error: ParserError, { bytesRead }: Socket): Refusal {
   return statusOf[error.code ?? ''] ?? [400, 'bad_request']
 }
 
-export function answerOddRequests (server: Server, note: NoteRefusal): void {
+export function answerOddRequests (server: Server, note: NoteRefusal, connections: () => ConnectionGuard): void {
   // HTTP/2 connections that break the protocol.
   server.on('sessionError', () => {})
   // No tunnels: the proxy connects to configured upstreams only (RFC 9110 9.3.6). HTTP/2 hands over a response.
@@ -71,7 +93,10 @@ export function answerOddRequests (server: Server, note: NoteRefusal): void {
     if ('writeHead' in target) return refuseMethod(target, note)
     note(target, 501, 'method_not_supported')
     target.on('error', () => {})
-    answerRaw(target as Socket, 501, 'method_not_supported')
+    const socket = target as Socket
+    lingerAtEnd(socket)
+    if (connections().endBehind(socket)) keepWriting(socket)
+    else answerRaw(socket, 501, 'method_not_supported')
   })
   // Judged with everything else that is said in a head, so that it is logged and counted.
   server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) => {
@@ -79,6 +104,15 @@ export function answerOddRequests (server: Server, note: NoteRefusal): void {
     if (request.headers.expect?.toLowerCase() === '100-continue') response.writeContinue()
     server.emit('request', request, response)
   })
+}
+
+/** Node has let go of the socket: who still writes to it would not be told when it takes more, and nobody reads what comes. */
+function keepWriting (socket: Socket): void {
+  socket.on('drain', () => {
+    const response = sending(socket)
+    if (response?.writableNeedDrain === true) response.emit('drain')
+  })
+  socket.on('data', () => { endTooMuch(socket) })
 }
 
 /** Of HTTP/1 the parser refuses it (`hasOddMethod`); HTTP/2 knows no list of methods, and Fastify's router has no hooks for what it has no routes for. */

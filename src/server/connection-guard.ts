@@ -12,7 +12,7 @@ import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import type { LimitsConfig } from '../config/schema.ts'
 import { noteCut } from '../proxy/cut.ts'
-import { answerTimeout } from './client-errors.ts'
+import { answerTimeout, sending } from './client-errors.ts'
 import { isTls, limitHandshakes } from './handshakes.ts'
 import { guardSessions } from './session-guard.ts'
 
@@ -37,6 +37,8 @@ export type RequestHandler = (request: IncomingMessage, response: ServerResponse
 export interface ConnectionGuard {
   /** Takes no more requests from a connection, and ends it behind its last response; false, and nothing is done, where none is under way, or its request is not whole. */
   endBehind (socket: Socket): boolean
+  /** The response to the last request of a connection, if it has not left: others may have to leave before it. */
+  unfinished (socket: Socket): ServerResponse | null
   /** Idle connections end now, the others with the response they wait for. */
   closeGracefully (): void
   /** Ends everything now. */
@@ -122,6 +124,10 @@ export function guardConnections (server: Server, limits: LimitsConfig, handler:
       endAfterResponse(socket, watched)
       return true
     },
+    unfinished (socket) {
+      const response = connections.get(socket)?.response ?? null
+      return response?.writableFinished === false ? response : null
+    },
     closeGracefully () {
       closing = true
       handshakes.destroyAll()
@@ -154,7 +160,12 @@ function cutOff (socket: Socket, response: ServerResponse, waitingFor: WaitingFo
     return
   }
   if (waitingFor === 'content' && !response.headersSent) return answerTimeout(response)
-  noteCut(response, waitingFor === 'content' ? 'request_timeout' : 'write_timeout')
+  // It waits behind others that have nothing to do with it.
+  if (waitingFor === 'content' && response.socket === null) return
+  const code = waitingFor === 'content' ? 'request_timeout' : 'write_timeout'
+  noteCut(response, code)
+  // What is not read may be the response to a request in front of the last one.
+  noteCut(sending(socket) ?? response, code)
   socket.destroy()
 }
 

@@ -54,6 +54,8 @@ export async function createProxyListener (input: ProxyListenerInput): Promise<P
   }
 
   let connections: ConnectionGuard | null = null
+  // There is one before there are connections.
+  const guard = (): ConnectionGuard => connections as ConnectionGuard
   let noteRefusal: NoteRefusal = () => {}
   let quickHits: QuickHits | null = null
   let quickStreams: QuickStreams | null = null
@@ -72,7 +74,7 @@ export async function createProxyListener (input: ProxyListenerInput): Promise<P
     trustProxy: false,
     // There is one route; what the client asked for is normalised by us and put back (plugins/request-context.ts).
     rewriteUrl: () => '/',
-    clientErrorHandler: (error: Error, socket: Socket) => { answerClientError(error, socket, noteRefusal, broken => connections?.endBehind(broken) === true) },
+    clientErrorHandler: (error: Error, socket: Socket) => { answerClientError(error, socket, noteRefusal, guard()) },
     serverFactory: (handler: RequestHandler) => {
       const server = tls === null
         ? http.createServer(options)
@@ -100,7 +102,7 @@ export async function createProxyListener (input: ProxyListenerInput): Promise<P
       // A request must be whole in time, so its head must be, too; Node takes the opposite for a contradiction.
       plain.headersTimeout = limits.requestTimeout === 0 ? limits.headerTimeout : Math.min(limits.headerTimeout, limits.requestTimeout)
       plain.requestTimeout = limits.requestTimeout
-      answerOddRequests(plain, (socket, status, code) => { noteRefusal(socket, status, code) })
+      answerOddRequests(plain, (socket, status, code) => { noteRefusal(socket, status, code) }, guard)
       connections = guardConnections(plain, limits, (request, response) => {
         if (quickHits?.(request, response) === true) return
         if (hasUnknownMethod(request)) refuseMethod(response, noteRefusal)
@@ -140,5 +142,5 @@ export async function createProxyListener (input: ProxyListenerInput): Promise<P
     quickHits = createQuickHits(answers, limits.headerCount)
     quickStreams = createQuickStreams(answers, limits.headerCount)
   }
-  return { app, control: control as unknown as HoldfastControl, metrics: registry, connections: connections as unknown as ConnectionGuard }
+  return { app, control: control as unknown as HoldfastControl, metrics: registry, connections: guard() }
 }

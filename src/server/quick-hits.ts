@@ -39,7 +39,7 @@ function isPlain (request: IncomingMessage, response: ServerResponse, maxFields:
   if (headers['transfer-encoding'] !== undefined || headers['content-length'] !== undefined || headers.expect !== undefined) return false
   // Fields that `Connection` names are none for the cache.
   if (nominatedFields(headers) !== null) return false
-  // Two Host lines are an attack: Node joins no fields of that name, so they are seen by counting.
+  // Two Host lines are an attack, and look like one in what Node makes of them.
   if (headers.host === undefined || request.rawHeaders.length > 2 * maxFields || hostLinesOf(request.rawHeaders).length !== 1) return false
   // A pipelined response that waits behind another has no socket yet.
   return response.socket !== null && !response.socket.destroyed && canWriteBlock(response)

@@ -315,3 +315,109 @@ t.test('content that cannot be read ends the response to it that has begun', asy
 
   t.match(seen, /begun$/)
 })
+
+t.test('RFC 9112 9.3.2: a request whose content cannot be read, or does not come, takes nothing from the response in front of it', async t => {
+  const answers: Array<() => void> = []
+  const origin = await startRawOrigin(t, ({ socket, text }) => {
+    if (text.startsWith('GET')) answers.push(() => { socket.write(response('for /a')) })
+  })
+  const proxy = await startProxy(t, origin.url, { server: { limits: { bodyTimeout: '100ms' } } })
+  const head = 'POST /b HTTP/1.1\r\nHost: proxy.test\r\n'
+  for (const [content, refused] of [
+    ['Transfer-Encoding: chunked\r\n\r\nnonsense\r\n', 400],
+    ['Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nnonsense\r\n', 400],
+    ['Content-Length: 5\r\n\r\nabc', 408]
+  ] as const) {
+    const asked = answers.length
+    const client = openSocket(proxy.port)
+    let seen = ''
+    client.on('error', () => {})
+    client.on('data', chunk => { seen += chunk.toString('latin1') })
+    const closed = new Promise(resolve => { client.once('close', resolve) })
+    client.write(`GET /a HTTP/1.1\r\nHost: proxy.test\r\n\r\n${head}${content}`)
+    await until(() => answers.length > asked || client.destroyed)
+    // Longer than the limit for content, so that it is looked at more than once.
+    await new Promise(resolve => { setTimeout(resolve, 400) })
+    answers[asked]?.()
+    await closed
+
+    t.match(seen, new RegExp(`^HTTP/1\\.1 200 [^]*for /aHTTP/1\\.1 ${refused} [^]*"status":${refused}}}$`), content)
+  }
+})
+
+t.test('RFC 9112 9.3.2: CONNECT is refused behind the responses in front of it, not within them', async t => {
+  const whole = 'x'.repeat(8_000_000)
+  const origin = await startRawOrigin(t, ({ socket }) => {
+    socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${whole.length}\r\n\r\n`)
+    setTimeout(() => { socket.write(whole) }, 100)
+  })
+  const proxy = await startProxy(t, origin.url)
+  for (const isTogether of [true, false]) {
+    const client = openSocket(proxy.port)
+    const seen: Buffer[] = []
+    client.on('error', () => {})
+    const connect = 'CONNECT proxy.test:443 HTTP/1.1\r\nHost: proxy.test:443\r\n\r\n'
+    client.write(`GET /a HTTP/1.1\r\nHost: proxy.test\r\n\r\n${isTogether ? connect : ''}`)
+    await new Promise(resolve => { client.once('readable', resolve) })
+    if (!isTogether) client.write(connect)
+    // More than the connection takes at once: who writes has to be told when it goes on.
+    await new Promise(resolve => { setTimeout(resolve, 300) })
+    client.on('data', chunk => { seen.push(chunk) })
+    await new Promise(resolve => { client.once('close', resolve) })
+
+    const text = Buffer.concat(seen).toString('latin1')
+    t.equal(text.slice(text.indexOf('\r\n\r\n') + 4).length, whole.length)
+    t.notMatch(text, /501/)
+  }
+})
+
+t.test('what is sent behind the last request, and looked at by nobody, is not read without end while its response is slow', async t => {
+  const origin = await startRawOrigin(t, () => undefined)
+  const proxy = await startProxy(t, origin.url)
+  const request = (fields: string): string => `GET / HTTP/1.1\r\nHost: proxy.test\r\n${fields}\r\n`
+  for (const octets of [request('Connection: close\r\n'), `${request('')}nonsense\r\n\r\n`, `${request('')}CONNECT a.test:443 HTTP/1.1\r\nHost: a.test:443\r\n\r\n`]) {
+    const asked = origin.requests.length
+    const client = openSocket(proxy.port)
+    client.on('error', () => {})
+    client.write(octets)
+    await until(() => origin.requests.length > asked)
+    const more = Buffer.alloc(1024 * 1024, 'x')
+    for (let i = 0; i < 200 && !client.destroyed; i++) await new Promise<void>(resolve => { client.write(more, () => { resolve() }) })
+
+    t.ok(client.destroyed, octets)
+    client.destroy()
+  }
+})
+
+t.test('content that cannot be read ends the response to it that has begun, when those in front of it have left; one that came whole stays so', async t => {
+  let answerFirst = (): void => {}
+  let sendRest = (): void => {}
+  const origin = await startRawOrigin(t, ({ socket, text }) => {
+    if (text.startsWith('GET')) {
+      answerFirst = () => { socket.write(response('for /a')) }
+      return
+    }
+    socket.write('HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nbegun')
+    if (text.includes('/whole')) sendRest = () => { socket.write(' all') }
+  })
+  const proxy = await startProxy(t, origin.url)
+  for (const [path, end] of [['/part', 'begun'], ['/whole', 'begun all']] as const) {
+    const asked = origin.requests.length
+    const client = openSocket(proxy.port)
+    let seen = ''
+    client.on('error', () => {})
+    client.on('data', chunk => { seen += chunk.toString('latin1') })
+    const closed = new Promise(resolve => { client.once('close', resolve) })
+    client.write(`GET /a HTTP/1.1\r\nHost: proxy.test\r\n\r\nPOST ${path} HTTP/1.1\r\nHost: proxy.test\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n`)
+    await until(() => origin.requests.length === asked + 2)
+    // The response has begun, and waits.
+    await new Promise(resolve => { setTimeout(resolve, 50) })
+    await new Promise<void>(resolve => { client.write('nonsense\r\n', () => { setTimeout(resolve, 50) }) })
+    sendRest()
+    await new Promise(resolve => { setTimeout(resolve, 50) })
+    answerFirst()
+    await closed
+
+    t.match(seen, new RegExp(`^HTTP/1\\.1 200 [^]*for /aHTTP/1\\.1 200 [^]*\r\n\r\n${end}$`), path)
+  }
+})

@@ -217,3 +217,17 @@ t.test('the system is asked for as long a backlog as the configuration says', as
     t.match(listens().at(-1)?.args[0], { host: '127.0.0.1', backlog: expected })
   }
 })
+
+t.test('of pipelined responses that nobody reads each says write_timeout in its access line, and not that its client has left', async t => {
+  const origin = await startRawOrigin(t, ({ text }) => response(text.includes('/big') ? 'x'.repeat(20_000_000) : 'small'))
+  const lines: Array<Record<string, unknown>> = []
+  const logger = pino({}, { write (line: string) { lines.push(JSON.parse(line) as Record<string, unknown>) } })
+  const proxy = await startProxy(t, origin.url, { server: { limits: { writeTimeout: '200ms' } }, logger })
+  const client = openSocket(proxy.port)
+  client.on('error', () => {})
+  client.write('GET /big HTTP/1.1\r\nHost: proxy.test\r\n\r\nGET /small HTTP/1.1\r\nHost: proxy.test\r\n\r\n')
+  await until(() => lines.filter(line => line['path'] !== undefined).length === 2)
+  client.destroy()
+
+  t.strictSame(lines.filter(line => line['path'] !== undefined).map(({ path, code, aborted }) => [path, code, aborted]), [['/big', 'write_timeout', true], ['/small', 'write_timeout', true]])
+})
