@@ -169,7 +169,8 @@ export function createMemoryStore (options: MemoryStoreOptions): MemoryStore {
     },
 
     put (entry, replaces, costMs = 0) {
-      if (entry.sizeBytes > maxBytes) {
+      // What has left has nothing left to be stored.
+      if (entry.sizeBytes > maxBytes || (entry instanceof PackedEntry && entry.isReleased)) {
         if (replaces !== null) remove(replaces)
         return false
       }

@@ -6,13 +6,13 @@
  * have least are vacated: they take in nothing more, and their texts are moved as they are come by (`vacate`, `moved`).
  */
 
-/** Words of 32 bits in a chunk, with the number of the next in the first: 256 bytes. A last chunk is half empty on average. */
-const chunkWords = 64
-const wordBits = 6
+/** Words of 32 bits in a chunk, with the number of the next in the first: 128 bytes. A last chunk is half empty on average. */
+const chunkWords = 32
+const wordBits = 5
 const textWords = chunkWords - 1
-/** Of a megabyte. */
-const chunksPerBlock = 4096
-const blockBits = 12
+/** A quarter of a megabyte. */
+const chunksPerBlock = 2048
+const blockBits = 11
 const chunkBytes = 4 * chunkWords
 const none = -1
 
