@@ -55,9 +55,9 @@ const mostExcess = 1 / 2
 const mostSlack = 1 / 8
 const leastSlackBytes = 2 * 1024 * 1024
 /** Of what they leave unused, as much counts for nothing. */
-const freeSlackBytes = 1024 * 1024
+const freeSlackBytes = 256 * 1024
 
-/** Entries looked at per turn of the event loop by `removeWhere`, for quotas and where texts are moved: about a millisecond of work. */
+/** Entries looked at per turn of the event loop by `removeWhere`, for quotas, and where texts are moved: about a millisecond of work. */
 const batchEntries = 2000
 
 export function createMemoryStore (options: MemoryStoreOptions): MemoryStore {
@@ -96,16 +96,17 @@ export function createMemoryStore (options: MemoryStoreOptions): MemoryStore {
     tags.remove(entry)
     usages.remove(entry)
     garbage.add(entry.sizeBytes - (entry instanceof PackedEntry ? entry.release() : 0))
-    if (texts.slackBytes > mostSlackBytes && !isMovingTexts) void moveTexts()
+    if (texts.slackBytes > mostSlackBytes && !isMovingTexts) moveTexts()
   }
 
   /** Moves texts together, some in a turn of the event loop, where many have left for what is no text: their memory would never be of use again. */
-  async function moveTexts (): Promise<void> {
+  function moveTexts (): void {
     isMovingTexts = true
     const arena = texts
     arena.vacate()
-    await inBatches(entry => { if (entry instanceof PackedEntry) entry.moveIn(arena) })
-    isMovingTexts = false
+    const moving = inBatches(entry => { if (entry instanceof PackedEntry) entry.moveIn(arena) })
+    // Where there is no memory to move them to, they stay where they are.
+    moving.catch(() => {}).finally(() => { isMovingTexts = false })
   }
 
   function remove (entry: StoredEntry): void {
