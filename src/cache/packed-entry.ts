@@ -25,7 +25,8 @@ type Kind = Pick<StoredEntry, 'scope'> & Pick<StoredResponse, 'statusCode' | 'co
 /** What is decided on, as values. */
 export type PackedState = Kind &
   Pick<StoredEntry, 'key' | 'uri' | 'groups' | 'tags' | 'moment' | 'parts'> &
-  Pick<StoredResponse, 'receivedAt' | 'initialAge' | 'freshnessLifetime'>
+  Pick<StoredResponse, 'receivedAt' | 'initialAge' | 'freshnessLifetime'> &
+  { /** An entity tag, or an instant of its last change. */ readonly hasValidator: boolean }
 
 /** Where the text has what. */
 export interface PackedText {
@@ -95,6 +96,8 @@ function kindOf ({ scope, statusCode, control, selecting, override }: Kind): Kin
   return kind
 }
 
+const [lent, validated] = [1, 2]
+
 const none: readonly string[] = Object.freeze([])
 
 export class PackedEntry extends Placed implements StoredEntry, StoredResponse {
@@ -108,7 +111,8 @@ export class PackedEntry extends Placed implements StoredEntry, StoredResponse {
   /** Where it begins in an arena. */
   private chunk = -1
   readonly textLength: number
-  private isLent = false
+  /** Bits: somebody may keep it; it has a validator. */
+  private flags: number
   private readonly kind: Kind
   private readonly rare: Rare | null
   // Numbers of more than 32 bits, and fractions, would each be an object of their own: instants and durations are whole seconds,
@@ -129,6 +133,7 @@ export class PackedEntry extends Placed implements StoredEntry, StoredResponse {
     this.moment = state.moment
     this.commonLength = packed.commonLength
     this.headLength = packed.headLength
+    this.flags = state.hasValidator ? validated : 0
     this.kind = kindOf(state)
     this.rare = uri === key && groups.length === 0 && tags.length === 0 && parts === null && hidden === '' && bytes === null
       ? null
@@ -158,8 +163,10 @@ export class PackedEntry extends Placed implements StoredEntry, StoredResponse {
   }
 
   /** Puts an entry together again from what `state`, `text` and the contents were. */
-  static restore (saved: PackedState & PackedText): PackedEntry {
-    return new PackedEntry(saved, saved, true)
+  static restore (saved: Omit<PackedState, 'hasValidator'> & PackedText): PackedEntry {
+    const entry = new PackedEntry({ ...saved, hasValidator: false }, saved, true)
+    if (entry.etag !== null || entry.lastModifiedAt !== null) entry.flags |= validated
+    return entry
   }
 
   /** Everything but text and contents, to be saved. */
@@ -267,7 +274,7 @@ export class PackedEntry extends Placed implements StoredEntry, StoredResponse {
 
   /** Somebody keeps the entry for longer than this turn of the event loop: what it has stays for as long. */
   lend (): void {
-    this.isLent = true
+    this.flags |= lent
     if (this.rare !== null) this.rare.isOwn = false
   }
 
@@ -283,11 +290,12 @@ export class PackedEntry extends Placed implements StoredEntry, StoredResponse {
 
   #releaseText (): number {
     const { held, chunk, textLength } = this
+    const isLent = (this.flags & lent) !== 0
     if (chunk === -1) return 0
-    this.held = this.isLent ? this.text : null
+    this.held = isLent ? this.text : null
     this.chunk = -1
     ;(held as TextArena).free(chunk)
-    return this.isLent ? 0 : arenaBytes(textLength)
+    return isLent ? 0 : arenaBytes(textLength)
   }
 
   #releaseBytes (): number {
@@ -297,6 +305,9 @@ export class PackedEntry extends Placed implements StoredEntry, StoredResponse {
     rare.bytes = null
     return rare.bytesLength
   }
+
+  /** Known without reading the text. */
+  get hasValidator (): boolean { return (this.flags & validated) !== 0 }
 
   get lines (): readonly string[] { return parseLines(this.head) }
 

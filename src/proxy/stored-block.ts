@@ -38,6 +38,7 @@ export function blockOf ({ entry, notModified, range }: Pick<CacheHit, 'entry' |
 class WholeBlock implements StoredBlock {
   readonly from: PackedEntry
   readonly bytes: Buffer | null
+  #stored: string | null = null
 
   constructor (entry: PackedEntry) {
     this.from = entry
@@ -45,7 +46,7 @@ class WholeBlock implements StoredBlock {
   }
 
   get statusCode (): number { return this.from.statusCode }
-  get stored (): string { return this.from.text }
+  get stored (): string { return this.#stored ??= this.from.text }
   get headLength (): number { return this.from.headLength }
   get withContent (): boolean { return this.bytes === null }
   get contentBytes (): number { return this.from.bodyBytes }
