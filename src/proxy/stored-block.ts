@@ -46,7 +46,11 @@ class WholeBlock implements StoredBlock {
   }
 
   get statusCode (): number { return this.from.statusCode }
-  get stored (): string { return this.#stored ??= this.from.text }
+  get stored (): string {
+    this.#stored ??= this.from.text
+    return this.#stored
+  }
+
   get headLength (): number { return this.from.headLength }
   get withContent (): boolean { return this.bytes === null }
   get contentBytes (): number { return this.from.bodyBytes }
