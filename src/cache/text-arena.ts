@@ -95,8 +95,17 @@ export class TextArena {
 
   free (first: number): void {
     for (let chunk = first; chunk !== none;) {
-      const next = this.#wordsOf(chunk)[baseOf(chunk)] as number
-      this.#give(chunk)
+      const block = this.#blockOf(chunk)
+      const { words, number } = block
+      // What follows in the same block is linked already, and stays in order.
+      let last = chunk
+      let count = 1
+      let next = words[baseOf(last)] as number
+      for (; next !== none && next >>> blockBits === number; next = words[baseOf(last)] as number) {
+        last = next
+        count++
+      }
+      this.#give(block, chunk, last, count)
       chunk = next
     }
   }
@@ -126,7 +135,7 @@ export class TextArena {
         this.#wordsOf(place).set(this.#wordsOf(chunk).subarray(baseOf(chunk), baseOf(chunk) + chunkWords), baseOf(place))
         if (before === none) begin = place
         else this.#wordsOf(before)[baseOf(before)] = place
-        this.#give(chunk)
+        this.#give(this.#blockOf(chunk), chunk, chunk, 1)
         before = place
       } else before = chunk
       chunk = next
@@ -151,12 +160,12 @@ export class TextArena {
     return free
   }
 
-  #give (chunk: number): void {
-    const block = this.#blockOf(chunk)
-    block.words[baseOf(chunk)] = block.free
-    block.free = chunk
-    block.used--
-    this.#used--
+  /** Takes back chunks that are linked, from the first to the last. */
+  #give (block: Block, first: number, last: number, count: number): void {
+    block.words[baseOf(last)] = block.free
+    block.free = first
+    block.used -= count
+    this.#used -= count
     if (block === this.#current) return
     if (block.used === 0) this.#drop(block)
     else if (!block.isOpen) {
