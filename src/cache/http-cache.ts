@@ -189,7 +189,11 @@ export function createHttpCache (options: HttpCacheOptions): HttpCache {
 
     async find (targets) {
       const found: StoredEntry[] = []
-      await context.turns.run(selected(context, { kind: 'url', targets, tags: null, places: null }), entry => entry === null || found.push(entry) < maxFound)
+      await context.turns.run(selected(context, { kind: 'url', targets, tags: null, places: null }), entry => {
+        if (entry === null) return true
+        entry.lend?.()
+        return found.push(entry) < maxFound
+      })
       return found
     },
 

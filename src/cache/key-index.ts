@@ -75,7 +75,7 @@ const last = { read: 0 }
 
 /** A hit sends the text. */
 function readAhead (held: Held): void {
-  if (held instanceof PackedEntry) last.read = held.text.charCodeAt(0)
+  if (held instanceof PackedEntry) last.read = held.touch()
 }
 
 /** The responses under one key, as a list of its own. */

@@ -1,4 +1,4 @@
-/** Large content is freed when it leaves the store, and never while somebody may still read it. */
+/** Content is freed when it leaves the store, and never while somebody may still read it: small one in memory that others use next, large one in a Buffer. */
 import { Readable } from 'node:stream'
 import fc from 'fast-check'
 import t from 'tap'
@@ -8,6 +8,7 @@ import { createHttpCache, type CacheForward, type CacheHit, type CacheRequest, t
 import { createMemoryStore, type MemoryStore } from '../../src/cache/memory-store.ts'
 import { PackedEntry } from '../../src/cache/packed-entry.ts'
 import type { Recording } from '../../src/cache/recording.ts'
+import type { StoredEntry } from '../../src/cache/store.ts'
 import { shareBody } from '../../src/cache/shared-body.ts'
 import { resolveConfig } from '../../src/config/load.ts'
 import { bodyOf } from '../../src/http/body.ts'
@@ -16,12 +17,12 @@ import { encodeRecord } from '../../src/snapshot/format.ts'
 
 const rules = resolveConfig({ upstreams: { default: { targets: ['http://127.0.0.1:1'] } }, routes: [{ name: 'default', upstream: 'default' }] }).routes[0]?.cache as CacheRequest['rules']
 const receivedAt = Date.UTC(2026, 5, 1)
-const contentBytes = 40_000
+const sizes = [1000, 40_000]
 
 interface Caching { readonly store: MemoryStore, readonly cache: HttpCache }
 
 /** Room for about five of them. */
-function caching (maxBytes = 5.5 * contentBytes): Caching {
+function caching (contentBytes = 40_000, maxBytes = 5.5 * (contentBytes + 1000)): Caching {
   const store = createMemoryStore({ maxBytes, maxEntries: 100, maxVariants: 10, policy: 's3-fifo' })
   return { store, cache: createHttpCache({ store, onFailure (error) { throw error } }) }
 }
@@ -31,7 +32,7 @@ function requestOf (path: string, fields: FieldMap = {}): CacheRequest {
 }
 
 /** Stores content made of one octet, and gives back its entry. */
-function put ({ store, cache }: Caching, path: string, octet: number, now = receivedAt): PackedEntry {
+function put ({ store, cache }: Caching, contentBytes: number, path: string, octet: number, now = receivedAt): PackedEntry {
   // `no-cache`: what is stored is asked for again each time.
   const lookup = cache.lookup(requestOf(path, { 'cache-control': 'no-cache' }), now) as CacheForward
   const { recording } = cache.record(lookup, { statusCode: 200, fields: { 'cache-control': 'max-age=60', etag: `"${octet}"`, 'content-length': String(contentBytes) }, requestedAt: now, receivedAt: now, locatesTarget: false }, 1e6)
@@ -40,44 +41,11 @@ function put ({ store, cache }: Caching, path: string, octet: number, now = rece
   return store.variants(lookup.key).at(-1) as PackedEntry
 }
 
-t.test('content that nobody was given is freed at once when its response leaves: evicted, purged or replaced', async t => {
-  const all = caching()
-  const first = put(all, '/0', 1)
-  for (let i = 1; i < 10; i++) put(all, `/${i}`, 1)
-  t.ok(first.isReleased, 'evicted')
-  t.throws(() => first.body, /has left the store/, 'who asks all the same gets an error, never wrong bytes')
-  t.equal(first.bodyBytes, contentBytes, 'its size is what it was')
-
-  const last = put(all, '/purged', 2)
-  all.store.removeKey(last.key)
-  t.ok(last.isReleased, 'purged')
-})
-
-t.test('what a request has found stays as it was, however soon it is evicted', async t => {
-  const all = caching()
-  put(all, '/found', 7)
-  const { entry } = all.cache.lookup(requestOf('/found'), receivedAt) as CacheHit
-  all.store.removeKey(entry.key)
-  t.strictSame(entry.body, Buffer.alloc(contentBytes, 7))
-})
-
-t.test('what is being validated stays for the 304 that may confirm it', async t => {
-  const all = caching()
-  put(all, '/validated', 7)
-  const { stored } = all.cache.lookup(requestOf('/validated'), receivedAt + 100_000) as CacheForward
-  all.store.removeKey((stored as PackedEntry).key)
-  t.strictSame(stored?.body, Buffer.alloc(contentBytes, 7))
-})
-
-t.test('two heads of one content: the one that leaves takes nothing from the other', async t => {
-  const all = caching()
-  const before = put(all, '/freshened', 7)
-  const after = withHead(before, placeOfEntry(before, before.moment), headOf(before))
-  all.store.put(after, before)
-  t.strictSame(after.body, Buffer.alloc(contentBytes, 7))
-  all.store.remove(after)
-  t.strictSame(before.body, Buffer.alloc(contentBytes, 7))
-})
+/** A copy of small content, and large content itself. */
+function bytesOf (entry: StoredEntry | null): Buffer {
+  const body = entry?.body ?? ''
+  return typeof body === 'string' ? Buffer.from(body, 'latin1') : body
+}
 
 const step = fc.oneof(
   fc.record({ do: fc.constant('store' as const), path: fc.nat(8), octet: fc.integer({ min: 1, max: 250 }) }),
@@ -87,43 +55,85 @@ const step = fc.oneof(
   fc.record({ do: fc.constant('save' as const) })
 )
 
-t.test('property: in whatever order things happen, content that was handed out is what was stored, and what is stored can be read', async () => {
-  fc.assert(fc.property(fc.array(step, { maxLength: 60 }), steps => {
-    const all = caching()
-    const stored = new Map<string, number>()
-    const handedOut: Array<readonly [() => Buffer, number]> = []
-    let now = receivedAt
-    for (const step of steps) {
-      now += 10
-      const path = 'path' in step ? `/${step.path}` : ''
-      const current = stored.get(path)
-      if (step.do === 'store') {
-        put(all, path, step.octet, now)
-        stored.set(path, step.octet)
-      } else if (step.do === 'find') {
-        const found = all.cache.lookup(requestOf(path), now)
-        if (found.action !== 'hit') continue
-        const { entry } = found
-        // Read at once, or after everything else has happened.
-        const body = step.later ? null : entry.body as Buffer
-        handedOut.push([() => body ?? entry.body as Buffer, current as number])
-      } else if (step.do === 'freshen') {
-        const lookup = all.cache.lookup(requestOf(path), now + 100_000)
-        if (lookup.action === 'forward' && lookup.stored !== null) all.cache.freshen(lookup, { statusCode: 304, fields: { etag: `"${current}"` }, requestedAt: now, receivedAt: now, locatesTarget: false })
-      } else if (step.do === 'purge') {
-        for (const entry of [...all.store.entries()]) if (entry.uri.endsWith(path)) all.store.remove(entry)
-      } else {
-        for (const entry of all.store.entries()) {
-          const content = encodeRecord(entry as PackedEntry).at(-1) as Buffer
-          handedOut.push([() => content, stored.get(`/${entry.uri.at(-1)}`) as number])
+for (const contentBytes of sizes) {
+  t.test(`${contentBytes} bytes: content that nobody was given is freed at once when its response leaves: evicted, purged or replaced`, async t => {
+    const all = caching(contentBytes)
+    const first = put(all, contentBytes, '/0', 1)
+    for (let i = 1; i < 10; i++) put(all, contentBytes, `/${i}`, 1)
+    t.ok(first.isReleased, 'evicted')
+    t.throws(() => first.body, /has left the store/, 'who asks all the same gets an error, never wrong bytes')
+    t.equal(first.bodyBytes, contentBytes, 'its size is what it was')
+
+    const last = put(all, contentBytes, '/purged', 2)
+    all.store.removeKey(last.key)
+    t.ok(last.isReleased, 'purged')
+  })
+
+  t.test(`${contentBytes} bytes: what a request has found stays as it was, however soon it is evicted`, async t => {
+    const all = caching(contentBytes)
+    put(all, contentBytes, '/found', 7)
+    const { entry } = all.cache.lookup(requestOf('/found'), receivedAt) as CacheHit
+    all.store.removeKey(entry.key)
+    t.strictSame(bytesOf(entry), Buffer.alloc(contentBytes, 7))
+  })
+
+  t.test(`${contentBytes} bytes: what is being validated stays for the 304 that may confirm it`, async t => {
+    const all = caching(contentBytes)
+    put(all, contentBytes, '/validated', 7)
+    const { stored } = all.cache.lookup(requestOf('/validated'), receivedAt + 100_000) as CacheForward
+    all.store.removeKey((stored as PackedEntry).key)
+    t.strictSame(bytesOf(stored), Buffer.alloc(contentBytes, 7))
+  })
+
+  t.test(`${contentBytes} bytes: two heads of one content: the one that leaves takes nothing from the other`, async t => {
+    const all = caching(contentBytes)
+    const before = put(all, contentBytes, '/freshened', 7)
+    before.lend()
+    const after = withHead(before, placeOfEntry(before, before.moment), headOf(before))
+    all.store.put(after, before)
+    t.strictSame(bytesOf(after), Buffer.alloc(contentBytes, 7))
+    all.store.remove(after)
+    t.strictSame(bytesOf(before), Buffer.alloc(contentBytes, 7))
+  })
+
+  t.test(`${contentBytes} bytes: property: in whatever order things happen, content that was handed out is what was stored, and what is stored can be read`, async () => {
+    fc.assert(fc.property(fc.array(step, { maxLength: 60 }), steps => {
+      const all = caching(contentBytes)
+      const stored = new Map<string, number>()
+      const handedOut: Array<readonly [() => Buffer, number]> = []
+      let now = receivedAt
+      for (const step of steps) {
+        now += 10
+        const path = 'path' in step ? `/${step.path}` : ''
+        const current = stored.get(path)
+        if (step.do === 'store') {
+          put(all, contentBytes, path, step.octet, now)
+          stored.set(path, step.octet)
+        } else if (step.do === 'find') {
+          const found = all.cache.lookup(requestOf(path), now)
+          if (found.action !== 'hit') continue
+          const { entry } = found
+          // Read at once, or after everything else has happened.
+          const body = step.later ? null : bytesOf(entry)
+          handedOut.push([() => body ?? bytesOf(entry), current as number])
+        } else if (step.do === 'freshen') {
+          const lookup = all.cache.lookup(requestOf(path), now + 100_000)
+          if (lookup.action === 'forward' && lookup.stored !== null) all.cache.freshen(lookup, { statusCode: 304, fields: { etag: `"${current}"` }, requestedAt: now, receivedAt: now, locatesTarget: false })
+        } else if (step.do === 'purge') {
+          for (const entry of [...all.store.entries()]) if (entry.uri.endsWith(path)) all.store.remove(entry)
+        } else {
+          for (const entry of all.store.entries()) {
+            const content = (encodeRecord(entry as PackedEntry).at(-1) as Buffer).subarray(-contentBytes)
+            handedOut.push([() => content, stored.get(`/${entry.uri.at(-1)}`) as number])
+          }
         }
       }
-    }
-    const isWhole = (bytes: Buffer, octet: number): boolean => bytes.equals(Buffer.alloc(contentBytes, octet))
-    return handedOut.every(([given, octet]) => isWhole(given(), octet)) &&
-      [...all.store.entries()].every(entry => isWhole(entry.body as Buffer, stored.get(`/${entry.uri.at(-1)}`) as number))
-  }), { numRuns: 150 })
-})
+      const isWhole = (bytes: Buffer, octet: number): boolean => bytes.equals(Buffer.alloc(contentBytes, octet))
+      return handedOut.every(([given, octet]) => isWhole(given(), octet)) &&
+        [...all.store.entries()].every(entry => isWhole(bytesOf(entry), stored.get(`/${entry.uri.at(-1)}`) as number))
+    }), { numRuns: 150 })
+  })
+}
 
 const newBudget = (maxBytes = 1e8): RecordingBudget => ({ maxBytes, usedBytes: 0, promisedBytes: 0, running: 0, waitingBytes: 0 })
 
@@ -214,6 +224,7 @@ t.test('more than was announced is not stored', async t => {
 })
 
 t.test('who is still reading a response that the policy lets go of the moment it comes has all of it', async t => {
+  const contentBytes = 40_000
   const { store } = caching()
   const refusing = { ...store, put: (...given: Parameters<typeof store.put>) => { store.put(...given); store.remove(given[0]); return false } }
   const cache = createHttpCache({ store: refusing, onFailure (error) { throw error } })
