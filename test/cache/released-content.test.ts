@@ -85,6 +85,19 @@ for (const contentBytes of sizes) {
     t.strictSame(bytesOf(stored), Buffer.alloc(contentBytes, 7))
   })
 
+  t.test(`${contentBytes} bytes: a request whose 304 freshens a response gets it, also where the store lets go of it the moment it is renewed`, async t => {
+    const all = caching(contentBytes)
+    put(all, contentBytes, '/renewed', 7)
+    const { store } = all
+    const refusing = { ...store, put: (...given: Parameters<typeof store.put>) => { store.put(...given); store.remove(given[0]); return false } }
+    const cache = createHttpCache({ store: refusing, onFailure (error) { throw error } })
+    const later = receivedAt + 100_000
+    const lookup = cache.lookup(requestOf('/renewed'), later) as CacheForward
+    const hit = cache.freshen(lookup, { statusCode: 304, fields: { etag: '"7"' }, requestedAt: later, receivedAt: later, locatesTarget: false })
+    t.equal(store.statistics().entries, 0)
+    t.strictSame(bytesOf(hit?.entry ?? null), Buffer.alloc(contentBytes, 7))
+  })
+
   t.test(`${contentBytes} bytes: two heads of one content: the one that leaves takes nothing from the other`, async t => {
     const all = caching(contentBytes)
     const before = put(all, contentBytes, '/freshened', 7)
