@@ -92,6 +92,8 @@ export function updateFromHead (context: CacheContext, { request, control, key, 
   if (request.method !== 'HEAD' || response.statusCode !== 200 || key === '' || control?.noStore === true) return
   context.safely(undefined, () => {
     for (const stored of [...context.store.variants(key)]) {
+      // To update one may let others go.
+      if (!isStored(context, stored)) continue
       // What was stored since the HEAD was sent is younger than what it says.
       if (stored.response.receivedAt > response.requestedAt || isSuperseded(context, placeAfter(stored, response, moment)) || isSuperseded(context, placeOfEntry(stored, moment))) continue
       // A soft purge says that the content is another one by now; without a validator a HEAD cannot say that it is the same.

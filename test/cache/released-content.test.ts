@@ -5,6 +5,7 @@ import t from 'tap'
 import { BodyRecorder, type RecordingBudget } from '../../src/cache/body-recorder.ts'
 import { placeOfEntry, headOf, withHead } from '../../src/cache/entry.ts'
 import { createHttpCache, type CacheForward, type CacheHit, type CacheRequest, type HttpCache } from '../../src/cache/http-cache.ts'
+import type { PolicyName } from '../../src/cache/eviction/policy.ts'
 import { createMemoryStore, type MemoryStore } from '../../src/cache/memory-store.ts'
 import { PackedEntry } from '../../src/cache/packed-entry.ts'
 import type { Recording } from '../../src/cache/recording.ts'
@@ -22,8 +23,8 @@ const sizes = [1000, 40_000]
 interface Caching { readonly store: MemoryStore, readonly cache: HttpCache }
 
 /** Room for about five of them. */
-function caching (contentBytes = 40_000, maxBytes = 5.5 * (contentBytes + 1000)): Caching {
-  const store = createMemoryStore({ maxBytes, maxEntries: 100, maxVariants: 10, policy: 's3-fifo' })
+function caching (contentBytes = 40_000, maxBytes = 5.5 * (contentBytes + 1000), policy: PolicyName = 's3-fifo'): Caching {
+  const store = createMemoryStore({ maxBytes, maxEntries: 100, maxVariants: 10, policy })
   return { store, cache: createHttpCache({ store, onFailure (error) { throw error } }) }
 }
 
@@ -147,6 +148,47 @@ for (const contentBytes of sizes) {
     }), { numRuns: 150 })
   })
 }
+
+t.test('of several responses that a HEAD says something of, those that left for lack of room meanwhile are passed by, and the store has not failed', async t => {
+  const all = caching(1000, 12_000, 'lru')
+  const { store, cache } = all
+  const record = (vary: string): void => {
+    const lookup = cache.lookup(requestOf('/several', { 'cache-control': 'no-cache' }), receivedAt) as CacheForward
+    const { recording } = cache.record(lookup, { statusCode: 200, fields: { 'cache-control': 'max-age=60', etag: '"1"', vary }, requestedAt: receivedAt, receivedAt, locatesTarget: false }, 1e6)
+    recording?.write(Buffer.alloc(1000, 1))
+    t.equal(recording?.complete(), null)
+  }
+  for (const vary of ['a', 'b', 'c', 'd', 'e']) record(vary)
+  const later = receivedAt + 1000
+  const lookup = cache.lookup(requestOf('/several', { 'cache-control': 'no-cache' }), later) as CacheForward
+  // None was found by a request before.
+  const before = [...store.variants(lookup.key)].map(entry => withHead(entry, placeOfEntry(entry, entry.moment), headOf(entry)))
+  store.clear()
+  for (const entry of before) store.put(entry, null)
+
+  const head = { ...lookup, request: { ...lookup.request, method: 'HEAD' } }
+  cache.updateFromHead(head, { statusCode: 200, fields: { 'cache-control': 'max-age=60', etag: '"1"', 'x-more': 'x'.repeat(4000) }, requestedAt: later, receivedAt: later, locatesTarget: false })
+  t.ok(store.statistics().entries < 5)
+  t.equal(cache.statistics().failures, 0)
+})
+
+t.test('who looks at the responses of a URI does not see those that leave meanwhile', async t => {
+  const all = caching(1000, 1e6)
+  const { store } = all
+  put(all, 1000, '/stays', 1)
+  const leaves = put(all, 1000, '/leaves', 2)
+  const changing = {
+    ...store,
+    // What it walks through is a copy, of which some are looked at in each turn.
+    * ofUri () {
+      const entries = [...store.entries()]
+      store.remove(leaves)
+      yield * entries
+    }
+  }
+  const found = await createHttpCache({ store: changing, onFailure (error) { throw error } }).find([requestOf('/any')])
+  t.strictSame(found.map(({ response }) => response.etag?.opaque), ['"1"'])
+})
 
 const newBudget = (maxBytes = 1e8): RecordingBudget => ({ maxBytes, usedBytes: 0, promisedBytes: 0, running: 0, waitingBytes: 0 })
 
