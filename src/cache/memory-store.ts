@@ -105,7 +105,6 @@ export function createMemoryStore (options: MemoryStoreOptions): MemoryStore {
     const arena = texts
     arena.vacate()
     const moving = inBatches(entry => { if (entry instanceof PackedEntry) entry.moveIn(arena) })
-    // Where there is no memory to move them to, they stay where they are.
     moving.catch(() => {}).finally(() => { isMovingTexts = false })
   }
 

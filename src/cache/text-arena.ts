@@ -52,10 +52,20 @@ export class TextArena {
   /** Memory that was in use, and is not. */
   get slackBytes (): number { return (this.#touched - this.#used) * chunkBytes }
 
-  /** Copies a text from the workspace; the number of its first chunk. */
+  /** Copies a text from the workspace; the number of its first chunk. Throws, and has kept nothing, where the system has no more memory. */
   keep (length: number): number {
-    const words = length + 3 >>> 2
     const first = this.#take()
+    try {
+      this.#fill(first, length + 3 >>> 2)
+    } catch (error) {
+      this.free(first)
+      throw error
+    }
+    return first
+  }
+
+  /** Copies words from the workspace, the first of them to a chunk that was taken; it is linked to the others at any time. */
+  #fill (first: number, words: number): void {
     let chunk = first
     for (let at = 0; ;) {
       const block = this.#wordsOf(chunk)
@@ -63,10 +73,8 @@ export class TextArena {
       const end = Math.min(words, at + textWords)
       // Word by word: a call out of JavaScript takes as long as a chunk.
       for (let to = base + 1; at < end;) block[to++] = workWords[at++] as number
-      if (at === words) {
-        block[base] = none
-        return first
-      }
+      block[base] = none
+      if (at === words) return
       chunk = this.#take()
       block[base] = chunk
     }
@@ -124,14 +132,16 @@ export class TextArena {
     }
   }
 
-  /** Moves what a text has in blocks that are being vacated; where it begins now. */
+  /** Moves what a text has in blocks that are being vacated, as far as there is memory; where it begins now. */
   moved (first: number): number {
     let begin = first
     let before = none
     for (let chunk = first; chunk !== none;) {
       const next = this.#wordsOf(chunk)[baseOf(chunk)] as number
       if (this.#blockOf(chunk).isLeaving) {
-        const place = this.#take()
+        const place = this.#takeIfAny()
+        // The rest is still linked to what was moved.
+        if (place === none) return begin
         this.#wordsOf(place).set(this.#wordsOf(chunk).subarray(baseOf(chunk), baseOf(chunk) + chunkWords), baseOf(place))
         if (before === none) begin = place
         else this.#wordsOf(before)[baseOf(before)] = place
@@ -158,6 +168,14 @@ export class TextArena {
     }
     block.free = block.words[baseOf(free)] as number
     return free
+  }
+
+  #takeIfAny (): number {
+    try {
+      return this.#take()
+    } catch {
+      return none
+    }
   }
 
   /** Takes back chunks that are linked, from the first to the last. */

@@ -85,3 +85,28 @@ t.test('a text is copied to where it is wanted', async t => {
   t.equal(bytes.toString('latin1', 0, 12 + 777), '#'.repeat(12) + text)
   t.equal(bytes.toString('latin1', 12 + 780), '#'.repeat(1024 - 792), 'and no more than the word in which it ends')
 })
+
+t.test('where the system has no more memory, a text stays where it is, in part or whole, and nothing is lost of what is free', async t => {
+  const arena = new TextArena()
+  const kept = Array.from({ length: 2000 }, (_, i) => ({ text: textOf(i, 1000), first: keep(arena, textOf(i, 1000)) }))
+  kept.forEach(({ first }, i) => { if (i % 10 !== 0) arena.free(first) })
+  const moving = kept.filter((_, i) => i % 10 === 0)
+  arena.vacate()
+
+  const system = t.intercept(Buffer, 'allocUnsafeSlow', { value: () => { throw new RangeError('Array buffer allocation failed') } })
+  const others: number[] = []
+  t.throws(() => { for (;;) others.push(keep(arena, textOf(others.length, 100))) }, /allocation failed/)
+  // Room for some of a text.
+  for (let i = 0; i < 3; i++) arena.free(others.pop() as number)
+  const slack = arena.slackBytes
+  t.throws(() => keep(arena, textOf(0, 1000)), /allocation failed/)
+  t.equal(arena.slackBytes, slack)
+
+  for (const one of moving) one.first = arena.moved(one.first)
+  system.restore()
+  for (let i = 0; i < 5000; i++) others.push(keep(arena, textOf(others.length, 100)))
+  t.ok(moving.every(({ text, first }) => arena.read(first, 1000) === text))
+  t.ok(others.every((first, i) => arena.read(first, 100) === textOf(i, 100)))
+  for (const first of [...others, ...moving.map(({ first }) => first)]) arena.free(first)
+  t.ok(arena.slackBytes <= 2 ** 18)
+})
