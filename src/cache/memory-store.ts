@@ -9,7 +9,7 @@ import { createEviction } from './eviction/eviction.ts'
 import { hashOfEntry } from './eviction/hash.ts'
 import type { PolicyName } from './eviction/policy.ts'
 import { Garbage } from './garbage.ts'
-import { createKeyIndex, listOf } from './key-index.ts'
+import { createKeyIndex, listOf, type Held } from './key-index.ts'
 import { PackedEntry, policyBytes } from './packed-entry.ts'
 import { createRouteUsages, routeOfScope } from './route-usage.ts'
 import type { CacheStore, StoredEntry, StoreStatistics } from './store.ts'
@@ -108,6 +108,14 @@ export function createMemoryStore (options: MemoryStoreOptions): MemoryStore {
     moving.catch(() => {}).finally(() => { isMovingTexts = false })
   }
 
+  /** Frees what was dropped at once, from the next turn of the event loop on: of those that somebody still has, each would keep the memory of all. */
+  function releaseAll (left: Iterable<Held>): void {
+    setImmediate(() => {
+      // What was stored anew meanwhile stays.
+      inBatches(entry => { if (entry instanceof PackedEntry && !eviction.policy.has(entry)) entry.release() }, left).catch(() => {})
+    })
+  }
+
   function remove (entry: StoredEntry): void {
     if (eviction.remove(entry)) unlist(entry)
   }
@@ -128,9 +136,9 @@ export function createMemoryStore (options: MemoryStoreOptions): MemoryStore {
   }
 
   /** A Map may be changed while it is iterated; what is added behind us was stored after the call. */
-  async function inBatches (visit: (entry: StoredEntry) => void): Promise<void> {
+  async function inBatches (visit: (entry: StoredEntry) => void, walk: Iterable<Held> = index.held()): Promise<void> {
     let seen = 0
-    for (const held of index.held()) {
+    for (const held of walk) {
       for (const entry of listOf(held)) {
         visit(entry)
         seen++
@@ -218,9 +226,8 @@ export function createMemoryStore (options: MemoryStoreOptions): MemoryStore {
     clear () {
       garbage.add(eviction.policy.bytes)
       eviction.clear()
-      // Whoever still has one of the entries keeps the memory.
       texts = new TextArena()
-      index.clear()
+      releaseAll(index.clear())
       tags.clear()
       usages.clear()
     },

@@ -110,6 +110,22 @@ for (const contentBytes of sizes) {
     t.strictSame(bytesOf(before), Buffer.alloc(contentBytes, 7))
   })
 
+  t.test(`${contentBytes} bytes: where everything leaves at once, each is freed by and by, whoever still has some of them`, async t => {
+    const all = caching(contentBytes, 20 * (contentBytes + 1000))
+    const entries = Array.from({ length: 10 }, (_, i) => put(all, contentBytes, `/${i}`, i + 1))
+    const { entry: found } = all.cache.lookup(requestOf('/3'), receivedAt) as CacheHit
+    all.cache.clear()
+    // Stored anew before its turn came.
+    all.store.put(entries[5] as PackedEntry, null)
+    for (let turns = 0; turns < 100 && entries[9]?.isReleased === false; turns++) await new Promise(resolve => { setImmediate(resolve) })
+
+    t.strictSame(entries.filter(entry => !entry.isReleased), [found, entries[5]])
+    t.strictSame(bytesOf(found), Buffer.alloc(contentBytes, 4))
+    t.notOk((found as PackedEntry).copyText(new Int32Array(16_384), 0), 'it has left the memory of the others')
+    t.strictSame(bytesOf(entries[5] as PackedEntry), Buffer.alloc(contentBytes, 6))
+    t.equal(all.store.statistics().entries, 1)
+  })
+
   t.test(`${contentBytes} bytes: property: in whatever order things happen, content that was handed out is what was stored, and what is stored can be read`, async () => {
     fc.assert(fc.property(fc.array(step, { maxLength: 60 }), steps => {
       const all = caching(contentBytes)
