@@ -59,6 +59,8 @@ const freeSlackBytes = 256 * 1024
 
 /** Entries looked at per turn of the event loop by `removeWhere`, for quotas, and where texts are moved: about a millisecond of work. */
 const batchEntries = 2000
+/** Where content is copied or freed, so many bytes of it count as one entry more. */
+const bytesPerVisit = 2048
 
 export function createMemoryStore (options: MemoryStoreOptions): MemoryStore {
   const { maxBytes, maxEntries, maxVariants, now = Date.now, seed = Math.floor(Math.random() * 2 ** 32) } = options
@@ -103,16 +105,20 @@ export function createMemoryStore (options: MemoryStoreOptions): MemoryStore {
   function moveTexts (): void {
     isMovingTexts = true
     const arena = texts
-    arena.vacate()
-    const moving = inBatches(entry => { if (entry instanceof PackedEntry) entry.moveIn(arena) })
-    moving.catch(() => {}).finally(() => { isMovingTexts = false })
+    const isSome = arena.vacate()
+    const moving = inBatches(entry => { if (entry instanceof PackedEntry) entry.moveIn(arena) }, true)
+    moving.catch(() => {}).finally(() => {
+      isMovingTexts = false
+      // As many may have left meanwhile, and nobody after them.
+      if (isSome && texts.slackBytes > mostSlackBytes) moveTexts()
+    })
   }
 
   /** Frees what was dropped at once, from the next turn of the event loop on: of those that somebody still has, each would keep the memory of all. */
   function releaseAll (left: Iterable<Held>): void {
     setImmediate(() => {
       // What was stored anew meanwhile stays.
-      inBatches(entry => { if (entry instanceof PackedEntry && !eviction.policy.has(entry)) entry.release() }, left).catch(() => {})
+      inBatches(entry => { if (entry instanceof PackedEntry && !eviction.policy.has(entry)) entry.release() }, true, left).catch(() => {})
     })
   }
 
@@ -136,12 +142,12 @@ export function createMemoryStore (options: MemoryStoreOptions): MemoryStore {
   }
 
   /** A Map may be changed while it is iterated; what is added behind us was stored after the call. */
-  async function inBatches (visit: (entry: StoredEntry) => void, walk: Iterable<Held> = index.held()): Promise<void> {
+  async function inBatches (visit: (entry: StoredEntry) => void, countsBytes = false, walk: Iterable<Held> = index.held()): Promise<void> {
     let seen = 0
     for (const held of walk) {
       for (const entry of listOf(held)) {
         visit(entry)
-        seen++
+        seen += countsBytes ? 1 + entry.sizeBytes / bytesPerVisit : 1
       }
       if (seen >= batchEntries) {
         seen = 0

@@ -118,18 +118,20 @@ export class TextArena {
     }
   }
 
-  /** Chooses blocks to be vacated, those with the least in them, as many as there is room for in the others. */
-  vacate (): void {
+  /** Chooses blocks to be vacated, those with the least in them, as many as there is room for in the others; whether there are any. */
+  vacate (): boolean {
     const blocks = this.#blocks.filter(block => block !== null && block !== this.#current && !block.isLeaving) as Block[]
     blocks.sort((a, b) => a.used - b.used)
     let room = blocks.reduce((sum, { used }) => sum + chunksPerBlock - used, 0)
     let moving = 0
+    let isAny = false
     for (const block of blocks) {
       room -= chunksPerBlock - block.used
       moving += block.used
-      if (moving > room) return
-      block.isLeaving = true
+      if (moving > room) break
+      block.isLeaving = isAny = true
     }
+    return isAny
   }
 
   /** Moves what a text has in blocks that are being vacated, as far as there is memory; where it begins now. */
