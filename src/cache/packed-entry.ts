@@ -232,8 +232,12 @@ export class PackedEntry extends Placed implements StoredEntry, StoredResponse {
 
   /** Puts the text into the memory of a store, which has to call `release` once the entry has left it. */
   keepIn (arena: TextArena): void {
-    if (this.textLength > mostTextBytes) return
     const { held } = this
+    if (this.textLength > mostTextBytes) {
+      // Its lines, each a text, take more than it has as one.
+      if (held !== null && typeof held === 'object') this.held = this.text
+      return
+    }
     if (held !== null && typeof held === 'object' && this.chunk === -1) writePieces(held as Pieces, workspace)
     else workspace.write(this.text, 'latin1')
     this.chunk = arena.keep(this.textLength)

@@ -3,7 +3,7 @@ import { Readable } from 'node:stream'
 import fc from 'fast-check'
 import t from 'tap'
 import { BodyRecorder, type RecordingBudget } from '../../src/cache/body-recorder.ts'
-import { placeOfEntry, headOf, withHead } from '../../src/cache/entry.ts'
+import { createEntry, placeOfEntry, headOf, withHead } from '../../src/cache/entry.ts'
 import { createHttpCache, type CacheForward, type CacheHit, type CacheRequest, type HttpCache } from '../../src/cache/http-cache.ts'
 import type { PolicyName } from '../../src/cache/eviction/policy.ts'
 import { createMemoryStore, type MemoryStore } from '../../src/cache/memory-store.ts'
@@ -218,6 +218,17 @@ t.test('where many leave at once, what is left of their memory is given back, wh
   t.ok(arena.slackBytes <= 64e6 / 8, String(arena.slackBytes))
   t.equal(store.statistics().entries, 300)
   t.ok([...store.entries()].every(entry => bytesOf(entry).equals(Buffer.alloc(16_000, 1))))
+})
+
+t.test('of a response that is too long for that memory the text alone is kept, too, and not what it was put together from', async t => {
+  const { store } = caching(1000, 1e6)
+  const given = put(caching(1000), 1000, '/any', 1)
+  const content = Buffer.alloc(16_000, 1)
+  const head = headOf(given)
+  const entry = createEntry({ ...placeOfEntry(given, 0) }, { ...head, commonLines: [...head.commonLines, 'long', 'x'.repeat(20_000)] }, content)
+  store.put(entry, null)
+  content.fill(2)
+  t.strictSame(bytesOf(entry), Buffer.alloc(16_000, 1))
 })
 
 const newBudget = (maxBytes = 1e8): RecordingBudget => ({ maxBytes, usedBytes: 0, promisedBytes: 0, running: 0, waitingBytes: 0 })
