@@ -8,8 +8,11 @@ import { createMemoryStore } from '../src/cache/memory-store.ts'
 import { resolveConfig } from '../src/config/load.ts'
 
 export interface Subject {
-  /** Stores the response of this number; it may stay or not. */
-  store (number: number): void
+  /**
+   * Stores the response of this number; it may stay or not.
+   * @param other content in place of the usual one, by our own store
+   */
+  store (number: number, other?: Buffer): void
   /** Whether it is there, as a request would ask. */
   find (number: number): boolean
   /** Bytes that the subject itself counts; null when it counts none. */
@@ -58,10 +61,10 @@ function holdfast (content: Buffer, maxBytes: number, policy: PolicyName): Subje
   const rules = config.routes[0]?.cache as CacheRequest['rules']
   const requestOf = (number: number): CacheRequest => cacheRequest(pathOf(number), rules)
   return {
-    store (number) {
-      const response = { statusCode: 200, fields: fieldsOf(number, content.length), requestedAt: now - 12, receivedAt: now, locatesTarget: false }
-      const { recording } = cache.record(cache.lookup(requestOf(number), now) as CacheForward, response, content.length)
-      recording?.write(content)
+    store (number, other = content) {
+      const response = { statusCode: 200, fields: fieldsOf(number, other.length), requestedAt: now - 12, receivedAt: now, locatesTarget: false }
+      const { recording } = cache.record(cache.lookup(requestOf(number), now) as CacheForward, response, other.length)
+      recording?.write(other)
       if (recording?.complete() !== null) throw new Error(`not stored: ${number}`)
     },
     find: number => cache.lookup(requestOf(number), now).action === 'hit',

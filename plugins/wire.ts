@@ -11,7 +11,7 @@ import type { Socket } from 'node:net'
 import { isEncrypted } from '../src/http/encrypted.ts'
 import { knownNames } from '../src/http/known-names.ts'
 import type { StoredBlock } from '../src/proxy/stored-block.ts'
-import { minJoinedLength, writeJoined } from './joined-write.ts'
+import { minJoinedLength, writeJoined, type KeptText } from './joined-write.ts'
 
 /** What of Node's response is used here; all of it has been there since Node 0.6 or 8. */
 interface Internals {
@@ -49,12 +49,15 @@ export function canWriteBlock (raw: ServerResponse): boolean {
  * @param own lines of this response alone, each with its CRLF
  * The stored lines include `Date`, and `Content-Length` wherever the response has content.
  */
-export function writeBlock (raw: ServerResponse, own: string, { statusCode, stored, headLength, withContent, bytes, contentBytes }: StoredBlock): void {
+export function writeBlock (raw: ServerResponse, own: string, block: StoredBlock): void {
+  const { statusCode, headLength, withContent, bytes, contentBytes, from } = block
   const message = raw as unknown as Internals
   message._contentLength = contentBytes
   const head = `${statusLine(raw, statusCode)}${own}${connectionLines(raw, message)}`
   const whole = withContent && message._hasBody
-  if (whole && stored.length >= minJoinedLength && endJoined(raw, message, head, stored)) return
+  if (whole && from !== null && endJoined(raw, message, head, from)) return
+  const { stored } = block
+  if (whole && from === null && stored.length >= minJoinedLength && endJoined(raw, message, head, stored)) return
   message._header = whole ? head + stored : withContent ? head + stored.slice(0, headLength + 2) : `${head}${stored}\r\n`
   endWith(raw, message._hasBody ? bytes : null)
 }
@@ -78,7 +81,7 @@ function turnOf (raw: ServerResponse, message: Internals): Socket | null {
 }
 
 /** Ends a response with what is long enough to be copied rather than put together as text; false, and nothing has been done, where that may not be. */
-function endJoined (raw: ServerResponse, message: Internals, head: string, stored: string): boolean {
+function endJoined (raw: ServerResponse, message: Internals, head: string, stored: string | KeptText): boolean {
   const socket = turnOf(raw, message)
   if (socket === null || message._headerSent || !writeJoined(socket, head, stored)) return false
   message._header = head

@@ -137,7 +137,8 @@ function pack ({ key, uri, scope, groups, tags, moment }: EntryPlace, { response
   const { statusCode, control, selecting, receivedAt, initialAge, freshnessLifetime, override } = response
   // A stored response is complete, so its length is known also where it came chunked; a 204 must not say one (RFC 9110 8.6).
   const described = content === null || statusCode === 204 ? contentLines : [...contentLines, 'content-length', String(content.length)]
-  const state = { key, uri, scope, groups, tags, moment, statusCode, control, selecting, receivedAt, initialAge, freshnessLifetime, override, parts }
+  const hasValidator = response.etag !== null || response.lastModifiedAt !== null
+  const state = { hasValidator, key, uri, scope, groups, tags, moment, statusCode, control, selecting, receivedAt, initialAge, freshnessLifetime, override, parts }
   return PackedEntry.pack(state, { commonLines, contentLines: described, hiddenLines }, content, isOwn)
 }
 

@@ -2,18 +2,23 @@
  * Field lines and small content as one string, of one byte for each character. Put together in memory that is always the same:
  * of strings that are added to one another each is an object, forty for a usual head.
  */
+import { workspace } from './text-arena.ts'
 
-/** Enough for the largest content that becomes text (`textBytes` in `packed-entry.ts`) behind a head of usual size. */
-const workspace = Buffer.allocUnsafeSlow(32 * 1024)
+/** Lines `[name, value, ...]`; behind them an empty line and the content, where that is not null. */
+export interface Pieces {
+  readonly lines: readonly string[]
+  readonly content: Buffer | string | null
+}
 
-/**
- * `name: value CRLF` for each line; behind it an empty line and the content, where that is not null.
- * @param lines `[name, value, ...]`
- */
-export function flatText (lines: readonly string[], content: Buffer | string | null): string {
-  const head = linesLength(lines)
-  const length = content === null ? head : head + 2 + content.length
+export function flatText (pieces: Pieces): string {
+  const length = piecesLength(pieces)
   const bytes = length <= workspace.length ? workspace : Buffer.allocUnsafe(length)
+  writePieces(pieces, bytes)
+  return bytes.toString('latin1', 0, length)
+}
+
+/** `name: value CRLF` for each line, and what is behind them. */
+export function writePieces ({ lines, content }: Pieces, bytes: Buffer): void {
   let at = 0
   for (let i = 0; i + 1 < lines.length; i += 2) {
     at = put(bytes, lines[i] as string, at)
@@ -23,16 +28,19 @@ export function flatText (lines: readonly string[], content: Buffer | string | n
     bytes[at++] = carriageReturn
     bytes[at++] = lineFeed
   }
-  if (content !== null) {
-    bytes[at++] = carriageReturn
-    bytes[at++] = lineFeed
-    if (typeof content === 'string') bytes.write(content, at, 'latin1')
-    else content.copy(bytes, at)
-  }
-  return bytes.toString('latin1', 0, length)
+  if (content === null) return
+  bytes[at++] = carriageReturn
+  bytes[at++] = lineFeed
+  if (typeof content === 'string') bytes.write(content, at, 'latin1')
+  else content.copy(bytes, at)
 }
 
-/** Characters, and bytes, that the lines have as text. */
+/** Characters, and bytes, that they have as text. */
+export function piecesLength ({ lines, content }: Pieces): number {
+  return linesLength(lines) + (content === null ? 0 : 2 + content.length)
+}
+
+/** The same of lines alone. */
 export function linesLength (lines: readonly string[]): number {
   let length = 0
   for (let i = 0; i + 1 < lines.length; i += 2) length += (lines[i] as string).length + (lines[i + 1] as string).length + 4

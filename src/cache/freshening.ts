@@ -35,6 +35,8 @@ export function freshen (context: CacheContext, lookup: CacheForward, response: 
     // Groups are fields like others: those of the 304 replace the stored ones (RFC 9875 2, RFC 9111 3.2).
     const place = { ...placeAfter(stored, response, moment), groups: groupKeys(request, head.response.fields) }
     const own = withHead(stored, place, ownHead)
+    // It may leave at once: the store has to make room for what the 304 adds, to it and to others.
+    if (stored === used) own.lend()
     const superseded = isSuperseded(context, place) || isSuperseded(context, placeOfEntry(stored, moment))
     const keep = head.mayStay && !superseded
     // 5.2.1.5, 3.5: nothing of the answer to such a request stays, and what is stored is as it was.
@@ -54,6 +56,7 @@ export function freshen (context: CacheContext, lookup: CacheForward, response: 
     // And this request selects it from now on as well (4.3.1: the origin server named it).
     if (!isSelected && keep && !passing) {
       const selected = withHead(stored, place, head)
+      selected.lend()
       kept = context.safely(false, () => context.store.put(selected, lookup.stored))
       answer = selected
     }
@@ -89,6 +92,8 @@ export function updateFromHead (context: CacheContext, { request, control, key, 
   if (request.method !== 'HEAD' || response.statusCode !== 200 || key === '' || control?.noStore === true) return
   context.safely(undefined, () => {
     for (const stored of [...context.store.variants(key)]) {
+      // To update one may let others go.
+      if (!isStored(context, stored)) continue
       // What was stored since the HEAD was sent is younger than what it says.
       if (stored.response.receivedAt > response.requestedAt || isSuperseded(context, placeAfter(stored, response, moment)) || isSuperseded(context, placeOfEntry(stored, moment))) continue
       // A soft purge says that the content is another one by now; without a validator a HEAD cannot say that it is the same.

@@ -5,7 +5,7 @@
  * miss, a counted failure and a warning, never an error to a client.
  */
 import { fieldValue, type FieldMap } from '../http/fields.ts'
-import { createContext, dropAll, isSuperseded } from './context.ts'
+import { createContext, dropAll, isStored, isSuperseded } from './context.ts'
 import { discardInvalidated } from './discarding.ts'
 import { freshen, staleOnError, updateFromHead } from './freshening.ts'
 import { groupKey, groupsOf } from './groups.ts'
@@ -189,7 +189,12 @@ export function createHttpCache (options: HttpCacheOptions): HttpCache {
 
     async find (targets) {
       const found: StoredEntry[] = []
-      await context.turns.run(selected(context, { kind: 'url', targets, tags: null, places: null }), entry => entry === null || found.push(entry) < maxFound)
+      await context.turns.run(selected(context, { kind: 'url', targets, tags: null, places: null }), entry => {
+        // What is walked through may be a copy, and some of it have left meanwhile.
+        if (entry === null || !isStored(context, entry)) return true
+        entry.lend?.()
+        return found.push(entry) < maxFound
+      })
       return found
     },
 

@@ -18,7 +18,8 @@ export interface KeyIndex {
   add (entry: StoredEntry, most: number): StoredEntry | null
   /** False for an entry that is not here. */
   remove (entry: StoredEntry): boolean
-  clear (): void
+  /** Visits nothing; what stood under each key may be walked through afterwards. */
+  clear (): Iterable<Held>
   /** What stands under each key; may be iterated while the index changes. */
   held (): Generator<Held, void>
 }
@@ -60,10 +61,14 @@ export function createKeyIndex (): KeyIndex {
       return true
     },
 
-    clear () { index.clear() },
+    clear: () => heldIn(index.clear()),
 
     held: () => index.values()
   }
+}
+
+function * heldIn (blocks: ReadonlyArray<ReadonlyArray<Held | undefined>>): Generator<Held, void> {
+  for (const block of blocks) for (const held of block) if (held !== undefined) yield held
 }
 
 function keyOf (held: Held): string {
@@ -75,7 +80,7 @@ const last = { read: 0 }
 
 /** A hit sends the text. */
 function readAhead (held: Held): void {
-  if (held instanceof PackedEntry) last.read = held.text.charCodeAt(0)
+  if (held instanceof PackedEntry) last.read = held.touch()
 }
 
 /** The responses under one key, as a list of its own. */

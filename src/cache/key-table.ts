@@ -94,12 +94,15 @@ export class KeyTable<V extends object> {
     return true
   }
 
-  clear (): void {
+  /** Visits nothing. Returns the values that were there, in blocks. */
+  clear (): ReadonlyArray<ReadonlyArray<V | undefined>> {
+    const left = this.#blocks
     this.#pieces = createPieces()
     this.#blocks = []
     this.#free = []
     this.#used = this.#size = 0
     this.#clearings++
+    return left
   }
 
   /** All values. May be walked while others come, some of which are passed by, and go. */

@@ -9,11 +9,12 @@ import { createEviction } from './eviction/eviction.ts'
 import { hashOfEntry } from './eviction/hash.ts'
 import type { PolicyName } from './eviction/policy.ts'
 import { Garbage } from './garbage.ts'
-import { createKeyIndex, listOf } from './key-index.ts'
+import { createKeyIndex, listOf, type Held } from './key-index.ts'
 import { PackedEntry, policyBytes } from './packed-entry.ts'
 import { createRouteUsages, routeOfScope } from './route-usage.ts'
 import type { CacheStore, StoredEntry, StoreStatistics } from './store.ts'
 import { createTagIndex } from './tag-index.ts'
+import { TextArena } from './text-arena.ts'
 
 export interface MemoryStoreOptions {
   readonly maxBytes: number
@@ -50,8 +51,16 @@ const mostEvictedAtOnce = 500
 /** Share of `maxBytes` that may be above it meanwhile: what recordings may hold, which counts it as theirs until there is room (`context.ts`). */
 const mostExcess = 1 / 2
 
-/** Entries looked at per turn of the event loop by `removeWhere` and for quotas: about a millisecond of work. */
+/** Share of `maxBytes` that texts may leave unused before what is left of them is moved together; less than so much is not worth it. */
+const mostSlack = 1 / 8
+const leastSlackBytes = 2 * 1024 * 1024
+/** Of what they leave unused, as much counts for nothing. */
+const freeSlackBytes = 256 * 1024
+
+/** Entries looked at per turn of the event loop by `removeWhere`, for quotas, and where texts are moved: about a millisecond of work. */
 const batchEntries = 2000
+/** Where content is copied or freed, so many bytes of it count as one entry more. */
+const bytesPerVisit = 2048
 
 export function createMemoryStore (options: MemoryStoreOptions): MemoryStore {
   const { maxBytes, maxEntries, maxVariants, now = Date.now, seed = Math.floor(Math.random() * 2 ** 32) } = options
@@ -60,6 +69,9 @@ export function createMemoryStore (options: MemoryStoreOptions): MemoryStore {
   const routes = createRouteNumbers()
   const usages = createRouteUsages()
   const garbage = new Garbage(maxBytes, options.collect)
+  const mostSlackBytes = Math.max(leastSlackBytes, maxBytes * mostSlack)
+  let texts = new TextArena()
+  let isMovingTexts = false
   const evictionsBy = { expired: 0, quota: 0, variants: 0, room: 0 }
   let quotaBytes: ReadonlyMap<string, number> = new Map()
   let graceSeconds = 0
@@ -76,6 +88,7 @@ export function createMemoryStore (options: MemoryStoreOptions): MemoryStore {
     },
     findDead: createExpiredFinder(index.held, entry => isExpiredForGood(entry, now(), graceSeconds)),
     itemOverheadBytes: policyBytes,
+    unusedBytes: () => Math.min(mostSlackBytes, Math.max(0, texts.slackBytes - freeSlackBytes)),
     steps: { mostItems: mostEvictedAtOnce, mostExcessBytes: maxBytes * mostExcess },
     quotas: { groupOf: entry => routes.ofScope(entry.scope), sizeOf: entry => entry.sizeBytes }
   })
@@ -84,7 +97,29 @@ export function createMemoryStore (options: MemoryStoreOptions): MemoryStore {
     if (!index.remove(entry)) return
     tags.remove(entry)
     usages.remove(entry)
-    garbage.add(entry instanceof PackedEntry && entry.release() ? entry.sizeBytes - entry.bodyBytes : entry.sizeBytes)
+    garbage.add(entry.sizeBytes - (entry instanceof PackedEntry ? entry.release() : 0))
+    if (texts.slackBytes > mostSlackBytes && !isMovingTexts) moveTexts()
+  }
+
+  /** Moves texts together, some in a turn of the event loop, where many have left for what is no text: their memory would never be of use again. */
+  function moveTexts (): void {
+    isMovingTexts = true
+    const arena = texts
+    const isSome = arena.vacate()
+    const moving = inBatches(entry => { if (entry instanceof PackedEntry) entry.moveIn(arena) }, true)
+    moving.catch(() => {}).finally(() => {
+      isMovingTexts = false
+      // As many may have left meanwhile, and nobody after them.
+      if (isSome && texts.slackBytes > mostSlackBytes) moveTexts()
+    })
+  }
+
+  /** Frees what was dropped at once, from the next turn of the event loop on: of those that somebody still has, each would keep the memory of all. */
+  function releaseAll (left: Iterable<Held>): void {
+    setImmediate(() => {
+      // What was stored anew meanwhile stays.
+      inBatches(entry => { if (entry instanceof PackedEntry && !eviction.policy.has(entry)) entry.release() }, true, left).catch(() => {})
+    })
   }
 
   function remove (entry: StoredEntry): void {
@@ -107,12 +142,12 @@ export function createMemoryStore (options: MemoryStoreOptions): MemoryStore {
   }
 
   /** A Map may be changed while it is iterated; what is added behind us was stored after the call. */
-  async function inBatches (visit: (entry: StoredEntry) => void): Promise<void> {
+  async function inBatches (visit: (entry: StoredEntry) => void, countsBytes = false, walk: Iterable<Held> = index.held()): Promise<void> {
     let seen = 0
-    for (const held of index.held()) {
+    for (const held of walk) {
       for (const entry of listOf(held)) {
         visit(entry)
-        seen++
+        seen += countsBytes ? 1 + entry.sizeBytes / bytesPerVisit : 1
       }
       if (seen >= batchEntries) {
         seen = 0
@@ -148,11 +183,16 @@ export function createMemoryStore (options: MemoryStoreOptions): MemoryStore {
     },
 
     put (entry, replaces, costMs = 0) {
-      if (entry.sizeBytes > maxBytes) {
+      // What has left has nothing left to be stored.
+      if (entry.sizeBytes > maxBytes || (entry instanceof PackedEntry && entry.isReleased)) {
         if (replaces !== null) remove(replaces)
         return false
       }
-      if (eviction.policy.has(entry)) remove(entry)
+      if (eviction.policy.has(entry)) {
+        entry.lend?.()
+        remove(entry)
+      }
+      if (entry instanceof PackedEntry) entry.keepIn(texts)
       const isReplaced = replaces !== null && eviction.policy.has(replaces)
       if (isReplaced) unlist(replaces)
       tags.add(entry)
@@ -192,7 +232,8 @@ export function createMemoryStore (options: MemoryStoreOptions): MemoryStore {
     clear () {
       garbage.add(eviction.policy.bytes)
       eviction.clear()
-      index.clear()
+      texts = new TextArena()
+      releaseAll(index.clear())
       tags.clear()
       usages.clear()
     },

@@ -1,21 +1,23 @@
 /**
- * A stored response in as few bytes as it can be: one object, and one string that holds the field lines as they go over
+ * A stored response in as few bytes as it can be: one object, and one text that holds the field lines as they go over
  * the wire, with small content right behind them. What is seldom needed (the fields as a map, validators) is read from
- * that string when it is asked for; values that many responses have in common are shared.
+ * that text when it is asked for; values that many responses have in common are shared. In a store the text is in memory
+ * that is used again once the response has left (`text-arena.ts`); before, and after where somebody keeps the entry, V8 has it.
  *
- * The string is `name: value CRLF` for each line: first what a 304 also has, then what describes the content, its length
+ * The text is `name: value CRLF` for each line: first what a 304 also has, then what describes the content, its length
  * last, then an empty line and the content. So a 304 and a 206 are made by cutting.
  */
 import { parseEntityTag, type EntityTag } from '../http/entity-tag.ts'
 import { fieldsFromLines, type FieldMap } from '../http/fields.ts'
 import { parseHttpDate } from '../http/date.ts'
 import { Placed } from './eviction/place.ts'
-import { flatText, linesLength } from './flat-text.ts'
+import { flatText, linesLength, piecesLength, writePieces, type Pieces } from './flat-text.ts'
 import { createInterner, sharedNumber } from './intern.ts'
 import { heldBytes } from './parts.ts'
 import type { StoredEntry } from './store.ts'
 import type { StoredResponse } from './stored-response.ts'
 import { tagOverheadBytes } from './tag-index.ts'
+import { arenaBytes, mostTextBytes, workspace, type TextArena } from './text-arena.ts'
 
 /** What many responses have in common, as one value that they share. */
 type Kind = Pick<StoredEntry, 'scope'> & Pick<StoredResponse, 'statusCode' | 'control' | 'selecting' | 'override'>
@@ -23,12 +25,13 @@ type Kind = Pick<StoredEntry, 'scope'> & Pick<StoredResponse, 'statusCode' | 'co
 /** What is decided on, as values. */
 export type PackedState = Kind &
   Pick<StoredEntry, 'key' | 'uri' | 'groups' | 'tags' | 'moment' | 'parts'> &
-  Pick<StoredResponse, 'receivedAt' | 'initialAge' | 'freshnessLifetime'>
+  Pick<StoredResponse, 'receivedAt' | 'initialAge' | 'freshnessLifetime'> &
+  { /** An entity tag, or an instant of its last change. */ readonly hasValidator: boolean }
 
 /** Where the text has what. */
 export interface PackedText {
   /** Head, and small content behind an empty line. */
-  readonly text: string
+  readonly text: string | Pieces
   /** Where the lines end that a 304 has as well, and where all end. */
   readonly commonLength: number
   readonly headLength: number
@@ -62,10 +65,13 @@ export const textBytes = 16 * 1024
 export const policyBytes = 60
 
 /**
- * What an entry costs beyond its bytes, measured with `npm run bench:memory`: the object 128, its text and key 40, its place
+ * What an entry costs beyond its bytes, measured with `npm run bench:memory`: the object 152, its key 20, its place
  * in the index (29 to 51 by `key-table.ts`, as full as it is) and in the policy.
  */
-const entryOverheadBytes = 128 + 40 + 51 + policyBytes
+const entryOverheadBytes = 152 + 20 + 51 + policyBytes
+
+/** A string's own, and what its last word has too much. */
+const stringOverheadBytes = 20
 
 /** What it costs to have any of what is rare: an object of eight fields, and lists. */
 const rareOverheadBytes = 136
@@ -90,15 +96,23 @@ function kindOf ({ scope, statusCode, control, selecting, override }: Kind): Kin
   return kind
 }
 
+const [lent, validated] = [1, 2]
+
 const none: readonly string[] = Object.freeze([])
 
 export class PackedEntry extends Placed implements StoredEntry, StoredResponse {
   readonly key: string
-  readonly text: string
   readonly moment: number
   hits = 0
   readonly commonLength: number
   readonly headLength: number
+  /** What the text is, or where; null once it has left with nobody who may still read it. */
+  private held: string | Pieces | TextArena | null
+  /** Where it begins in an arena. */
+  private chunk = -1
+  readonly textLength: number
+  /** Bits: somebody may keep it; it has a validator. */
+  private flags: number
   private readonly kind: Kind
   private readonly rare: Rare | null
   // Numbers of more than 32 bits, and fractions, would each be an object of their own: instants and durations are whole seconds,
@@ -114,10 +128,12 @@ export class PackedEntry extends Placed implements StoredEntry, StoredResponse {
     const { key, uri, groups, tags, parts } = state
     const { hidden, bytes } = packed
     this.key = key
-    this.text = packed.text
+    this.held = packed.text
+    this.textLength = typeof packed.text === 'string' ? packed.text.length : piecesLength(packed.text)
     this.moment = state.moment
     this.commonLength = packed.commonLength
     this.headLength = packed.headLength
+    this.flags = state.hasValidator ? validated : 0
     this.kind = kindOf(state)
     this.rare = uri === key && groups.length === 0 && tags.length === 0 && parts === null && hidden === '' && bytes === null
       ? null
@@ -140,15 +156,17 @@ export class PackedEntry extends Placed implements StoredEntry, StoredResponse {
     return new PackedEntry(state, {
       commonLength,
       headLength: commonLength + linesLength(contentLines),
-      hidden: hiddenLines.length === 0 ? '' : flatText(hiddenLines, null),
+      hidden: hiddenLines.length === 0 ? '' : flatText({ lines: hiddenLines, content: null }),
       bytes,
-      text: flatText([...commonLines, ...contentLines], bytes === null ? content : null)
+      text: { lines: [...commonLines, ...contentLines], content: bytes === null ? content : null }
     }, isOwn)
   }
 
   /** Puts an entry together again from what `state`, `text` and the contents were. */
-  static restore (saved: PackedState & PackedText): PackedEntry {
-    return new PackedEntry(saved, saved, true)
+  static restore (saved: Omit<PackedState, 'hasValidator'> & PackedText): PackedEntry {
+    const entry = new PackedEntry({ ...saved, hasValidator: false }, saved, true)
+    if (entry.etag !== null || entry.lastModifiedAt !== null) entry.flags |= validated
+    return entry
   }
 
   /** Everything but text and contents, to be saved. */
@@ -181,11 +199,54 @@ export class PackedEntry extends Placed implements StoredEntry, StoredResponse {
   }
 
   get sizeBytes (): number {
-    const { key, text, rare, selecting } = this
-    let bytes = entryOverheadBytes + key.length + text.length
+    const { key, textLength, rare, selecting } = this
+    let bytes = entryOverheadBytes + key.length + (textLength <= mostTextBytes ? arenaBytes(textLength) : textLength + stringOverheadBytes)
     // Of clients, who may write much into them.
     for (const { raw = '', value = '' } of selecting) bytes += raw.length + (value === raw ? 0 : value.length)
     return rare === null ? bytes : bytes + rareBytes(rare, key)
+  }
+
+  get text (): string { return this.textUpTo(this.textLength) }
+
+  /** The beginning of the text. Throws when it was released. */
+  textUpTo (length: number): string {
+    const { held, chunk } = this
+    if (chunk !== -1) return (held as TextArena).read(chunk, length)
+    if (held === null) throw gone()
+    if (typeof held !== 'string') this.held = flatText(held as Pieces)
+    return (this.held as string).slice(0, length)
+  }
+
+  get head (): string { return this.textUpTo(this.headLength) }
+
+  /** Copies the text to where a word begins, and up to three bytes more; false, and nothing is copied, where it is no text of a store. */
+  copyText (words: Int32Array, at: number): boolean {
+    const { held } = this
+    if (this.chunk === -1) return false
+    ;(held as TextArena).copy(this.chunk, this.textLength, words, at)
+    return true
+  }
+
+  /** Has what a hit reads brought near. */
+  touch (): number { return this.chunk === -1 ? 0 : (this.held as TextArena).touch(this.chunk) }
+
+  /** Puts the text into the memory of a store, which has to call `release` once the entry has left it. */
+  keepIn (arena: TextArena): void {
+    const { held } = this
+    if (this.textLength > mostTextBytes) {
+      // Its lines, each a text, take more than it has as one.
+      if (held !== null && typeof held === 'object') this.held = this.text
+      return
+    }
+    if (held !== null && typeof held === 'object' && this.chunk === -1) writePieces(held as Pieces, workspace)
+    else workspace.write(this.text, 'latin1')
+    this.chunk = arena.keep(this.textLength)
+    this.held = arena
+  }
+
+  /** Moves what stands in memory that is to be given back. */
+  moveIn (arena: TextArena): void {
+    if (this.held === arena) this.chunk = arena.moved(this.chunk)
   }
 
   /** Head and response are one object: two would cost more than some contents. */
@@ -198,7 +259,7 @@ export class PackedEntry extends Placed implements StoredEntry, StoredResponse {
   get bodyBytes (): number {
     const { rare } = this
     if (rare !== null && rare.bytesLength > 0) return rare.bytesLength
-    return this.parts === null ? this.text.length - this.headLength - 2 : 0
+    return this.parts === null ? this.textLength - this.headLength - 2 : 0
   }
 
   /** The content where it is not in `text`. Throws when it was released. */
@@ -206,36 +267,58 @@ export class PackedEntry extends Placed implements StoredEntry, StoredResponse {
     const { rare } = this
     if (rare === null || rare.bytesLength === 0) return null
     rare.isOwn = false
-    if (rare.bytes === null) throw new Error('The content of a response that has left the store is asked for')
+    if (rare.bytes === null) throw gone()
     return rare.bytes
   }
 
-  get isReleased (): boolean { return this.rare !== null && this.rare.bytesLength > 0 && this.rare.bytes === null }
+  /** The content is not in `text`. */
+  get isApart (): boolean { return this.rare !== null && this.rare.bytesLength > 0 }
 
-  /** Somebody keeps the entry for longer than this turn of the event loop: its content stays for as long. */
+  get isReleased (): boolean { return this.held === null || (this.isApart && this.rare?.bytes === null) }
+
+  /** Somebody keeps the entry for longer than this turn of the event loop: what it has stays for as long. */
   lend (): void {
+    this.flags |= lent
     if (this.rare !== null) this.rare.isOwn = false
   }
 
   /**
-   * Frees large content at once, for an entry that leaves the store. V8 collects such memory only when another 64 MB of it have
-   * come up, which is much beside a small store. What was ever handed out is left to it: a socket may still read it.
-   * @returns whether it was freed
+   * For an entry that leaves the store. Frees its text, of which somebody who keeps the entry gets a copy, and large content,
+   * unless it was ever handed out: a socket may still read it. V8 collects such memory only when another 64 MB of it have come
+   * up, which is much beside a small store.
+   * @returns bytes that are free now
    */
-  release (): boolean {
-    const { rare } = this
-    if (rare === null || !rare.isOwn || rare.bytes === null) return false
-    ;(rare.bytes.buffer as ArrayBuffer).transfer(0)
-    rare.bytes = null
-    return true
+  release (): number {
+    return this.#releaseText() + this.#releaseBytes()
   }
 
-  get lines (): readonly string[] { return parseLines(this.text.slice(0, this.headLength)) }
+  #releaseText (): number {
+    const { held, chunk, textLength } = this
+    const isLent = (this.flags & lent) !== 0
+    if (chunk === -1) return 0
+    this.held = isLent ? this.text : null
+    this.chunk = -1
+    ;(held as TextArena).free(chunk)
+    return isLent ? 0 : arenaBytes(textLength)
+  }
 
-  get notModifiedLines (): readonly string[] { return parseLines(this.text.slice(0, this.commonLength)) }
+  #releaseBytes (): number {
+    const { rare } = this
+    if (rare === null || !rare.isOwn || rare.bytes === null) return 0
+    ;(rare.bytes.buffer as ArrayBuffer).transfer(0)
+    rare.bytes = null
+    return rare.bytesLength
+  }
+
+  /** Known without reading the text. */
+  get hasValidator (): boolean { return (this.flags & validated) !== 0 }
+
+  get lines (): readonly string[] { return parseLines(this.head) }
+
+  get notModifiedLines (): readonly string[] { return parseLines(this.textUpTo(this.commonLength)) }
 
   get fields (): FieldMap {
-    const lines = parseLines(this.text.slice(0, this.headLength))
+    const lines = parseLines(this.head)
     if (this.hidden !== '') lines.push(...parseLines(this.hidden))
     return fieldsFromLines(lines)
   }
@@ -257,15 +340,19 @@ export class PackedEntry extends Placed implements StoredEntry, StoredResponse {
 
   /** The value of a field that stands on one line; of several lines their combination, which is no single value. */
   private value (name: string): string | undefined {
-    const { text, headLength } = this
+    const { head } = this
     let value: string | undefined
-    for (let at = text.startsWith(`${name}: `) ? 0 : next(text, name, 0); at !== -1 && at < headLength; at = next(text, name, at)) {
+    for (let at = head.startsWith(`${name}: `) ? 0 : next(head, name, 0); at !== -1; at = next(head, name, at)) {
       const start = at + name.length + 2
-      const line = text.slice(start, text.indexOf('\r\n', start))
+      const line = head.slice(start, head.indexOf('\r\n', start))
       value = value === undefined ? line : `${value}, ${line}`
     }
     return value
   }
+}
+
+function gone (): Error {
+  return new Error('The content of a response that has left the store is asked for')
 }
 
 /** Where in `milliseconds` the initial age and the lifetime have theirs, behind those of the receipt. */

@@ -177,7 +177,8 @@ class RunningRecording implements Recording {
 
   stored (): Buffer | null {
     const entry = this.#stored
-    return entry === null || entry.isReleased ? null : entry.bytesApart ?? this.#body
+    if (entry === null || !entry.isApart) return this.#body
+    return entry.isReleased ? null : entry.bytesApart
   }
 
   complete (isRead = false): RecordingFailure | null {

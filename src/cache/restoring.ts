@@ -31,7 +31,7 @@ export function restore (context: CacheContext, entry: StoredEntry, now: number,
 /** Lets equivalent queries find it again. */
 function noteSearch ({ searches }: CacheContext, entry: StoredEntry): void {
   // Few responses have the field, and to read all fields of each would take most of the time of a start.
-  if (entry instanceof PackedEntry && !entry.text.includes('no-vary-search: ')) return
+  if (entry instanceof PackedEntry && !entry.head.includes('no-vary-search: ')) return
   const { key, uri } = entry
   const variance = searchVariance(entry.response.fields)
   const parts = parseUriKey(uri)

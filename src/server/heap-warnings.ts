@@ -1,4 +1,7 @@
-/** Contents of up to 16 KiB are kept in V8's heap, whose bound knows nothing of ours: who goes over it ends. */
+/**
+ * What is known of a stored response beside its text is in V8's heap, whose bound knows nothing of ours: who goes over it ends.
+ * Of usual small ones that is a sixth, but clients that ask for long URLs make it nearly all.
+ */
 import type { ConfigProblem } from '../config/problems.ts'
 import type { Config } from '../config/schema.ts'
 
@@ -13,6 +16,6 @@ export function heapWarnings ({ cache: { enabled, maxBytes } }: Config, heapByte
     path: '/cache/maxBytes',
     rule: 'fits-heap',
     value: maxBytes,
-    message: `is more than ${heapShare * 100} % of V8's heap (${Math.floor(heapBytes / 2 ** 20)} MiB), where small responses are kept; start with NODE_OPTIONS=--max-old-space-size=${needed}`
+    message: `is more than ${heapShare * 100} % of V8's heap (${Math.floor(heapBytes / 2 ** 20)} MiB), where keys of stored responses are kept, which are most of them if URLs are long; start with NODE_OPTIONS=--max-old-space-size=${needed}`
   }]
 }

@@ -78,7 +78,6 @@ t.test('a variant is covered by one that every request selecting it also selects
 
 t.test('a variant that is chosen for no request any more leaves when the one that is chosen in its place comes (RFC 9111 4)', async t => {
   const variant = (vary: string, requestFields: FieldMap, more: Partial<HeadInput> = {}) => makeEntry({ fields: { vary }, head: { requestFields, ...more }, place: placeOf() })
-  const older = variant('a, b', { a: '1', b: '2' })
   const later = { receivedAt: receivedAt + 1000, requestedAt: receivedAt + 1000 }
   const rows: ReadonlyArray<[string, PackedEntry, boolean, VaryMode?]> = [
     ['it varies by less', variant('a', { a: '1' }, later), false],
@@ -91,6 +90,7 @@ t.test('a variant that is chosen for no request any more leaves when the one tha
     ['by meaning the older one may fit where it does not', variant('a', { a: '1' }, later), true, 'meaning']
   ]
   for (const [title, younger, stays, mode = 'normalise'] of rows) {
+    const older = variant('a, b', { a: '1', b: '2' })
     const { store } = cacheOf([older, younger])
     discardHidden(createContext(store, () => {}), younger, mode)
     t.same(store.variants(older.key), stays ? [older, younger] : [younger], title)

@@ -13,7 +13,7 @@ t.test('lines and content stand one behind the other, each octet as one characte
   const someLines = ['content-type', 'text/plain', 'x-empty', '', 'x-latin', 'caf\xe9 \xff']
   for (const lines of [[], someLines, ['set-cookie', 'a=1', 'set-cookie', 'b=2']]) {
     for (const content of [null, '', Buffer.alloc(0), octets, octets.toString('latin1'), Buffer.alloc(16 * 1024, 'x')]) {
-      t.equal(flatText(lines, content), joined(lines, content))
+      t.equal(flatText({ lines, content }), joined(lines, content))
     }
     t.equal(linesLength(lines), joined(lines, null).length)
   }
@@ -23,11 +23,11 @@ t.test('a head that is larger than the common memory is whole', async t => {
   const lines = Array.from({ length: 200 }, (_, i) => i % 2 === 0 ? `x-${i}` : String(i).repeat(300))
   const content = Buffer.alloc(16 * 1024, 'content')
   t.ok(linesLength(lines) > 64 * 1024)
-  t.equal(flatText(lines, content), joined(lines, content))
+  t.equal(flatText({ lines, content }), joined(lines, content))
 })
 
 t.test('a text stays what it was when others are made', async t => {
-  const first = flatText(['a', 'first'], Buffer.from('one'))
-  flatText(['b', 'other'], Buffer.from('two'))
+  const first = flatText({ lines: ['a', 'first'], content: Buffer.from('one') })
+  flatText({ lines: ['b', 'other'], content: Buffer.from('two') })
   t.equal(first, 'a: first\r\n\r\none')
 })

@@ -4,7 +4,15 @@ import { once } from 'node:events'
 import { join } from 'node:path'
 import t from 'tap'
 
-interface Held { readonly entries: number, readonly counted: number, readonly filled: number, readonly turnedOver: number }
+interface Held {
+  readonly entries: number
+  readonly counted: number
+  readonly filled: number
+  readonly turnedOver: number
+  /** Share of those asked for again and again that is still there when large ones have come. */
+  readonly stayed: number
+  readonly shifted: number
+}
 
 // The second process compiles everything once more, on a machine that may be busy.
 t.setTimeout(180_000)
@@ -26,6 +34,13 @@ t.test('counted bytes are those that are held, for small responses, also after e
     t.ok(bytes < maxBytes * 1.1, `${when}: ${bytes} held, ${maxBytes} allowed`)
     t.ok(bytes > counted * 0.85, `${when}: ${bytes} held, ${counted} counted`)
   }
+})
+
+t.test('small responses give way to large ones: what they were in does not stay beside those, although some of them do', async (t) => {
+  const maxBytes = 24 * 2 ** 20
+  const { stayed, shifted } = await held(1024, maxBytes, 2)
+  t.ok(stayed > 0.9, `${stayed} of those asked for have stayed`)
+  t.ok(shifted < maxBytes * 1.15, `${shifted} held, ${maxBytes} allowed`)
 })
 
 t.test('counted bytes are those that are held, for large responses', async (t) => {

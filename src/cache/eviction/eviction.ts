@@ -22,6 +22,8 @@ export interface EvictionOptions<T extends object> {
    * empty, leaves less room for items. Absent: it is not counted, and sizes need not be bytes.
    */
   readonly itemOverheadBytes?: number
+  /** Memory that is held and belongs to no item: it leaves less room for them. */
+  readonly unusedBytes?: () => number
   /** Where it is given, what has to leave for one large item may do so in several steps: some at once, the rest when `makeRoom` is called. */
   readonly steps?: EvictionSteps
   /** Soft quotas, and the group and size of an item by which they are counted; they cost nothing until there are some. */
@@ -80,10 +82,11 @@ export function createEviction<T extends object> (options: EvictionOptions<T>): 
   }
 
   function roomBytes (): number {
-    const { itemOverheadBytes } = options
-    if (itemOverheadBytes === undefined) return maxBytes
+    const { itemOverheadBytes, unusedBytes } = options
+    const room = maxBytes - (unusedBytes?.() ?? 0)
+    if (itemOverheadBytes === undefined) return room
     const overheadBytes = policy.overheadBytes - emptyBytes + (quotas?.ledger.overheadBytes ?? 0)
-    return maxBytes - Math.max(0, overheadBytes - policy.count * itemOverheadBytes)
+    return room - Math.max(0, overheadBytes - policy.count * itemOverheadBytes)
   }
 
   function excessBytes (): number { return Math.max(0, policy.bytes - roomBytes()) }

@@ -1,6 +1,7 @@
 /** Finds stored responses that can never be used again, a few at each look. */
 import { currentAge } from '../freshness.ts'
 import type { Held } from '../key-index.ts'
+import { PackedEntry } from '../packed-entry.ts'
 import type { StoredEntry } from '../store.ts'
 
 /** Keys looked at for each response that has to leave: some hundred nanoseconds. */
@@ -10,11 +11,12 @@ const keysAtOnce = 4
  * Whether a response is stale, without validator, and past every time for which it might still be used.
  * @param graceSeconds how long the routes use stale responses, where the response does not say itself (RFC 5861)
  */
-export function isExpiredForGood ({ response }: StoredEntry, now: number, graceSeconds: number): boolean {
+export function isExpiredForGood (entry: StoredEntry, now: number, graceSeconds: number): boolean {
+  const { response } = entry
   const { staleWhileRevalidate = 0, staleIfError = 0 } = response.control
   const staleSeconds = currentAge(response, now) - response.freshnessLifetime
-  // Validators last: they are sought in the text, and most responses are fresh.
-  return staleSeconds > Math.max(graceSeconds, staleWhileRevalidate, staleIfError) && response.etag === null && response.lastModifiedAt === null
+  if (staleSeconds <= Math.max(graceSeconds, staleWhileRevalidate, staleIfError)) return false
+  return entry instanceof PackedEntry ? !entry.hasValidator : response.etag === null && response.lastModifiedAt === null
 }
 
 /**
