@@ -68,7 +68,8 @@ export function createMemoryStore (options: MemoryStoreOptions): MemoryStore {
   const usages = createRouteUsages()
   const garbage = new Garbage(maxBytes, options.collect)
   const mostSlackBytes = Math.max(leastSlackBytes, maxBytes * mostSlack)
-  let texts = new TextArena()
+  const noteDropped = (bytes: number): void => { garbage.add(bytes) }
+  let texts = new TextArena(noteDropped)
   let isMovingTexts = false
   const evictionsBy = { expired: 0, quota: 0, variants: 0, room: 0 }
   let quotaBytes: ReadonlyMap<string, number> = new Map()
@@ -220,7 +221,7 @@ export function createMemoryStore (options: MemoryStoreOptions): MemoryStore {
       garbage.add(eviction.policy.bytes)
       eviction.clear()
       // Whoever still has one of the entries keeps the memory.
-      texts = new TextArena()
+      texts = new TextArena(noteDropped)
       index.clear()
       tags.clear()
       usages.clear()
