@@ -70,7 +70,8 @@ export function createMemoryStore (options: MemoryStoreOptions): MemoryStore {
   const usages = createRouteUsages()
   const garbage = new Garbage(maxBytes, options.collect)
   const mostSlackBytes = Math.max(leastSlackBytes, maxBytes * mostSlack)
-  let texts = new TextArena()
+  const noteDropped = (bytes: number): void => { garbage.add(bytes) }
+  let texts = new TextArena(noteDropped)
   let isMovingTexts = false
   const evictionsBy = { expired: 0, quota: 0, variants: 0, room: 0 }
   let quotaBytes: ReadonlyMap<string, number> = new Map()
@@ -232,7 +233,7 @@ export function createMemoryStore (options: MemoryStoreOptions): MemoryStore {
     clear () {
       garbage.add(eviction.policy.bytes)
       eviction.clear()
-      texts = new TextArena()
+      texts = new TextArena(noteDropped)
       releaseAll(index.clear())
       tags.clear()
       usages.clear()

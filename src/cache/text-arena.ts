@@ -14,6 +14,7 @@ const textWords = chunkWords - 1
 const chunksPerBlock = 2048
 const blockBits = 11
 const chunkBytes = 4 * chunkWords
+const blockBytes = chunksPerBlock * chunkBytes
 const none = -1
 
 /** Longest text that is kept here. */
@@ -30,7 +31,7 @@ export function arenaBytes (length: number): number {
 
 interface Block {
   readonly number: number
-  readonly words: Int32Array
+  readonly words: Int32Array<SharedArrayBuffer>
   /** Chunks below were ever in use; above, the system may not even have given the memory. */
   touched: number
   used: number
@@ -48,6 +49,12 @@ export class TextArena {
   #current: Block | null = null
   #touched = 0
   #used = 0
+  readonly #onDrop: (bytes: number) => void
+
+  /** @param onDrop told of memory that is to be collected */
+  constructor (onDrop: (bytes: number) => void) {
+    this.#onDrop = onDrop
+  }
 
   /** Memory that was in use, and is not. */
   get slackBytes (): number { return (this.#touched - this.#used) * chunkBytes }
@@ -156,7 +163,7 @@ export class TextArena {
   }
 
   #blockOf (chunk: number): Block { return this.#blocks[chunk >>> blockBits] as Block }
-  #wordsOf (chunk: number): Int32Array { return this.#blockOf(chunk).words }
+  #wordsOf (chunk: number): Int32Array<SharedArrayBuffer> { return this.#blockOf(chunk).words }
 
   #take (): number {
     let block = this.#current
@@ -201,17 +208,18 @@ export class TextArena {
     }
     const hole = this.#blocks.indexOf(null)
     const number = hole === -1 ? this.#blocks.length : hole
-    const block: Block = { number, words: new Int32Array(Buffer.allocUnsafeSlow(chunksPerBlock * chunkBytes).buffer), touched: 0, used: 0, free: none, isOpen: false, isLeaving: false }
+    // Nobody shares it. Memory of that kind V8 does not count: of any other it collects everything for each 64 MB that a store takes while it is filled.
+    const block: Block = { number, words: new Int32Array(new SharedArrayBuffer(blockBytes)), touched: 0, used: 0, free: none, isOpen: false, isLeaving: false }
     this.#blocks[number] = block
     return block
   }
 
-  /** Its memory goes back at once: V8 would wait until it collects. */
+  /** Its memory goes back once V8 has collected it. */
   #drop (block: Block): void {
     this.#touched -= block.touched
     if (block.isOpen) this.#open.splice(this.#open.indexOf(block), 1)
     this.#blocks[block.number] = null
-    ;(block.words.buffer as ArrayBuffer).transfer(0)
+    this.#onDrop(blockBytes)
   }
 }
 

@@ -25,7 +25,7 @@ const step = fc.oneof(
 
 t.test('property: each text is read as it was kept, whatever else is kept, freed and moved', async () => {
   fc.assert(fc.property(fc.array(step, { maxLength: 60 }), steps => {
-    const arena = new TextArena()
+    const arena = new TextArena(() => {})
     let kept: Array<{ text: string, first: number }> = []
     let number = 0
     const add = (length: number): void => {
@@ -51,7 +51,7 @@ t.test('property: each text is read as it was kept, whatever else is kept, freed
 })
 
 t.test('what texts leave is used by others, of whatever length', async t => {
-  const arena = new TextArena()
+  const arena = new TextArena(() => {})
   const first = Array.from({ length: 1000 }, (_, i) => keep(arena, textOf(i, 1000)))
   const slack = arena.slackBytes
   first.forEach(one => { arena.free(one) })
@@ -62,7 +62,7 @@ t.test('what texts leave is used by others, of whatever length', async t => {
 })
 
 t.test('blocks without texts go back at once, and those with few when these are moved', async t => {
-  const arena = new TextArena()
+  const arena = new TextArena(() => {})
   const kept = Array.from({ length: 20_000 }, (_, i) => keep(arena, textOf(i, 1000)))
   const whole = 20_000 * arenaBytes(1000)
   kept.forEach((one, i) => { if (i % 10 !== 0) arena.free(one) })
@@ -77,7 +77,7 @@ t.test('blocks without texts go back at once, and those with few when these are 
 })
 
 t.test('a text is copied to where it is wanted', async t => {
-  const arena = new TextArena()
+  const arena = new TextArena(() => {})
   const text = textOf(5, 777)
   const first = keep(arena, text)
   const bytes = Buffer.alloc(1024, '#')
@@ -87,7 +87,7 @@ t.test('a text is copied to where it is wanted', async t => {
 })
 
 t.test('where the system has no more memory, a text stays where it is, in part or whole, and nothing is lost of what is free', async t => {
-  const arena = new TextArena()
+  const arena = new TextArena(() => {})
   const kept = Array.from({ length: 2000 }, (_, i) => ({ text: textOf(i, 1000), first: keep(arena, textOf(i, 1000)) }))
   kept.forEach(({ first }, i) => { if (i % 10 !== 0) arena.free(first) })
   const moving = kept.filter((_, i) => i % 10 === 0)
