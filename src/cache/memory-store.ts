@@ -51,9 +51,11 @@ const mostEvictedAtOnce = 500
 /** Share of `maxBytes` that may be above it meanwhile: what recordings may hold, which counts it as theirs until there is room (`context.ts`). */
 const mostExcess = 1 / 2
 
-/** Share of `maxBytes` that texts may leave unused before what is left of them is moved together; less than so much is not worth it. */
+/** Share of `maxBytes` that texts may leave unused before what is left of them is moved together. */
 const mostSlack = 1 / 8
-const leastSlackBytes = 2 * 1024 * 1024
+/** Less is not worth it, but for stores of a few megabytes. */
+const worthwhileBytes = 2 * 1024 * 1024
+const leastSlackBytes = 512 * 1024
 /** Of what they leave unused, as much counts for nothing. */
 const freeSlackBytes = 256 * 1024
 
@@ -69,7 +71,7 @@ export function createMemoryStore (options: MemoryStoreOptions): MemoryStore {
   const routes = createRouteNumbers()
   const usages = createRouteUsages()
   const garbage = new Garbage(maxBytes, options.collect)
-  const mostSlackBytes = Math.max(leastSlackBytes, maxBytes * mostSlack)
+  const mostSlackBytes = Math.max(leastSlackBytes, Math.min(worthwhileBytes, maxBytes / 4), maxBytes * mostSlack)
   const noteDropped = (bytes: number): void => { garbage.add(bytes) }
   let texts = new TextArena(noteDropped)
   let isMovingTexts = false
