@@ -256,6 +256,15 @@ export class PackedEntry extends Placed implements StoredEntry, StoredResponse {
     return this.bytesApart ?? (this.parts === null ? this.text.slice(this.headLength + 2) : '')
   }
 
+  /** Of a content that is complete the octets from `start` to before `end`, without reading all of it. */
+  bodyBetween (start: number, end: number): Buffer | string {
+    const { bytesApart, chunk } = this
+    if (bytesApart !== null) return bytesApart.subarray(start, end)
+    const begin = this.headLength + 2
+    if (chunk !== -1) return (this.held as TextArena).slice(chunk, begin + start, begin + end)
+    return this.text.slice(begin + start, begin + end)
+  }
+
   get bodyBytes (): number {
     const { rare } = this
     if (rare !== null && rare.bytesLength > 0) return rare.bytesLength

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { fieldValue, noFields, type FieldMap } from '../http/fields.ts'
 import { formatContentRange, ifRangeHolds, parseRange, resolveRanges, type ByteRange } from '../http/range.ts'
 import type { CacheRequest } from './lookup.ts'
+import { PackedEntry } from './packed-entry.ts'
 import { missingRange, sliceParts } from './parts.ts'
 import type { StoredEntry } from './store.ts'
 import type { StoredResponse } from './stored-response.ts'
@@ -56,6 +57,7 @@ function rangesOf ({ method, fields }: Pick<CacheRequest, 'method' | 'fields'>, 
 
 function slice (entry: StoredEntry, range: ByteRange): Buffer | string | null {
   if (entry.parts !== null) return sliceParts(entry.parts, range)
+  if (entry instanceof PackedEntry) return entry.bodyBetween(range.start, range.end + 1)
   return typeof entry.body === 'string' ? entry.body.slice(range.start, range.end + 1) : entry.body.subarray(range.start, range.end + 1)
 }
 

@@ -93,6 +93,15 @@ export class TextArena {
     return workspace.toString('latin1', 0, length)
   }
 
+  /** A part of a text, as one-byte text. */
+  slice (first: number, from: number, to: number): string {
+    let chunk = first
+    let passed = 0
+    for (; from - passed >= 4 * textWords; passed += 4 * textWords) chunk = this.#wordsOf(chunk)[baseOf(chunk)] as number
+    this.copy(chunk, to - passed, workWords, 0)
+    return workspace.toString('latin1', from - passed, to - passed)
+  }
+
   /** Copies the beginning of a text, and up to three bytes more. */
   copy (first: number, length: number, words: Int32Array, at: number): void {
     const until = at + (length + 3 >>> 2)

@@ -50,6 +50,15 @@ t.test('property: each text is read as it was kept, whatever else is kept, freed
   }), { numRuns: 100 })
 })
 
+t.test('property: a part of a text is read, wherever it begins and ends', async () => {
+  const arena = new TextArena(() => {})
+  const text = textOf(7, 3000)
+  const first = keep(arena, text)
+  keep(arena, textOf(8, 3000))
+  fc.assert(fc.property(fc.nat(text.length), fc.nat(text.length), (a, b) => arena.slice(first, Math.min(a, b), Math.max(a, b)) === text.slice(Math.min(a, b), Math.max(a, b))))
+  fc.assert(fc.property(fc.constantFrom(0, 123, 124, 125, 247, 248, 249, 2999, 3000), fc.nat(130), (from, length) => arena.slice(first, from, Math.min(text.length, from + length)) === text.slice(from, from + length)))
+})
+
 t.test('what texts leave is used by others, of whatever length', async t => {
   const arena = new TextArena(() => {})
   const first = Array.from({ length: 1000 }, (_, i) => keep(arena, textOf(i, 1000)))
