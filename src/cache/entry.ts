@@ -10,7 +10,7 @@ import { PackedEntry } from './packed-entry.ts'
 import { wholeContent } from './parts.ts'
 import type { ReasonWord } from './reasons.ts'
 import type { StoredEntry, StoredParts } from './store.ts'
-import type { StoredResponse } from './stored-response.ts'
+import { hasValidator, type StoredResponse } from './stored-response.ts'
 import { presents, selectingFields, type SelectingField, type VaryMode } from './vary.ts'
 
 /** Where an entry belongs. */
@@ -137,8 +137,7 @@ function pack ({ key, uri, scope, groups, tags, moment }: EntryPlace, { response
   const { statusCode, control, selecting, receivedAt, initialAge, freshnessLifetime, override } = response
   // A stored response is complete, so its length is known also where it came chunked; a 204 must not say one (RFC 9110 8.6).
   const described = content === null || statusCode === 204 ? contentLines : [...contentLines, 'content-length', String(content.length)]
-  const hasValidator = response.etag !== null || response.lastModifiedAt !== null
-  const state = { hasValidator, key, uri, scope, groups, tags, moment, statusCode, control, selecting, receivedAt, initialAge, freshnessLifetime, override, parts }
+  const state = { hasValidator: hasValidator(response), key, uri, scope, groups, tags, moment, statusCode, control, selecting, receivedAt, initialAge, freshnessLifetime, override, parts }
   return PackedEntry.pack(state, { commonLines, contentLines: described, hiddenLines }, content, isOwn)
 }
 

@@ -2,8 +2,9 @@
  * Has V8 collect what has left the store before that is much beside what is stored.
  *
  * V8 lets its heap grow to a multiple of what survived the last collection before it begins another one, up to four times
- * where much is stored in little time: memory that the bound of the store does not know of. The texts of small responses are no
- * matter of V8's (`text-arena.ts`); what is left to it are entries with their keys, and large content that was handed out.
+ * where much is stored in little time: memory that the bound of the store does not know of. The texts of small responses are in
+ * blocks outside of its heap (`text-arena.ts`); what is left to it are entries with their keys, large content that was handed
+ * out, and blocks that were dropped.
  */
 import { getHeapStatistics, setFlagsFromString } from 'node:v8'
 

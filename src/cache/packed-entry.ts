@@ -15,7 +15,7 @@ import { flatText, linesLength, piecesLength, writePieces, type Pieces } from '.
 import { createInterner, sharedNumber } from './intern.ts'
 import { heldBytes } from './parts.ts'
 import type { StoredEntry } from './store.ts'
-import type { StoredResponse } from './stored-response.ts'
+import { hasValidator, type StoredResponse } from './stored-response.ts'
 import { tagOverheadBytes } from './tag-index.ts'
 import { arenaBytes, mostTextBytes, workspace, type TextArena } from './text-arena.ts'
 
@@ -165,7 +165,7 @@ export class PackedEntry extends Placed implements StoredEntry, StoredResponse {
   /** Puts an entry together again from what `state`, `text` and the contents were. */
   static restore (saved: Omit<PackedState, 'hasValidator'> & PackedText): PackedEntry {
     const entry = new PackedEntry({ ...saved, hasValidator: false }, saved, true)
-    if (entry.etag !== null || entry.lastModifiedAt !== null) entry.flags |= validated
+    if (hasValidator(entry)) entry.flags |= validated
     return entry
   }
 

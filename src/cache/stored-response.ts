@@ -28,3 +28,8 @@ export interface StoredResponse {
   /** The route's rule that changed the lifetime, or null. */
   readonly override: ReasonWord | null
 }
+
+/** Whether a response can be validated (RFC 9110 8.8). */
+export function hasValidator ({ etag, lastModifiedAt }: Pick<StoredResponse, 'etag' | 'lastModifiedAt'>): boolean {
+  return etag !== null || lastModifiedAt !== null
+}

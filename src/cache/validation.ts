@@ -2,7 +2,7 @@
 import { parseEntityTag, parseEntityTagList, strongMatch, weakMatch, type EntityTag } from '../http/entity-tag.ts'
 import { copyFields, fieldValue, noFields, type FieldMap } from '../http/fields.ts'
 import type { StoredEntry } from './store.ts'
-import type { StoredResponse } from './stored-response.ts'
+import { hasValidator, type StoredResponse } from './stored-response.ts'
 
 /** Entity tags of a client that are sent along; with more it asks for a list that no origin server would read. */
 const maxClientTags = 32
@@ -87,11 +87,7 @@ export function confirmed (asked: readonly StoredEntry[], request: FieldMap, rec
   }
   const known = tagsOf(asked)
   const others = clientTags(request).some(tag => !known.some(ours => weakMatch(tag, ours)))
-  return asked.length === 1 && etag === null && !others && (oursSent || asked.every(hasNoValidator)) ? asked : []
-}
-
-function hasNoValidator ({ response }: StoredEntry): boolean {
-  return response.etag === null && response.lastModifiedAt === null
+  return asked.length === 1 && etag === null && !others && (oursSent || !asked.some(({ response }) => hasValidator(response))) ? asked : []
 }
 
 function mostRecent (entries: readonly StoredEntry[]): StoredEntry {

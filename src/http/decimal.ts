@@ -8,10 +8,11 @@ const group = 1000
 const short = Array.from({ length: group }, (_, number) => String(number))
 const padded = short.map(text => text.padStart(3, '0'))
 
-/** The digits of a whole number from 0, put together from texts that are there already. */
+/** A number as `String` has it; the digits of a whole one are put together from texts that are there already. */
 export function decimal (number: number): string {
   if (number < group) return short[number] ?? String(number)
-  if (number >= group ** 3) return String(number)
+  // What an application's own store counts may be anything.
+  if (number >= group ** 3 || !Number.isInteger(number)) return String(number)
   const thousands = Math.floor(number / group)
   const last = padded[number % group] as string
   if (thousands < group) return `${short[thousands] as string}${last}`

@@ -3,6 +3,7 @@ import { currentAge } from '../freshness.ts'
 import type { Held } from '../key-index.ts'
 import { PackedEntry } from '../packed-entry.ts'
 import type { StoredEntry } from '../store.ts'
+import { hasValidator } from '../stored-response.ts'
 
 /** Keys looked at for each response that has to leave: some hundred nanoseconds. */
 const keysAtOnce = 4
@@ -16,7 +17,7 @@ export function isExpiredForGood (entry: StoredEntry, now: number, graceSeconds:
   const { staleWhileRevalidate = 0, staleIfError = 0 } = response.control
   const staleSeconds = currentAge(response, now) - response.freshnessLifetime
   if (staleSeconds <= Math.max(graceSeconds, staleWhileRevalidate, staleIfError)) return false
-  return entry instanceof PackedEntry ? !entry.hasValidator : response.etag === null && response.lastModifiedAt === null
+  return entry instanceof PackedEntry ? !entry.hasValidator : !hasValidator(response)
 }
 
 /**
