@@ -61,14 +61,10 @@ export function createKeyIndex (): KeyIndex {
       return true
     },
 
-    clear: () => heldIn(index.clear()),
+    clear: () => index.clear(),
 
     held: () => index.values()
   }
-}
-
-function * heldIn (blocks: ReadonlyArray<ReadonlyArray<Held | undefined>>): Generator<Held, void> {
-  for (const block of blocks) for (const held of block) if (held !== undefined) yield held
 }
 
 function keyOf (held: Held): string {

@@ -20,6 +20,8 @@ const blockBits = 12
 
 /** Pairs are `[hash, slot + 1]`, with the value by the number of its pair; no slot where it is free. At most three quarters are in use. */
 interface Piece<V> { pairs: Int32Array, values: Array<V | undefined>, count: number }
+/** Values by slot; where there is none, the number of the slot that was freed before it, plus 1: a list of its own would be copied as a whole when it grows, for 20 ms. */
+type Block<V> = Array<V | number>
 
 export class KeyTable<V extends object> {
   readonly #keyOf: (value: V) => string
@@ -27,10 +29,11 @@ export class KeyTable<V extends object> {
   readonly #hashKey: HashKey
   #pieces = createPieces<V>()
   /** Values by slot, in blocks: one array of a million would be copied as a whole when it grows. */
-  #blocks: Array<Array<V | undefined>> = []
-  /** Slots ever in use are below this number; those that are free again. */
+  #blocks: Array<Block<V>> = []
+  /** Slots ever in use are below this number. */
   #used = 0
-  #free: number[] = []
+  /** The slot that was freed last, plus 1; 0 where none is free. */
+  #free = 0
   #size = 0
   /** How often it was emptied: slots are counted from 0 again then. */
   #clearings = 0
@@ -76,7 +79,7 @@ export class KeyTable<V extends object> {
       this.#size++
     }
     piece.values[place >>> 1] = value
-    ;(this.#blocks[slot >>> blockBits] as Array<V | undefined>)[slot & slotsPerBlock - 1] = value
+    this.#put(slot, value)
   }
 
   delete (key: string): boolean {
@@ -85,8 +88,8 @@ export class KeyTable<V extends object> {
     const place = this.#find(piece, hash, key)
     const slot = (piece.pairs[place + 1] as number) - 1
     if (slot === -1) return false
-    ;(this.#blocks[slot >>> blockBits] as Array<V | undefined>)[slot & slotsPerBlock - 1] = undefined
-    this.#free.push(slot)
+    this.#put(slot, this.#free)
+    this.#free = slot + 1
     closeUp(piece, place)
     piece.count--
     this.#size--
@@ -94,15 +97,14 @@ export class KeyTable<V extends object> {
     return true
   }
 
-  /** Visits nothing. Returns the values that were there, in blocks. */
-  clear (): ReadonlyArray<ReadonlyArray<V | undefined>> {
+  /** Visits nothing. Returns the values that were there, to be walked through afterwards. */
+  clear (): Iterable<V> {
     const left = this.#blocks
     this.#pieces = createPieces()
     this.#blocks = []
-    this.#free = []
-    this.#used = this.#size = 0
+    this.#used = this.#free = this.#size = 0
     this.#clearings++
-    return left
+    return valuesIn(left)
   }
 
   /** All values. May be walked while others come, some of which are passed by, and go. */
@@ -110,7 +112,7 @@ export class KeyTable<V extends object> {
     let clearings = this.#clearings
     for (let slot = 0; slot < this.#used; slot++) {
       const value = this.#at(slot)
-      if (value === undefined) continue
+      if (typeof value === 'number') continue
       yield value
       // What has taken the place of the last one stands in front.
       if (clearings === this.#clearings) continue
@@ -119,14 +121,21 @@ export class KeyTable<V extends object> {
     }
   }
 
-  #at (slot: number): V | undefined {
-    return (this.#blocks[slot >>> blockBits] as Array<V | undefined>)[slot & slotsPerBlock - 1]
+  #at (slot: number): V | number {
+    return (this.#blocks[slot >>> blockBits] as Block<V>)[slot & slotsPerBlock - 1] as V | number
+  }
+
+  #put (slot: number, value: V | number): void {
+    (this.#blocks[slot >>> blockBits] as Block<V>)[slot & slotsPerBlock - 1] = value
   }
 
   #take (): number {
-    const free = this.#free.pop()
-    if (free !== undefined) return free
-    if ((this.#used & slotsPerBlock - 1) === 0) this.#blocks.push(new Array<V | undefined>(slotsPerBlock).fill(undefined))
+    if (this.#free !== 0) {
+      const slot = this.#free - 1
+      this.#free = this.#at(slot) as number
+      return slot
+    }
+    if ((this.#used & slotsPerBlock - 1) === 0) this.#blocks.push(new Array<V | number>(slotsPerBlock).fill(0))
     return this.#used++
   }
 
@@ -150,6 +159,10 @@ export class KeyTable<V extends object> {
       if (this.#keyOf(value) === key) return place
     }
   }
+}
+
+function * valuesIn<V extends object> (blocks: ReadonlyArray<Block<V>>): Generator<V, void> {
+  for (const block of blocks) for (const value of block) if (typeof value !== 'number') yield value
 }
 
 function createPieces<V> (): ReadonlyArray<Piece<V>> {
