@@ -414,6 +414,29 @@ t.test('ghosts are bounded in count by their table and in bytes by their reach',
   t.equal(ghost.capacity, 1000)
 })
 
+t.test('ghosts stay where their table grows, while others come', async (t) => {
+  const ghost = new GhostKeys(4096)
+  for (let key = 0; key < 1000; key++) ghost.add(mix(key), 1)
+  ghost.reserve(8192)
+  t.equal(ghost.capacity, 8192)
+  t.ok(ghost.take(mix(999), 1e9), 'not moved yet')
+  t.notOk(ghost.take(mix(999), 1e9), 'nor found a second time')
+
+  for (let key = 1000; key < 1100; key++) ghost.add(mix(key), 1)
+  // Once more, with the old moment of one that left again meanwhile still to be moved.
+  ghost.add(mix(998), 1)
+  ghost.reserve(16_384)
+  for (let key = 1100; key < 1200; key++) ghost.add(mix(key), 1)
+  t.ok(ghost.take(mix(998), 101), 'by the moment that it left last')
+  t.ok(ghost.take(mix(5), 1e9))
+  t.notOk(ghost.take(mix(6), 100), 'too many bytes ago')
+
+  const found = Array.from({ length: 1200 }, (_, key) => key).filter(key => ghost.take(mix(key), 1e9)).length
+  t.ok(found >= 1180, `${found} of 1,197`)
+  for (let key = 2000; key < 3000; key++) ghost.add(mix(key), 1)
+  t.equal(ghost.overheadBytes, 16_384 * 12)
+})
+
 t.test('a policy remembers of keys that have left no more than it holds, about', async (t) => {
   const policy = createPolicy<Item>('s3-fifo', { maxBytes: 100, maxEntries: Infinity })
   for (let key = 0; key < 20_000; key++) {

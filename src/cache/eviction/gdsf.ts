@@ -5,9 +5,10 @@
  * A heap in typed arrays; `lru-cache` has no order but that of use. A hit raises the worth, but the heap learns of it only
  * when the item comes to its top: a hit then costs two writes. Until then the item stands too far in front, never too far behind.
  */
-import { moreSlots, wider } from './columns.ts'
+import { float64s, int32s, moreSlots, uint8s, wider } from './columns.ts'
 import { placeOf, putPlace } from './place.ts'
 import type { EvictionPolicy, PolicyStatistics } from './policy.ts'
+import { SlotItems } from './slot-items.ts'
 
 /** Added to each cost: connection and work of the proxy, so that what is free at the origin still has a worth. */
 const baseCostMs = 1
@@ -15,34 +16,37 @@ const initialSlots = 64
 const bytesPerSlot = 45
 
 export class GdsfPolicy<T extends object> implements EvictionPolicy<T> {
-  #items: Array<T | null> = []
+  readonly #items = new SlotItems<T>()
   /** Slots as a binary heap, least worth first. */
-  #heap = new Int32Array(initialSlots)
-  #position = new Int32Array(initialSlots)
+  #heap = int32s(initialSlots)
+  /** In the heap; of a free slot the number of the one that was freed before it, -1 if there is none. */
+  #position = int32s(initialSlots)
   /** Worth by which the heap is ordered. */
-  #worth = new Float64Array(initialSlots)
+  #worth = float64s(initialSlots)
   /** Worth of what had left last, when it was last asked for. */
-  #base = new Float64Array(initialSlots)
-  #size = new Float64Array(initialSlots)
-  #cost = new Float64Array(initialSlots)
-  #requests = new Int32Array(initialSlots)
-  #warm = new Uint8Array(initialSlots)
-  #free: number[] = []
+  #base = float64s(initialSlots)
+  #size = float64s(initialSlots)
+  #cost = float64s(initialSlots)
+  #requests = int32s(initialSlots)
+  #warm = uint8s(initialSlots)
+  /** The slot that was freed last, -1 if none is free. */
+  #free = -1
+  /** Slots ever in use are below this number. */
+  #used = 0
   #clock = 0
   bytes = 0
   count = 0
 
-  get overheadBytes (): number { return this.#heap.length * bytesPerSlot + this.#items.length * 8 }
+  get overheadBytes (): number { return Math.max(initialSlots, this.#used) * bytesPerSlot + this.#items.overheadBytes }
 
   insert (item: T, _hash: number, sizeBytes: number, costMs: number): void {
-    const slot = this.#free.pop() ?? this.count
-    if (slot >= this.#heap.length) this.#grow()
+    const slot = this.#take()
     this.#size[slot] = sizeBytes
     this.#cost[slot] = costMs + baseCostMs
     this.#requests[slot] = 1
     this.#base[slot] = this.#clock
     this.#warm[slot] = 0
-    this.#items[slot] = item
+    this.#items.put(slot, item)
     putPlace(item, slot)
     this.bytes += sizeBytes
     this.#worth[slot] = this.#worthNow(slot)
@@ -88,7 +92,7 @@ export class GdsfPolicy<T extends object> implements EvictionPolicy<T> {
         continue
       }
       this.#clock = worth
-      const item = this.#items[slot] as T
+      const item = this.#items.at(slot)
       this.#drop(slot)
       return item
     }
@@ -102,9 +106,9 @@ export class GdsfPolicy<T extends object> implements EvictionPolicy<T> {
   }
 
   clear (): void {
-    this.#items = []
-    this.#free = []
-    this.bytes = this.count = this.#clock = 0
+    this.#items.clear()
+    this.#free = -1
+    this.bytes = this.count = this.#used = this.#clock = 0
   }
 
   statistics (): PolicyStatistics {
@@ -116,12 +120,13 @@ export class GdsfPolicy<T extends object> implements EvictionPolicy<T> {
   }
 
   #drop (slot: number): void {
-    this.#items[slot] = null
+    this.#items.put(slot, null)
     this.bytes -= this.#size[slot] as number
-    this.#free.push(slot)
+    const hole = this.#position[slot] as number
+    this.#position[slot] = this.#free
+    this.#free = slot
     const last = this.#heap[--this.count] as number
     if (last === slot) return
-    const hole = this.#position[slot] as number
     this.#sink(hole, last)
     this.#rise(this.#position[last] as number, last)
   }
@@ -157,10 +162,20 @@ export class GdsfPolicy<T extends object> implements EvictionPolicy<T> {
     this.#position[slot] = position
   }
 
-  #grow (): void {
+  #take (): number {
+    if (this.#free !== -1) {
+      const slot = this.#free
+      this.#free = this.#position[slot] as number
+      return slot
+    }
+    if (this.#used === this.#heap.length) this.#widen()
+    return this.#used++
+  }
+
+  #widen (): void {
     const slots = moreSlots(this.#heap.length)
-    const ints = (before: Int32Array<ArrayBuffer>) => wider(before, new Int32Array(slots))
-    const floats = (before: Float64Array<ArrayBuffer>) => wider(before, new Float64Array(slots))
+    const ints = (before: Int32Array<SharedArrayBuffer>) => wider(before, int32s(slots))
+    const floats = (before: Float64Array<SharedArrayBuffer>) => wider(before, float64s(slots))
     this.#heap = ints(this.#heap)
     this.#position = ints(this.#position)
     this.#requests = ints(this.#requests)
@@ -168,11 +183,11 @@ export class GdsfPolicy<T extends object> implements EvictionPolicy<T> {
     this.#base = floats(this.#base)
     this.#size = floats(this.#size)
     this.#cost = floats(this.#cost)
-    this.#warm = wider(this.#warm, new Uint8Array(slots))
+    this.#warm = wider(this.#warm, uint8s(slots))
   }
 
   #slotOf (item: T): number {
     const slot = placeOf(item)
-    return slot !== -1 && this.#items[slot] === item ? slot : -1
+    return slot !== -1 && this.#items.at(slot) === item ? slot : -1
   }
 }

@@ -3,6 +3,7 @@ import { placeOf, putPlace } from './place.ts'
 import type { EvictionPolicy, PolicyStatistics } from './policy.ts'
 import { Queues, type Bounds, type Rule } from './queues.ts'
 import type { RuleChooser } from './rule-chooser.ts'
+import { SlotItems } from './slot-items.ts'
 
 /**
  * Hits that are gathered before they are counted. What is counted of an item is in places all over the memory, which is waited for each
@@ -13,8 +14,7 @@ const mostGathered = 16
 export class QueuePolicy<T extends object> implements EvictionPolicy<T> {
   readonly #queues: Queues
   readonly #chooser: RuleChooser | null
-  /** By slot. */
-  #items: Array<T | null> = []
+  readonly #items = new SlotItems<T>()
   /** Items whose hits are not counted yet, in their order: before anything else happens, they are. */
   readonly #touched = new Array<T | null>(mostGathered).fill(null)
   #gathered = 0
@@ -30,7 +30,7 @@ export class QueuePolicy<T extends object> implements EvictionPolicy<T> {
 
   get bytes (): number { return this.#queues.bytes }
   get count (): number { return this.#queues.count }
-  get overheadBytes (): number { return this.#queues.overheadBytes + this.#items.length * 8 + (this.#chooser?.overheadBytes ?? 0) }
+  get overheadBytes (): number { return this.#queues.overheadBytes + this.#items.overheadBytes + (this.#chooser?.overheadBytes ?? 0) }
 
   insert (item: T, hash: number, sizeBytes: number): void {
     this.#settle()
@@ -55,7 +55,7 @@ export class QueuePolicy<T extends object> implements EvictionPolicy<T> {
     this.#settle()
     const slot = this.#slotOf(item)
     if (slot === -1) return false
-    this.#items[slot] = null
+    this.#items.put(slot, null)
     this.#chooser?.remove(this.#queues.hash[slot] as number)
     this.#queues.remove(slot)
     return true
@@ -67,8 +67,8 @@ export class QueuePolicy<T extends object> implements EvictionPolicy<T> {
     this.#settle()
     const slot = this.#queues.evict()
     if (slot === -1) return null
-    const item = this.#items[slot] as T
-    this.#items[slot] = null
+    const item = this.#items.at(slot)
+    this.#items.put(slot, null)
     return item
   }
 
@@ -86,7 +86,7 @@ export class QueuePolicy<T extends object> implements EvictionPolicy<T> {
     this.#gathered = 0
     this.#queues.clear()
     this.#chooser?.clear()
-    this.#items = []
+    this.#items.clear()
   }
 
   statistics (): PolicyStatistics {
@@ -128,12 +128,12 @@ export class QueuePolicy<T extends object> implements EvictionPolicy<T> {
   }
 
   #put (slot: number, item: T): void {
-    this.#items[slot] = item
+    this.#items.put(slot, item)
     putPlace(item, slot)
   }
 
   #slotOf (item: T): number {
     const slot = placeOf(item)
-    return slot !== -1 && this.#items[slot] === item ? slot : -1
+    return slot !== -1 && this.#items.at(slot) === item ? slot : -1
   }
 }

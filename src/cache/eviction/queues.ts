@@ -7,7 +7,7 @@
  * follow another without moving a million items. Numbers in typed arrays: 26 bytes a slot, no objects for the
  * garbage collector to walk, no Map lookup on a hit. `benchmark/eviction/operations.ts` holds both side by side.
  */
-import { moreSlots, wider } from './columns.ts'
+import { float64s, int32s, moreSlots, uint8s, wider } from './columns.ts'
 import { GhostKeys } from './ghost.ts'
 import { FrequencySketch } from './sketch.ts'
 
@@ -56,15 +56,15 @@ export class Queues {
   readonly queues: readonly [Queue, Queue, Queue] = [emptyQueue(), emptyQueue(), emptyQueue()]
   ghost = new GhostKeys()
   sketch = new FrequencySketch()
-  next = new Int32Array(initialSlots)
-  prev = new Int32Array(initialSlots)
-  hash = new Int32Array(initialSlots)
-  size = new Float64Array(initialSlots)
+  next = int32s(initialSlots)
+  prev = int32s(initialSlots)
+  hash = int32s(initialSlots)
+  size = float64s(initialSlots)
   /** Number of the request that last asked for it. */
-  accessed = new Int32Array(initialSlots)
+  accessed = int32s(initialSlots)
   /** Hits, up to `mostHits`, less what the rule takes away. */
-  hits = new Uint8Array(initialSlots)
-  queueOf = new Uint8Array(initialSlots).fill(none)
+  hits = uint8s(initialSlots)
+  queueOf = uint8s(initialSlots)
   /** SIEVE's hand; -1 for the tail. */
   hand = -1
   /** Items that an earlier rule has left in the entrance, where the present one still has to deal with them. */
@@ -81,6 +81,8 @@ export class Queues {
   #requests = 0
   #used = 0
   #free = -1
+  /** Slots for which there is room among what is remembered. */
+  #remembered = initialSlots
 
   constructor (rule: Rule, bounds: Bounds) {
     this.#rule = rule
@@ -92,7 +94,7 @@ export class Queues {
   /** All slots ever in use are below this number. */
   get slots (): number { return this.#used }
   get overheadBytes (): number {
-    return this.next.length * bytesPerSlot + this.ghost.overheadBytes + (this.keepSketch ? this.sketch.overheadBytes : 0)
+    return Math.max(initialSlots, this.#used) * bytesPerSlot + this.ghost.overheadBytes + (this.keepSketch ? this.sketch.overheadBytes : 0)
   }
 
   /** Follows another rule from now on: constant time. */
@@ -156,14 +158,15 @@ export class Queues {
   /** Empty, and no larger than at the start. */
   clear (): void {
     for (const queue of this.queues) Object.assign(queue, emptyQueue())
-    this.next = new Int32Array(initialSlots)
-    this.prev = new Int32Array(initialSlots)
-    this.hash = new Int32Array(initialSlots)
-    this.size = new Float64Array(initialSlots)
-    this.accessed = new Int32Array(initialSlots)
-    this.hits = new Uint8Array(initialSlots)
-    this.queueOf = new Uint8Array(initialSlots).fill(none)
+    this.next = int32s(initialSlots)
+    this.prev = int32s(initialSlots)
+    this.hash = int32s(initialSlots)
+    this.size = float64s(initialSlots)
+    this.accessed = int32s(initialSlots)
+    this.hits = uint8s(initialSlots)
+    this.queueOf = uint8s(initialSlots)
     this.bytes = this.count = this.leftBehind = this.unsorted = this.#used = 0
+    this.#remembered = initialSlots
     this.hand = this.#free = -1
     this.ghost = new GhostKeys()
     this.sketch = new FrequencySketch()
@@ -216,22 +219,27 @@ export class Queues {
       this.#free = this.next[slot] as number
       return slot
     }
-    if (this.#used === this.next.length) this.#grow()
+    if (this.#used === this.next.length) this.#widen()
+    if (this.#used === this.#remembered) this.#rememberMore()
     return this.#used++
   }
 
-  #grow (): void {
+  #widen (): void {
     const slots = moreSlots(this.next.length)
-    this.next = wider(this.next, new Int32Array(slots))
-    this.prev = wider(this.prev, new Int32Array(slots))
-    this.hash = wider(this.hash, new Int32Array(slots))
-    this.size = wider(this.size, new Float64Array(slots))
-    this.accessed = wider(this.accessed, new Int32Array(slots))
-    this.hits = wider(this.hits, new Uint8Array(slots))
-    this.queueOf = wider(this.queueOf, new Uint8Array(slots).fill(none))
-    // As many keys are remembered as are held: the size of the ghost in the S3-FIFO paper.
-    this.ghost.reserve(slots)
-    if (this.keepSketch) this.sketch.reserve(slots)
+    this.next = wider(this.next, int32s(slots))
+    this.prev = wider(this.prev, int32s(slots))
+    this.hash = wider(this.hash, int32s(slots))
+    this.size = wider(this.size, float64s(slots))
+    this.accessed = wider(this.accessed, int32s(slots))
+    this.hits = wider(this.hits, uint8s(slots))
+    this.queueOf = wider(this.queueOf, uint8s(slots))
+  }
+
+  /** As many keys are remembered as are held, and up to a quarter more: the size of the ghost in the S3-FIFO paper. */
+  #rememberMore (): void {
+    this.#remembered = initialSlots + Math.ceil(this.#remembered * 1.25)
+    this.ghost.reserve(this.#remembered)
+    if (this.keepSketch) this.sketch.reserve(this.#remembered)
   }
 }
 
