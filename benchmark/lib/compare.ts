@@ -35,7 +35,7 @@ let loads = 0
 const tolerance = 0.01
 const patienceMs = 60_000
 /** V8 compiles what is used much, in time, on the core that answers: so many requests before the first that counts, or so many seconds. */
-const warmUpRequests = 50_000
+const warmUpRequests = 200_000
 const warmUpSeconds = 12
 /** With more of them, starting takes longer than measuring, and memory for several may be missing. */
 const mostPreloaded = 100_000
