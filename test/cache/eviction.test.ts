@@ -437,6 +437,24 @@ t.test('ghosts stay where their table grows, while others come', async (t) => {
   t.equal(ghost.overheadBytes, 16_384 * 12)
 })
 
+for (const name of ['adaptive', 's3-fifo', 'gdsf'] as const) {
+  t.test(`${name}: more items than are copied when there is no more room come, stay and leave once each`, async (t) => {
+    const items = Array.from({ length: 70_000 }, (_, key): Item => ({ key, size: 1, group: 0 }))
+    const policy = createPolicy<Item>(name, { maxBytes: 1e9, maxEntries: Infinity })
+    for (const item of items) policy.insert(item, mix(item.key), 1, 1)
+    t.equal(policy.count, 70_000)
+    t.ok(items.every(item => policy.has(item)))
+    t.ok(policy.remove(items[65_600] as Item))
+    policy.insert(items[65_600] as Item, mix(65_600), 1, 1)
+
+    const left = new Set<Item | null>()
+    while (policy.count > 0) left.add(policy.evict())
+    t.equal(left.size, 70_000)
+    t.notOk(left.has(null))
+    t.equal(policy.bytes, 0)
+  })
+}
+
 t.test('a policy remembers of keys that have left no more than it holds, about', async (t) => {
   const policy = createPolicy<Item>('s3-fifo', { maxBytes: 100, maxEntries: Infinity })
   for (let key = 0; key < 20_000; key++) {

@@ -168,12 +168,13 @@ export class GdsfPolicy<T extends object> implements EvictionPolicy<T> {
       this.#free = this.#position[slot] as number
       return slot
     }
-    if (this.#used === this.#heap.length) this.#widen()
+    if (this.#used === this.#warm.length) this.#widen()
     return this.#used++
   }
 
   #widen (): void {
-    const slots = moreSlots(this.#heap.length)
+    // By the column that is widened last: where there is no memory for one of them, all are to be widened another time.
+    const slots = moreSlots(this.#warm.length)
     const ints = (before: Int32Array<SharedArrayBuffer>) => wider(before, int32s(slots))
     const floats = (before: Float64Array<SharedArrayBuffer>) => wider(before, float64s(slots))
     this.#heap = ints(this.#heap)

@@ -219,13 +219,14 @@ export class Queues {
       this.#free = this.next[slot] as number
       return slot
     }
-    if (this.#used === this.next.length) this.#widen()
+    if (this.#used === this.queueOf.length) this.#widen()
     if (this.#used === this.#remembered) this.#rememberMore()
     return this.#used++
   }
 
   #widen (): void {
-    const slots = moreSlots(this.next.length)
+    // By the column that is widened last: where there is no memory for one of them, all are to be widened another time.
+    const slots = moreSlots(this.queueOf.length)
     this.next = wider(this.next, int32s(slots))
     this.prev = wider(this.prev, int32s(slots))
     this.hash = wider(this.hash, int32s(slots))
