@@ -221,6 +221,8 @@ export class Queues {
     }
     if (this.#used === this.queueOf.length) this.#widen()
     if (this.#used === this.#remembered) this.#rememberMore()
+    // Nobody has left for it, who would have led to that.
+    this.ghost.move()
     return this.#used++
   }
 
