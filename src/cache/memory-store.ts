@@ -251,11 +251,12 @@ export function createMemoryStore (options: MemoryStoreOptions): MemoryStore {
 
     clear () {
       garbage.add(eviction.policy.bytes)
-      eviction.clear()
-      texts = new TextArena(noteDropped)
+      // First of all, for what is listed and not counted could not be removed: it throws, and changes nothing, where there is no memory.
       releaseAll(index.clear())
+      texts = new TextArena(noteDropped)
       tags.clear()
       usages.clear()
+      eviction.clear()
     },
 
     async setRouteRules ({ quotas, graceMs }) {

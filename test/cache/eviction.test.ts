@@ -504,6 +504,31 @@ t.test('gdsf: emptied, it is no larger than at the start', async (t) => {
   t.equal(policy.count, 1000)
 })
 
+for (const name of policyNames) {
+  t.test(`${name}: where there is no memory to empty it, it goes on as it was or empty`, async (t) => {
+    const policy = createPolicy<Item>(name, { maxBytes: 1e9, maxEntries: Infinity })
+    const memory = scarceMemory(t)
+    let refused = 0
+    for (let nth = 1; nth < 50; nth++) {
+      for (let key = 0; key < 300; key++) policy.insert({ key, size: 1, group: 0 }, mix(key), 1, 1)
+      memory.failAt(nth)
+      try {
+        policy.clear()
+      } catch {
+        refused++
+      }
+      memory.restore()
+      t.equal(policy.count, policy.bytes)
+      for (let key = 0; key < 300; key++) policy.insert({ key, size: 1, group: 0 }, mix(key), 1, 1)
+      const held = policy.count
+      const left = new Set<Item | null>()
+      while (policy.count > 0) left.add(policy.evict())
+      if (left.size !== held || left.has(null)) throw new Error('lost')
+    }
+    t.ok(name === 'lru' || refused > 5)
+  })
+}
+
 for (const name of ['adaptive', 's3-fifo', 'gdsf'] as const) {
   t.test(`${name}: more items than are copied when there is no more room come, stay and leave once each`, async (t) => {
     const items = Array.from({ length: 70_000 }, (_, key): Item => ({ key, size: 1, group: 0 }))

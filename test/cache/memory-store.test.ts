@@ -191,6 +191,30 @@ for (const policy of policyNames) {
 }
 
 for (const policy of policyNames) {
+  t.test(`${policy}: where the system has no memory to begin anew, nothing is answered that cannot be removed, and what comes then is stored`, async (t) => {
+    const store = createMemoryStore({ policy, maxBytes: 2 ** 30, maxEntries: 1e6, maxVariants: 3, now: () => receivedAt, seed: 1 })
+    const memory = scarceMemory(t)
+    let refused = 0
+    for (let nth = 1; nth < 150; nth++) {
+      for (let i = 0; i < 300; i++) if (!store.put(entryOf(`key ${nth} ${i}`), null)) throw new Error('not stored')
+      memory.failAt(nth)
+      try {
+        store.clear()
+      } catch {
+        refused++
+      }
+      memory.restore()
+      for (const entry of [...store.entries()]) store.remove(entry)
+      if ([...store.entries()].length > 0) throw new Error('not removed')
+    }
+    t.ok(refused > 30)
+
+    store.clear()
+    t.match(store.statistics(), { bytes: 0, entries: 0, keys: 0 })
+  })
+}
+
+for (const policy of policyNames) {
   t.test(`${policy}: for one that is as large as thousands some leave at once and the rest in turns of the event loop, and meanwhile it does not count as stored`, async (t) => {
     const count = 4000
     const maxBytes = entryBytes * count

@@ -106,11 +106,19 @@ export class GdsfPolicy<T extends object> implements EvictionPolicy<T> {
   }
 
   clear (): void {
+    // Its columns as they are at first: what was written to stays in memory, and would not be counted. Made before anything changes.
+    const empty = new GdsfPolicy<T>()
+    this.#heap = empty.#heap
+    this.#position = empty.#position
+    this.#worth = empty.#worth
+    this.#base = empty.#base
+    this.#size = empty.#size
+    this.#cost = empty.#cost
+    this.#requests = empty.#requests
+    this.#warm = empty.#warm
     this.#items.clear()
     this.#free = -1
     this.bytes = this.count = this.#used = this.#clock = 0
-    // What was written to stays in memory, and would not be counted.
-    this.#resize(initialSlots, false)
   }
 
   statistics (): PolicyStatistics {
@@ -170,15 +178,15 @@ export class GdsfPolicy<T extends object> implements EvictionPolicy<T> {
       this.#free = this.#position[slot] as number
       return slot
     }
-    // By the column that is widened last: where there is no memory for one of them, all are to be widened another time.
-    if (this.#used === this.#warm.length) this.#resize(moreSlots(this.#warm.length), true)
+    if (this.#used === this.#warm.length) this.#widen()
     return this.#used++
   }
 
-  /** To more slots, or to some with nothing in them. */
-  #resize (slots: number, isKept: boolean): void {
-    const ints = (before: Int32Array<SharedArrayBuffer>) => isKept ? wider(before, int32s(slots)) : int32s(slots)
-    const floats = (before: Float64Array<SharedArrayBuffer>) => isKept ? wider(before, float64s(slots)) : float64s(slots)
+  #widen (): void {
+    // By the column that is widened last: where there is no memory for one of them, all are to be widened another time.
+    const slots = moreSlots(this.#warm.length)
+    const ints = (before: Int32Array<SharedArrayBuffer>) => wider(before, int32s(slots))
+    const floats = (before: Float64Array<SharedArrayBuffer>) => wider(before, float64s(slots))
     this.#heap = ints(this.#heap)
     this.#position = ints(this.#position)
     this.#requests = ints(this.#requests)
@@ -186,7 +194,7 @@ export class GdsfPolicy<T extends object> implements EvictionPolicy<T> {
     this.#base = floats(this.#base)
     this.#size = floats(this.#size)
     this.#cost = floats(this.#cost)
-    this.#warm = isKept ? wider(this.#warm, uint8s(slots)) : uint8s(slots)
+    this.#warm = wider(this.#warm, uint8s(slots))
   }
 
   #slotOf (item: T): number {

@@ -85,8 +85,8 @@ export class QueuePolicy<T extends object> implements EvictionPolicy<T> {
     this.#touched.fill(null)
     this.#gathered = 0
     this.#queues.clear()
-    this.#chooser?.clear()
     this.#items.clear()
+    this.#chooser?.clear()
   }
 
   statistics (): PolicyStatistics {
