@@ -93,11 +93,11 @@ export class KeyTable<V extends object> {
     closeUp(piece, place)
     piece.count--
     this.#size--
-    if (this.#size === 0) this.clear()
+    if (this.#size === 0) this.#shrink()
     return true
   }
 
-  /** Visits nothing. Returns the values that were there, to be walked through afterwards. */
+  /** Visits nothing. Returns the values that were there, to be walked through afterwards. Throws, and changes nothing, where there is no memory. */
   clear (): Iterable<V> {
     const left = this.#blocks
     this.#pieces = createPieces()
@@ -137,6 +137,14 @@ export class KeyTable<V extends object> {
     }
     if ((this.#used & slotsPerBlock - 1) === 0) this.#blocks.push(new Array<V | number>(slotsPerBlock).fill(0))
     return this.#used++
+  }
+
+  #shrink (): void {
+    try {
+      this.clear()
+    } catch {
+      // Empty it is, and as large as it was.
+    }
   }
 
   #hashOf (key: string): number {
