@@ -10,28 +10,23 @@
  * walk needs nothing but a number, and goes through memory as it was filled.
  */
 import { keyedHash, randomHashKey, type HashKey } from './keyed-hash.ts'
+import { Slots } from './slots.ts'
 
 /** Powers of two. */
 const pieces = 64
 const pieceBits = 6
 const initialPairs = 16
-const slotsPerBlock = 4096
-const blockBits = 12
 
 /** Pairs are `[hash, slot + 1]`, with the value by the number of its pair; no slot where it is free. At most three quarters are in use. */
 interface Piece<V> { pairs: Int32Array, values: Array<V | undefined>, count: number }
-/** Values by slot; where there is none, the number of the slot that was freed before it, plus 1: a list of its own would be copied as a whole when it grows, for 20 ms. */
-type Block<V> = Array<V | number>
 
 export class KeyTable<V extends object> {
   readonly #keyOf: (value: V) => string
   readonly #readAhead: (value: V) => void
   readonly #hashKey: HashKey
   #pieces = createPieces<V>()
-  /** Values by slot, in blocks: one array of a million would be copied as a whole when it grows. */
-  #blocks: Array<Block<V>> = []
-  /** Slots ever in use are below this number. */
-  #used = 0
+  /** Values by slot; where there is none, the number of the slot that was freed before it, plus 1: a list of its own would be copied as a whole when it grows, for 20 ms. */
+  #slots = new Slots<V | number>()
   /** The slot that was freed last, plus 1; 0 where none is free. */
   #free = 0
   #size = 0
@@ -79,7 +74,7 @@ export class KeyTable<V extends object> {
       this.#size++
     }
     piece.values[place >>> 1] = value
-    this.#put(slot, value)
+    this.#slots.put(slot, value)
   }
 
   delete (key: string): boolean {
@@ -88,21 +83,21 @@ export class KeyTable<V extends object> {
     const place = this.#find(piece, hash, key)
     const slot = (piece.pairs[place + 1] as number) - 1
     if (slot === -1) return false
-    this.#put(slot, this.#free)
+    this.#slots.put(slot, this.#free)
     this.#free = slot + 1
     closeUp(piece, place)
     piece.count--
     this.#size--
-    if (this.#size === 0) this.clear()
+    if (this.#size === 0) this.#shrink()
     return true
   }
 
-  /** Visits nothing. Returns the values that were there, to be walked through afterwards. */
+  /** Visits nothing. Returns the values that were there, to be walked through afterwards. Throws, and changes nothing, where there is no memory. */
   clear (): Iterable<V> {
-    const left = this.#blocks
+    const left = this.#slots
     this.#pieces = createPieces()
-    this.#blocks = []
-    this.#used = this.#free = this.#size = 0
+    this.#slots = new Slots()
+    this.#free = this.#size = 0
     this.#clearings++
     return valuesIn(left)
   }
@@ -110,9 +105,9 @@ export class KeyTable<V extends object> {
   /** All values. May be walked while others come, some of which are passed by, and go. */
   * values (): Generator<V, void> {
     let clearings = this.#clearings
-    for (let slot = 0; slot < this.#used; slot++) {
-      const value = this.#at(slot)
-      if (typeof value === 'number') continue
+    for (let slot = 0; slot < this.#slots.length; slot++) {
+      const value = this.#slots.at(slot)
+      if (!isValue(value)) continue
       yield value
       // What has taken the place of the last one stands in front.
       if (clearings === this.#clearings) continue
@@ -121,22 +116,20 @@ export class KeyTable<V extends object> {
     }
   }
 
-  #at (slot: number): V | number {
-    return (this.#blocks[slot >>> blockBits] as Block<V>)[slot & slotsPerBlock - 1] as V | number
-  }
-
-  #put (slot: number, value: V | number): void {
-    (this.#blocks[slot >>> blockBits] as Block<V>)[slot & slotsPerBlock - 1] = value
-  }
-
+  /** A free slot, or the next one, for a value that is put there at once. */
   #take (): number {
-    if (this.#free !== 0) {
-      const slot = this.#free - 1
-      this.#free = this.#at(slot) as number
-      return slot
+    if (this.#free === 0) return this.#slots.length
+    const slot = this.#free - 1
+    this.#free = this.#slots.at(slot) as number
+    return slot
+  }
+
+  #shrink (): void {
+    try {
+      this.clear()
+    } catch {
+      // Empty it is, and as large as it was.
     }
-    if ((this.#used & slotsPerBlock - 1) === 0) this.#blocks.push(new Array<V | number>(slotsPerBlock).fill(0))
-    return this.#used++
   }
 
   #hashOf (key: string): number {
@@ -161,8 +154,13 @@ export class KeyTable<V extends object> {
   }
 }
 
-function * valuesIn<V extends object> (blocks: ReadonlyArray<Block<V>>): Generator<V, void> {
-  for (const block of blocks) for (const value of block) if (typeof value !== 'number') yield value
+function isValue<V extends object> (value: V | number | null): value is V { return typeof value === 'object' && value !== null }
+
+function * valuesIn<V extends object> (slots: Slots<V | number>): Generator<V, void> {
+  for (let slot = 0; slot < slots.length; slot++) {
+    const value = slots.at(slot)
+    if (isValue(value)) yield value
+  }
 }
 
 function createPieces<V> (): ReadonlyArray<Piece<V>> {

@@ -129,6 +129,30 @@ export function createMemoryStore (options: MemoryStoreOptions): MemoryStore {
     if (eviction.remove(entry)) unlist(entry)
   }
 
+  /** @param before leaves for it */
+  function takeIn (entry: StoredEntry, before: StoredEntry | null, costMs: number): boolean {
+    if (before !== null) unlist(before)
+    const oldest = index.add(entry, maxVariants)
+    usages.add(entry)
+    tags.add(entry)
+    if (oldest !== null) {
+      evictionsBy.variants++
+      remove(oldest)
+    }
+    if (before === null) return eviction.insert(entry, hashOfEntry(entry, seed), entry.sizeBytes, costMs)
+    // A request led to it, so it counts as one.
+    eviction.policy.touch(before)
+    return eviction.replace(before, entry, entry.sizeBytes, costMs)
+  }
+
+  /** Where there was no memory to take an entry in: what is listed and not counted could not be removed, nor what is counted and not listed. */
+  function withdraw (entry: StoredEntry, before: StoredEntry | null): void {
+    if (before !== null) eviction.remove(before)
+    eviction.remove(entry)
+    unlist(entry)
+    if (entry instanceof PackedEntry) entry.release()
+  }
+
   function makeRoom (): void {
     eviction.makeRoom()
     makeMoreRoom()
@@ -196,22 +220,15 @@ export function createMemoryStore (options: MemoryStoreOptions): MemoryStore {
         remove(entry)
       }
       if (entry instanceof PackedEntry) entry.keepIn(texts)
-      const isReplaced = replaces !== null && eviction.policy.has(replaces)
-      if (isReplaced) unlist(replaces)
-      tags.add(entry)
-      usages.add(entry)
-      const oldest = index.add(entry, maxVariants)
-      if (oldest !== null) {
-        evictionsBy.variants++
-        remove(oldest)
+      const before = replaces !== null && eviction.policy.has(replaces) ? replaces : null
+      try {
+        const isStored = takeIn(entry, before, costMs)
+        makeMoreRoom()
+        return isStored
+      } catch (error) {
+        withdraw(entry, before)
+        throw error
       }
-      // A request led to it, so it counts as one.
-      if (isReplaced) eviction.policy.touch(replaces)
-      const isStored = isReplaced
-        ? eviction.replace(replaces, entry, entry.sizeBytes, costMs)
-        : eviction.insert(entry, hashOfEntry(entry, seed), entry.sizeBytes, costMs)
-      makeMoreRoom()
-      return isStored
     },
 
     remove,
@@ -234,11 +251,12 @@ export function createMemoryStore (options: MemoryStoreOptions): MemoryStore {
 
     clear () {
       garbage.add(eviction.policy.bytes)
-      eviction.clear()
-      texts = new TextArena(noteDropped)
+      // First of all, for what is listed and not counted could not be removed: it throws, and changes nothing, where there is no memory.
       releaseAll(index.clear())
+      texts = new TextArena(noteDropped)
       tags.clear()
       usages.clear()
+      eviction.clear()
     },
 
     async setRouteRules ({ quotas, graceMs }) {

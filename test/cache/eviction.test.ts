@@ -18,6 +18,7 @@ import { sieve } from '../../src/cache/eviction/rules/sieve.ts'
 import { wTinyLfu } from '../../src/cache/eviction/rules/w-tiny-lfu.ts'
 import { readTrace } from '../../benchmark/eviction/recorded.ts'
 import { createZipf, createRandom, mix } from '../../benchmark/eviction/random.ts'
+import { scarceMemory } from '../fixtures/scarce-memory.ts'
 import { createLru, createS3Fifo, createSieve, createWTinyLfu } from '../../benchmark/eviction/reference.ts'
 
 interface Item { readonly key: number, readonly size: number, readonly group: number }
@@ -436,6 +437,97 @@ t.test('ghosts stay where their table grows, while others come', async (t) => {
   for (let key = 2000; key < 3000; key++) ghost.add(mix(key), 1)
   t.equal(ghost.overheadBytes, 16_384 * 12)
 })
+
+t.test('ghosts are moved as well while items come and none leaves, so that the next wider table finds nothing to be moved', async (t) => {
+  const policy = createPolicy<Item>('s3-fifo', { maxBytes: 1e9, maxEntries: Infinity })
+  let tables = 0
+  let before = 0
+  for (let key = 0; key < 60_000; key++) {
+    policy.insert({ key, size: 1, group: 0 }, mix(key), 1, 1)
+    // It takes less only when one of two tables has nothing more in it.
+    if (policy.overheadBytes < before) tables++
+    before = policy.overheadBytes
+    if (key === 20_000) policy.evict()
+  }
+  // A quarter wider each time.
+  t.ok(tables >= 4, `${tables} tables`)
+})
+
+t.test('ghosts stay where there is no memory for a wider table', async (t) => {
+  const ghost = new GhostKeys(1024)
+  for (let key = 0; key < 500; key++) ghost.add(mix(key), 1)
+  const memory = scarceMemory(t)
+  for (const nth of [1, 2]) {
+    memory.failAt(nth)
+    t.throws(() => { ghost.reserve(4096) }, /allocation failed/)
+    memory.restore()
+  }
+  t.equal(ghost.capacity, 1024)
+  t.equal(ghost.overheadBytes, 1024 * 12)
+  for (let key = 500; key < 510; key++) ghost.add(mix(key), 1)
+
+  const found = Array.from({ length: 510 }, (_, key) => key).filter(key => ghost.take(mix(key), 1e9)).length
+  t.ok(found >= 500, `${found} of 510`)
+})
+
+t.test('a simulation that has no memory for one more key goes on without it', async (t) => {
+  const memory = scarceMemory(t)
+  for (const rule of [lru, s3Fifo, wTinyLfu]) {
+    const simulation = new KeySimulation(rule, { maxBytes: 1e9, maxEntries: Infinity })
+    const failures = memory.failures
+    for (let key = 0; key < 2000; key++) {
+      memory.failAt(1 + key % 3)
+      t.notOk(simulation.request(mix(key), 1))
+      memory.restore()
+    }
+    const missing = 2000 - simulation.count
+    t.ok(missing > 5 && missing <= memory.failures - failures, `${missing} of 2,000`)
+    const hits = Array.from({ length: 2000 }, (_, key) => simulation.request(mix(key), 1)).filter(isHit => isHit).length
+    t.equal(hits, 2000 - missing)
+    t.equal(simulation.count, 2000)
+  }
+})
+
+t.test('gdsf: emptied, it is no larger than at the start', async (t) => {
+  const policy = createPolicy<Item>('gdsf', { maxBytes: 1e9, maxEntries: Infinity })
+  const fill = (): void => { for (let key = 0; key < 1000; key++) policy.insert({ key, size: 1, group: 0 }, mix(key), 1, 1) }
+  const memory = scarceMemory(t)
+  fill()
+  const before = policy.overheadBytes
+  policy.clear()
+  memory.failAt(1)
+  t.throws(fill, /allocation failed/, 'it has to grow again')
+  memory.restore()
+  policy.clear()
+  fill()
+  t.equal(policy.overheadBytes, before)
+  t.equal(policy.count, 1000)
+})
+
+for (const name of policyNames) {
+  t.test(`${name}: where there is no memory to empty it, it goes on as it was or empty`, async (t) => {
+    const policy = createPolicy<Item>(name, { maxBytes: 1e9, maxEntries: Infinity })
+    const memory = scarceMemory(t)
+    let refused = 0
+    for (let nth = 1; nth < 50; nth++) {
+      for (let key = 0; key < 300; key++) policy.insert({ key, size: 1, group: 0 }, mix(key), 1, 1)
+      memory.failAt(nth)
+      try {
+        policy.clear()
+      } catch {
+        refused++
+      }
+      memory.restore()
+      t.equal(policy.count, policy.bytes)
+      for (let key = 0; key < 300; key++) policy.insert({ key, size: 1, group: 0 }, mix(key), 1, 1)
+      const held = policy.count
+      const left = new Set<Item | null>()
+      while (policy.count > 0) left.add(policy.evict())
+      if (left.size !== held || left.has(null)) throw new Error('lost')
+    }
+    t.ok(name === 'lru' || refused > 5)
+  })
+}
 
 for (const name of ['adaptive', 's3-fifo', 'gdsf'] as const) {
   t.test(`${name}: more items than are copied when there is no more room come, stay and leave once each`, async (t) => {

@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import { KeyTable } from '../../src/cache/key-table.ts'
 import { keyedHash } from '../../src/cache/keyed-hash.ts'
+import { scarceMemory } from '../fixtures/scarce-memory.ts'
 
 interface Value { readonly key: string, readonly number: number }
 
@@ -123,4 +124,18 @@ t.test('keys as the cache makes them are spread, wherever they differ', async t 
     // Of 10,000 of 32 bits that are drawn, some 0.01 pairs are the same.
     t.ok(hashes.size > 9990 && pieces.size === 64 && Math.max(...pieces.values()) < 250, `${title}: ${hashes.size} hashes, at most ${Math.max(...pieces.values())} of 10,000 in one of 64 pieces`)
   }
+})
+
+t.test('the last one goes, and others come, where there is no memory to begin anew', async t => {
+  const table = new KeyTable<Value>(keyOf)
+  const memory = scarceMemory(t)
+  for (let times = 0; times < 3; times++) {
+    for (let number = 0; number < 5000; number++) table.set({ key: `/${number}`, number })
+    memory.failAt(1)
+    for (let number = 0; number < 5000; number++) if (!table.delete(`/${number}`)) throw new Error('not deleted')
+    memory.restore()
+    t.equal(table.size, 0)
+    t.strictSame([...table.values()], [])
+  }
+  t.equal(memory.failures, 3)
 })

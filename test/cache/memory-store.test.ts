@@ -10,6 +10,7 @@ import { policyBytes } from '../../src/cache/packed-entry.ts'
 import type { StoredEntry } from '../../src/cache/store.ts'
 import { parseCacheControl } from '../../src/http/cache-control.ts'
 import type { FieldMap } from '../../src/http/fields.ts'
+import { scarceMemory } from '../fixtures/scarce-memory.ts'
 
 interface EntryOptions {
   readonly bytes?: number
@@ -127,6 +128,89 @@ for (const policy of policyNames) {
     store.put(entryOf('key 03', { lifetime: 600 }), null)
 
     t.same(['key 01', 'key 02', 'key 03'].map(key => store.variants(key).length), [1, 0, 1])
+  })
+}
+
+for (const policy of policyNames) {
+  t.test(`${policy}: where the system has no memory for one of its places, a response is not stored, nothing is left of it, and all else can be removed`, async (t) => {
+    const store = createMemoryStore({ policy, maxBytes: 2 ** 30, maxEntries: 1e6, maxVariants: 3, now: () => receivedAt, seed: 1 })
+    const memory = scarceMemory(t)
+    const kept: StoredEntry[] = []
+    for (let i = 0; i < 1500; i++) {
+      const key = `key ${i} extra`
+      const place = { extra: ' extra', tags: [`tag ${i}`] }
+      // Each time for one more of what it asks for, until it has all.
+      for (let nth = 1; kept.length === i; nth++) {
+        const entry = entryOf(key, place)
+        memory.failAt(nth)
+        try {
+          store.put(entry, null)
+        } catch {
+          if (store.variants(key).length > 0 || [...store.tagged(`tag ${i}`), ...store.ofUri(`key ${i}`)].length > 0) throw new Error('something is left of it')
+          continue
+        } finally {
+          memory.restore()
+        }
+        kept.push(entry)
+      }
+    }
+    t.ok(memory.failures > 10)
+
+    const { bytes, entries, keys, memory: counted } = store.statistics()
+    t.strictSame([entries, keys], [1500, 1500])
+    t.equal(bytes, kept.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0))
+    t.match(counted?.routes, { all: { entries, bytes } })
+    t.ok(kept.every(entry => store.variants(entry.key)[0] === entry))
+    for (const entry of kept) store.remove(entry)
+    t.strictSame([...store.entries()], [])
+    t.match(store.statistics(), { bytes: 0, entries: 0, keys: 0, tags: 0 })
+  })
+
+  t.test(`${policy}: nor does what it was to take the place of stay where the system has no memory for another key`, async (t) => {
+    const store = createMemoryStore({ policy, maxBytes: 2 ** 30, maxEntries: 1e6, maxVariants: 3, now: () => receivedAt, seed: 1 })
+    const memory = scarceMemory(t)
+    let refused = 0
+    for (let i = 0; i < 1000; i++) {
+      const before = entryOf(`before ${i}`)
+      store.put(before, null)
+      memory.failAt(1)
+      try {
+        store.put(entryOf(`key ${i}`), before)
+      } catch {
+        refused++
+      } finally {
+        memory.restore()
+      }
+    }
+    t.ok(refused > 10)
+
+    const { bytes, entries } = store.statistics()
+    t.equal(entries, 1000 - refused)
+    t.equal(bytes, [...store.entries()].reduce((sum, { sizeBytes }) => sum + sizeBytes, 0))
+  })
+}
+
+for (const policy of policyNames) {
+  t.test(`${policy}: where the system has no memory to begin anew, nothing is answered that cannot be removed, and what comes then is stored`, async (t) => {
+    const store = createMemoryStore({ policy, maxBytes: 2 ** 30, maxEntries: 1e6, maxVariants: 3, now: () => receivedAt, seed: 1 })
+    const memory = scarceMemory(t)
+    let refused = 0
+    for (let nth = 1; nth < 150; nth++) {
+      for (let i = 0; i < 300; i++) if (!store.put(entryOf(`key ${nth} ${i}`), null)) throw new Error('not stored')
+      memory.failAt(nth)
+      try {
+        store.clear()
+      } catch {
+        refused++
+      }
+      memory.restore()
+      for (const entry of [...store.entries()]) store.remove(entry)
+      if ([...store.entries()].length > 0) throw new Error('not removed')
+    }
+    t.ok(refused > 30)
+
+    store.clear()
+    t.match(store.statistics(), { bytes: 0, entries: 0, keys: 0 })
   })
 }
 

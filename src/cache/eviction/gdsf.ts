@@ -5,10 +5,10 @@
  * A heap in typed arrays; `lru-cache` has no order but that of use. A hit raises the worth, but the heap learns of it only
  * when the item comes to its top: a hit then costs two writes. Until then the item stands too far in front, never too far behind.
  */
+import { Slots } from '../slots.ts'
 import { float64s, int32s, moreSlots, uint8s, wider } from './columns.ts'
 import { placeOf, putPlace } from './place.ts'
 import type { EvictionPolicy, PolicyStatistics } from './policy.ts'
-import { SlotItems } from './slot-items.ts'
 
 /** Added to each cost: connection and work of the proxy, so that what is free at the origin still has a worth. */
 const baseCostMs = 1
@@ -16,7 +16,7 @@ const initialSlots = 64
 const bytesPerSlot = 45
 
 export class GdsfPolicy<T extends object> implements EvictionPolicy<T> {
-  readonly #items = new SlotItems<T>()
+  #items = new Slots<T>()
   /** Slots as a binary heap, least worth first. */
   #heap = int32s(initialSlots)
   /** In the heap; of a free slot the number of the one that was freed before it, -1 if there is none. */
@@ -106,7 +106,17 @@ export class GdsfPolicy<T extends object> implements EvictionPolicy<T> {
   }
 
   clear (): void {
-    this.#items.clear()
+    // Its columns as they are at first: what was written to stays in memory, and would not be counted. Made before anything changes.
+    const empty = new GdsfPolicy<T>()
+    this.#heap = empty.#heap
+    this.#position = empty.#position
+    this.#worth = empty.#worth
+    this.#base = empty.#base
+    this.#size = empty.#size
+    this.#cost = empty.#cost
+    this.#requests = empty.#requests
+    this.#warm = empty.#warm
+    this.#items = new Slots()
     this.#free = -1
     this.bytes = this.count = this.#used = this.#clock = 0
   }

@@ -30,7 +30,7 @@ export class GhostKeys {
   get overheadBytes (): number { return bytesOf(this.#table) + (this.#before === null ? 0 : bytesOf(this.#before)) }
 
   add (hash: number, sizeBytes: number): void {
-    this.#move(movedAtOnce)
+    this.move()
     this.#leftBytes += sizeBytes
     this.#count++
     put(this.#table, hash, this.#leftBytes)
@@ -45,13 +45,15 @@ export class GhostKeys {
   /** Makes room for as many keys, keeping those that are there. */
   reserve (entries: number): void {
     if (entries <= this.capacity) return
-    this.#move(Infinity)
+    const wider = createTable(entries)
+    this.move(Infinity)
     if (this.#count > 0) this.#before = this.#table
-    this.#table = createTable(entries)
+    this.#table = wider
     this.#moved = 0
   }
 
-  #move (places: number): void {
+  /** Moves some from a table that gives way to a wider one, if there is one. */
+  move (places = movedAtOnce): void {
     const before = this.#before
     if (before === null) return
     const end = Math.min(this.#moved + places, before.hashes.length)

@@ -37,9 +37,7 @@ export class KeySimulation {
       return true
     }
     if (sizeBytes > queues.bounds.maxBytes) return false
-    if ((queues.count + 1) * 2 > this.#places.length) this.#grow()
-    this.#places[this.#find(hash)] = queues.insert(hash, sizeBytes)
-    this.#shrink()
+    if (this.#add(hash, sizeBytes)) this.#shrink()
     return false
   }
 
@@ -63,6 +61,18 @@ export class KeySimulation {
   clear (): void {
     this.#queues.clear()
     this.#places.fill(empty)
+  }
+
+  /** False where there is no memory for it: nobody stores less for that, or fails, as may happen to those who only let something go. */
+  #add (hash: number, sizeBytes: number): boolean {
+    const queues = this.#queues
+    try {
+      if ((queues.count + 1) * 2 > this.#places.length) this.#grow()
+      this.#places[this.#find(hash)] = queues.insert(hash, sizeBytes)
+      return true
+    } catch {
+      return false
+    }
   }
 
   #shrink (): void {

@@ -2,7 +2,8 @@
  * What a store asks of a policy that says which stored item leaves next.
  *
  * A policy knows neither bounds nor clock: the store inserts, then evicts until its bounds hold (`eviction.ts`). Each item
- * is in a policy once; what a policy does not hold it takes for absent, and nothing throws.
+ * is in a policy once; what a policy does not hold it takes for absent. Nothing throws but `insert` and `clear` where the system has
+ * no memory: then an item is not in, and what was there is still there, or all of it has left.
  */
 export interface EvictionPolicy<T extends object> {
   /** Bytes of all items held. */

@@ -1,9 +1,9 @@
 /** A policy over the three queues: one rule for good, or the one that a chooser finds the best at the time. */
+import { Slots } from '../slots.ts'
 import { placeOf, putPlace } from './place.ts'
 import type { EvictionPolicy, PolicyStatistics } from './policy.ts'
 import { Queues, type Bounds, type Rule } from './queues.ts'
 import type { RuleChooser } from './rule-chooser.ts'
-import { SlotItems } from './slot-items.ts'
 
 /**
  * Hits that are gathered before they are counted. What is counted of an item is in places all over the memory, which is waited for each
@@ -14,7 +14,7 @@ const mostGathered = 16
 export class QueuePolicy<T extends object> implements EvictionPolicy<T> {
   readonly #queues: Queues
   readonly #chooser: RuleChooser | null
-  readonly #items = new SlotItems<T>()
+  #items = new Slots<T>()
   /** Items whose hits are not counted yet, in their order: before anything else happens, they are. */
   readonly #touched = new Array<T | null>(mostGathered).fill(null)
   #gathered = 0
@@ -85,8 +85,8 @@ export class QueuePolicy<T extends object> implements EvictionPolicy<T> {
     this.#touched.fill(null)
     this.#gathered = 0
     this.#queues.clear()
+    this.#items = new Slots()
     this.#chooser?.clear()
-    this.#items.clear()
   }
 
   statistics (): PolicyStatistics {

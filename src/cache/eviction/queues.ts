@@ -157,19 +157,22 @@ export class Queues {
 
   /** Empty, and no larger than at the start. */
   clear (): void {
+    // At once, or not at all where there is no memory for one of them.
+    Object.assign(this, {
+      next: int32s(initialSlots),
+      prev: int32s(initialSlots),
+      hash: int32s(initialSlots),
+      size: float64s(initialSlots),
+      accessed: int32s(initialSlots),
+      hits: uint8s(initialSlots),
+      queueOf: uint8s(initialSlots),
+      ghost: new GhostKeys(),
+      sketch: new FrequencySketch()
+    })
     for (const queue of this.queues) Object.assign(queue, emptyQueue())
-    this.next = int32s(initialSlots)
-    this.prev = int32s(initialSlots)
-    this.hash = int32s(initialSlots)
-    this.size = float64s(initialSlots)
-    this.accessed = int32s(initialSlots)
-    this.hits = uint8s(initialSlots)
-    this.queueOf = uint8s(initialSlots)
     this.bytes = this.count = this.leftBehind = this.unsorted = this.#used = 0
     this.#remembered = initialSlots
     this.hand = this.#free = -1
-    this.ghost = new GhostKeys()
-    this.sketch = new FrequencySketch()
   }
 
   queue (slot: number): Queue { return this.queues[this.queueOf[slot] as 0 | 1 | 2] }
@@ -221,6 +224,8 @@ export class Queues {
     }
     if (this.#used === this.queueOf.length) this.#widen()
     if (this.#used === this.#remembered) this.#rememberMore()
+    // Nobody has left for it, who would have led to that.
+    this.ghost.move()
     return this.#used++
   }
 
