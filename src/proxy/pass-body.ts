@@ -43,6 +43,8 @@ class Passing implements BodyReader {
   /** The last pieces that were written. */
   #written: Buffer[] = []
   #hasLeft = false
+  /** All of it has come, and leaves when the turn ends. */
+  #isWhole = false
   #waits = false
   #over = false
 
@@ -66,10 +68,9 @@ class Passing implements BodyReader {
   }
 
   end (): void {
-    const first = this.#first
     this.#over = true
-    this.#first = null
-    this.#wire.endWith(this.#raw, first === null || first.length > maxTextBytes ? first : first.toString('latin1'))
+    if (this.#hasLeft) this.#wire.endWith(this.#raw, null)
+    else this.#isWhole = true
   }
 
   /** What has come so far is the client's to see, and that there should have been more. */
@@ -81,8 +82,10 @@ class Passing implements BodyReader {
   }
 
   turnEnded (): void {
-    if (this.#over || this.#hasLeft) return
+    if (this.#hasLeft) return
     this.#hasLeft = true
+    if (this.#isWhole) return this.#sendWhole()
+    if (this.#over) return
     const raw = this.#raw
     if (raw.destroyed) return this.#leave()
     // The response has left, or never will.
@@ -92,6 +95,12 @@ class Passing implements BodyReader {
     // A client of a stream that is silent at first would wait for the head for ever.
     if (first === null) raw.flushHeaders()
     else this.#write(first, this.#firstIsOwn)
+  }
+
+  #sendWhole (): void {
+    const first = this.#first
+    this.#first = null
+    this.#wire.endWith(this.#raw, first === null || first.length > maxTextBytes ? first : first.toString('latin1'))
   }
 
   #write (chunk: Buffer, isOwn: boolean): boolean {
