@@ -35,6 +35,7 @@ import { loadExtensions, takeExtensions } from './extensions/load.ts'
 import { createFilterRegistry } from './extensions/registry.ts'
 import { createPseudonym } from './forward/via.ts'
 import type { RequestTallies } from './observe/request-tally.ts'
+import { checkOptionNames } from './plugin-options.ts'
 import { createCacheCommand } from './proxy/command.ts'
 import { createControl } from './proxy/control.ts'
 import { createQueue } from './proxy/queue.ts'
@@ -88,6 +89,7 @@ export interface Resolved { readonly resolved: Config }
 /** The proxy as a Fastify plugin. Encapsulated: it may be registered several times, under different prefixes. */
 export async function holdfast (app: FastifyInstance, options: HoldfastOptions): Promise<void> {
   keepTickShape()
+  checkOptionNames(options)
   const config = isResolved(options.config) ? options.config.resolved : resolveConfig(options.config)
   const extensions = await extensionsFor(config, options.extensions ?? [])
   const filterRegistry = createFilterRegistry()
