@@ -15,6 +15,7 @@ import { lineId } from '../src/observe/line-id.ts'
 import { discard } from '../src/proxy/discard.ts'
 import { startFetch } from '../src/proxy/fetch.ts'
 import type { Forwarding } from '../src/proxy/forwarding.ts'
+import type { Invalidator } from '../src/proxy/invalidation.ts'
 import { limitContent } from '../src/proxy/limit-content.ts'
 import { TransformError } from '../src/transform/transform.ts'
 import { UpstreamError } from '../src/upstream/exchange.ts'
@@ -44,6 +45,7 @@ export type ValidateInBackground = (request: FastifyRequest, lookup: CacheForwar
 
 export interface ForwardOptions {
   readonly cache: HttpCache
+  readonly invalidator: Invalidator
   /** Name of this cache in `Cache-Status`. */
   readonly identifier: string
   /** Unique name of this instance in `Via`. */
@@ -53,9 +55,9 @@ export interface ForwardOptions {
 }
 
 export default fp<ForwardOptions>(async function forward (app, options) {
-  const { cache, identifier, pseudonym, now } = options
+  const { cache, invalidator, identifier, pseudonym, now } = options
   const flights = createFlights()
-  const services: FetchServices = { app, cache, identifier, pseudonym, hiddenFields, send }
+  const services: FetchServices = { app, invalidator, identifier, pseudonym, hiddenFields, send }
   const dependencies = { cache, flights, now }
   app.decorateRequest('asking', null)
   app.onRequestGone(request => { request.asking?.fetch?.leave() })

@@ -12,6 +12,7 @@ const own: Readonly<Record<keyof HoldfastOptions, true>> = {
   rateLimitKey: true,
   rateLimitStore: true,
   purge: true,
+  onInvalidation: true,
   extensions: true,
   processMetrics: true,
   onControl: true

@@ -1,6 +1,6 @@
 /**
  * Several processes behind one listener (`--workers N`). The primary proxies nothing: it keeps the workers alive and serves
- * the admin listener for all of them. Each worker has its own memory cache.
+ * the admin listener for all of them. Each worker has its own memory cache; what is purged or invalidated in one is so in all.
  */
 import cluster, { type Worker } from 'node:cluster'
 import { RequestError, Unavailable } from '../admin/request-error.ts'
@@ -15,7 +15,8 @@ import { removeOtherSnapshots, removeSnapshot, snapshotOf } from '../snapshot/fi
 import { announce } from './announce.ts'
 import { startInstance } from './instance.ts'
 import type { ProcessLog } from './logger.ts'
-import { answer, settle, type Answered, type Asked, type Question } from './worker-messages.ts'
+import { createOutbox, type Batch, type Outbox } from './outbox.ts'
+import { answer, settle, type Answered, type Asked, type Invalidated, type Question } from './worker-messages.ts'
 import { joinEntries, joinPages, joinPurges, joinStatistics, type FromWorker } from './worker-answers.ts'
 import { endWithSignals, ignoreSignals } from './signals.ts'
 
@@ -39,12 +40,18 @@ export async function startPrimary ({ config, log, read }: WorkersInput): Promis
   let started = false
   let pauseMs = 100
   const pending = new Map<number, (answer: Answered) => void>()
+  const outboxes = new Map<Worker, Outbox>()
   let asked = 0
 
   function spawn (): void {
     const worker = cluster.fork()
+    outboxes.set(worker, createOutbox((batch, done) => { worker.send({ invalidated: batch } satisfies Invalidated, done) }))
     const startedAt = Date.now()
-    worker.on('message', (message: Answered | Asked) => {
+    worker.on('message', (message: Answered | Asked | Invalidated) => {
+      if ('invalidated' in message) {
+        for (const [other, outbox] of outboxes) if (other !== worker) outbox.add(message.invalidated)
+        return
+      }
       if ('question' in message) {
         answer(message, () => purge(message.detail as PurgeRequest), answered => { worker.send(answered) })
         return
@@ -55,6 +62,7 @@ export async function startPrimary ({ config, log, read }: WorkersInput): Promis
     worker.on('error', error => { logger.error({ err: error }, 'worker error') })
     worker.once('listening', () => { started = true })
     worker.once('exit', (code, signal) => {
+      outboxes.delete(worker)
       if (ending) return
       if (!started && signal === null) return fail(code)
       // A purge before another one is there passes it by; and that one has another number.
@@ -180,7 +188,8 @@ export async function startWorker ({ config, log, read }: WorkersInput): Promise
     })
   }
 
-  const instance = await startInstance({ config, log, read, admin: false, purge: purgeEverywhere })
+  const outbox = createOutbox((batch, done) => { process.send?.({ invalidated: batch } satisfies Invalidated, undefined, undefined, done) })
+  const instance = await startInstance({ config, log, read, admin: false, holdfast: { purge: purgeEverywhere, onInvalidation: one => { outbox.add([one]) } } })
   const { control } = instance.listener
   const answers: Readonly<Record<Question, (detail: unknown) => unknown>> = {
     statistics: control.stats,
@@ -196,13 +205,19 @@ export async function startWorker ({ config, log, read }: WorkersInput): Promise
     reload: instance.reload,
     drain: () => { end() }
   }
+  const invalidate = (batch: Batch): void => {
+    if (batch !== null) return batch.forEach(control.invalidate)
+    log.logger.warn({ code: 'invalidations_lost' }, 'more was invalidated in other workers than this one could be told: everything is dropped')
+    control.purge({ all: true }).catch((error: unknown) => { log.logger.error({ err: error }, 'dropping everything failed') })
+  }
   const end = (): void => {
     instance.drain().catch((error: unknown) => { log.logger.error({ err: error }, 'shutting down failed') }).finally(() => {
       log.flush()
       process.exit(0)
     })
   }
-  process.on('message', (message: Asked | Answered) => {
+  process.on('message', (message: Asked | Answered | Invalidated) => {
+    if ('invalidated' in message) return invalidate(message.invalidated)
     if ('question' in message) {
       answer(message, () => answers[message.question](message.detail), answered => { process.send?.(answered) })
       return
