@@ -4,8 +4,7 @@
  */
 import cluster, { type Worker } from 'node:cluster'
 import { RequestError, Unavailable } from '../admin/request-error.ts'
-import type { EntriesPage, EntriesQuery, EntryAnswer, EntryQuery, PurgeRequest, PurgeResult, PurgeSelector } from '../admin/schemas.ts'
-import type { PurgeOptions } from '../cache/purging.ts'
+import type { EntriesPage, EntryAnswer, PurgeRequest, PurgeResult } from '../admin/schemas.ts'
 import { aggregate } from './aggregate-metrics.ts'
 import { createAdminApp } from '../admin-app.ts'
 import type { Config } from '../config/schema.ts'
@@ -13,12 +12,11 @@ import { createShared } from '../proxy/queue.ts'
 import type { ReloadResult } from '../../routes/admin.ts'
 import { removeOtherSnapshots, removeSnapshot, snapshotOf } from '../snapshot/files.ts'
 import { announce } from './announce.ts'
-import { startInstance } from './instance.ts'
 import type { ProcessLog } from './logger.ts'
-import { createOutbox, type Batch, type Outbox } from './outbox.ts'
-import { answer, settle, type Answered, type Asked, type Invalidated, type Question } from './worker-messages.ts'
+import { createWorkerLine, type WorkerLine } from './worker-line.ts'
+import { answer, settle, type Answered, type Question, type ToPrimary } from './worker-messages.ts'
 import { joinEntries, joinPages, joinPurges, joinStatistics, type FromWorker } from './worker-answers.ts'
-import { endWithSignals, ignoreSignals } from './signals.ts'
+import { endWithSignals } from './signals.ts'
 
 export interface WorkersInput {
   readonly config: Config
@@ -40,29 +38,28 @@ export async function startPrimary ({ config, log, read }: WorkersInput): Promis
   let started = false
   let pauseMs = 100
   const pending = new Map<number, (answer: Answered) => void>()
-  const outboxes = new Map<Worker, Outbox>()
+  const lines = new Map<Worker, WorkerLine>()
   let asked = 0
 
   function spawn (): void {
     const worker = cluster.fork()
-    outboxes.set(worker, createOutbox((batch, done) => { worker.send({ invalidated: batch } satisfies Invalidated, done) }))
+    const line = createWorkerLine(worker)
+    lines.set(worker, line)
     const startedAt = Date.now()
-    worker.on('message', (message: Answered | Asked | Invalidated) => {
+    worker.on('message', (message: ToPrimary) => {
+      if ('hears' in message) return line.open()
       if ('invalidated' in message) {
-        for (const [other, outbox] of outboxes) if (other !== worker) outbox.add(message.invalidated)
+        for (const [other, { invalidated }] of lines) if (other !== worker) invalidated.add(message.invalidated)
         return
       }
-      if ('question' in message) {
-        answer(message, () => purge(message.detail as PurgeRequest), answered => { worker.send(answered) })
-        return
-      }
+      if ('question' in message) return answer(message, () => purge(message.detail as PurgeRequest), line.send)
       pending.get(message.id)?.(message)
       pending.delete(message.id)
     })
     worker.on('error', error => { logger.error({ err: error }, 'worker error') })
     worker.once('listening', () => { started = true })
     worker.once('exit', (code, signal) => {
-      outboxes.delete(worker)
+      lines.delete(worker)
       if (ending) return
       if (!started && signal === null) return fail(code)
       // A purge before another one is there passes it by; and that one has another number.
@@ -94,11 +91,11 @@ export async function startPrimary ({ config, log, read }: WorkersInput): Promis
         clearTimeout(timer)
         settle(answered, resolve, reject)
       })
-      worker.send({ id, question, detail } satisfies Asked, error => { if (error !== null) pending.get(id)?.({ id, error: 'the worker is gone' }) })
+      lines.get(worker)?.send({ id, question, detail }, error => { if (error !== null) pending.get(id)?.({ id, error: 'the worker is gone' }) })
     })
   }
 
-  const workers = (): Worker[] => Object.values(cluster.workers ?? {}).filter((worker): worker is Worker => worker?.isConnected() === true)
+  const workers = (): Worker[] => [...lines.keys()].filter(worker => worker.isConnected())
   const askAll = <T>(question: Question): Promise<T[]> => Promise.all(workers().map(worker => ask(worker, question))) as Promise<T[]>
 
   /** Of every worker; of one that is gone its cache is, too. */
@@ -168,66 +165,9 @@ export async function startPrimary ({ config, log, read }: WorkersInput): Promis
       clearInterval(poll)
       await Promise.all(workers().map(worker => new Promise<void>(resolve => {
         worker.once('exit', () => { resolve() })
-        worker.send({ id: ++asked, question: 'drain' } satisfies Asked)
+        lines.get(worker)?.send({ id: ++asked, question: 'drain' })
       })))
       await admin?.close()
     }
   })
-}
-
-export async function startWorker ({ config, log, read }: WorkersInput): Promise<void> {
-  const pending = new Map<number, (answer: Answered) => void>()
-  let asked = 0
-
-  /** A PURGE reaches one worker, and is for all of them. */
-  function purgeEverywhere (selector: PurgeSelector, options: PurgeOptions = {}): Promise<PurgeResult> {
-    const id = ++asked
-    return new Promise((resolve, reject) => {
-      pending.set(id, answered => { settle(answered, resolve as (answer: unknown) => void, reject) })
-      process.send?.({ id, question: 'purge', detail: { ...selector, ...options } } satisfies Asked)
-    })
-  }
-
-  const outbox = createOutbox((batch, done) => { process.send?.({ invalidated: batch } satisfies Invalidated, undefined, undefined, done) })
-  const instance = await startInstance({ config, log, read, admin: false, holdfast: { purge: purgeEverywhere, onInvalidation: one => { outbox.add([one]) } } })
-  const { control } = instance.listener
-  const answers: Readonly<Record<Question, (detail: unknown) => unknown>> = {
-    statistics: control.stats,
-    purge: detail => {
-      const { mode = 'hard', dryRun = false, ...selector } = detail as PurgeRequest
-      return control.purge(selector, { mode, dryRun })
-    },
-    entries: detail => control.entries(detail as EntriesQuery),
-    entry: detail => control.entry((detail as EntryQuery).url),
-    routes: instance.routeTable,
-    state: instance.reasonsNotReady,
-    metrics: () => instance.listener.metrics.metrics(),
-    reload: instance.reload,
-    drain: () => { end() }
-  }
-  const invalidate = (batch: Batch): void => {
-    if (batch !== null) return batch.forEach(control.invalidate)
-    log.logger.warn({ code: 'invalidations_lost' }, 'more was invalidated in other workers than this one could be told: everything is dropped')
-    control.purge({ all: true }).catch((error: unknown) => { log.logger.error({ err: error }, 'dropping everything failed') })
-  }
-  const end = (): void => {
-    instance.drain().catch((error: unknown) => { log.logger.error({ err: error }, 'shutting down failed') }).finally(() => {
-      log.flush()
-      process.exit(0)
-    })
-  }
-  process.on('message', (message: Asked | Answered | Invalidated) => {
-    if ('invalidated' in message) return invalidate(message.invalidated)
-    if ('question' in message) {
-      answer(message, () => answers[message.question](message.detail), answered => { process.send?.(answered) })
-      return
-    }
-    pending.get(message.id)?.(message)
-    pending.delete(message.id)
-  })
-  // The primary is gone: so is whoever would stop or replace this worker.
-  process.on('disconnect', end)
-  // Terminals and service managers signal the whole group; the primary decides then.
-  ignoreSignals()
-  log.flush()
 }

@@ -1,11 +1,13 @@
 /** What a request such as PUT invalidates in one process, and how others hear of it. */
 import { spawn } from 'node:child_process'
-import t, { type Test } from 'tap'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import t, { type Test } from 'tap'
 import type { Invalidation } from '../../src/proxy/invalidation.ts'
 import { createOutbox, type Batch } from '../../src/server/outbox.ts'
 import { get, startProxy, talk, until } from '../fixtures/proxy.ts'
 import { response, startRawOrigin, type RawExchange } from '../fixtures/raw-origin.ts'
+import { temporaryFolder } from '../fixtures/snapshots.ts'
 
 const change = (method: string, path: string): string => `${method} ${path} HTTP/1.1\r\nHost: proxy.test\r\nConnection: close\r\nContent-Length: 1\r\n\r\nx`
 
@@ -45,20 +47,24 @@ t.test('who cannot tell others answers all the same, and has invalidated here', 
   t.match(await talk(proxy.port, get('/a')), 'uri-miss')
 })
 
-async function startWorkers (t: Test, origin: string, count: number) {
-  const child = spawn(process.execPath, [join(import.meta.dirname, '../../src/server.ts'), '--upstream', origin, '--host', '127.0.0.1', '--port', '0', '--admin-port', '0', '--workers', String(count)], { stdio: ['ignore', 'pipe', 'inherit'] })
+async function startWorkers (t: Test, what: readonly string[], count: number, env: Record<string, string> = {}) {
+  const flags = ['--host', '127.0.0.1', '--port', '0', '--admin-port', '0', '--workers', String(count)]
+  const child = spawn(process.execPath, [join(import.meta.dirname, '../../src/server.ts'), ...what, ...flags], { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'inherit'] })
   const exit = new Promise<void>(resolve => { child.once('close', () => { resolve() }) })
   let log = ''
   child.stdout.on('data', chunk => { log += chunk })
-  t.teardown(async () => {
+  const stop = async (): Promise<void> => {
     child.kill('SIGTERM')
     await exit
-  })
+  }
+  t.teardown(stop)
   const line = (text: string): Record<string, unknown> => JSON.parse(log.split('\n').find(line => line.includes('"msg":"listening"') && line.includes(text)) ?? '{}') as Record<string, unknown>
   await until(() => 'url' in line('"role":"proxy"') && 'url' in line('"role":"admin"'))
   const admin = String(line('"role":"admin"')['url'])
-  let ready = 0
-  while (ready !== 200) ready = (await fetch(`${admin}/health/ready`)).status
+  const isReady = async (): Promise<void> => {
+    let ready = 0
+    while (ready !== 200) ready = (await fetch(`${admin}/health/ready`)).status
+  }
   const port = Number(new URL(String(line('"role":"proxy"')['url'])).port)
   const holders = async (path: string): Promise<number[]> => {
     const { entries } = await (await fetch(`${admin}/cache/entry?url=http://proxy.test${path}`)).json() as { entries: Array<{ worker: number }> }
@@ -67,6 +73,8 @@ async function startWorkers (t: Test, origin: string, count: number) {
   return {
     port,
     holders,
+    isReady,
+    stop,
     log: () => log,
     /** Until every worker has it: connections are dealt out in turn. */
     async store (path: string): Promise<number[]> {
@@ -82,7 +90,8 @@ async function startWorkers (t: Test, origin: string, count: number) {
 
 t.test('with workers what one of them invalidates is invalidated in all', async t => {
   const origin = await startRawOrigin(t, answer)
-  const { port, store, holders } = await startWorkers(t, origin.url, 3)
+  const { port, store, holders, isReady } = await startWorkers(t, ['--upstream', origin.url], 3)
+  await isReady()
   for (const [method, path, goes] of [['PUT', '/a', ['/a']], ['DELETE', '/moved', ['/moved', '/a?x=1']], ['POST', '/tell', ['/g1', '/g2']]] as const) {
     for (const one of [...goes, '/kept']) await store(one)
     t.match(await talk(port, change(method, path)), /^HTTP\/1\.1 200/)
@@ -97,7 +106,8 @@ t.test('with workers what one of them invalidates is invalidated in all', async 
 
 t.test('a worker that is stopped holds up nobody, and hears of it when it goes on; one that is gone does no harm', async t => {
   const origin = await startRawOrigin(t, answer)
-  const { port, store, holders, log } = await startWorkers(t, origin.url, 2)
+  const { port, store, holders, log, isReady } = await startWorkers(t, ['--upstream', origin.url], 2)
+  await isReady()
   const both = await store('/a')
   // The one that answers is not known before.
   const stopped = both[0] as number
@@ -117,6 +127,29 @@ t.test('a worker that is stopped holds up nobody, and hears of it when it goes o
   let left: number | undefined = 1
   while (left !== 0) left = (await holders('/b').catch(() => null))?.length
   t.notMatch(log(), 'invalidations_lost')
+})
+
+t.test('a worker that is starting hears what was invalidated meanwhile, so that it does not come back with its snapshot', async t => {
+  const origin = await startRawOrigin(t, answer)
+  const folder = temporaryFolder(t)
+  const [file, wait, go] = ['config.json', 'wait.mjs', 'go'].map(name => join(folder, name)) as [string, string, string]
+  writeFileSync(file, JSON.stringify({ cache: { snapshot: { file: 'snapshot' } }, upstreams: { a: { targets: [origin.url] } }, routes: [{ name: 'r', upstream: 'a' }] }))
+  writeFileSync(wait, `import cluster from 'node:cluster'; import { existsSync } from 'node:fs'; import { setTimeout } from 'node:timers/promises'
+    while (cluster.worker?.id === 2 && !existsSync(${JSON.stringify(go)})) await setTimeout(20)`)
+  const before = await startWorkers(t, ['--config', file], 2)
+  await before.isReady()
+  await before.store('/a')
+  await before.store('/kept')
+  await before.stop()
+
+  const { port, holders, isReady } = await startWorkers(t, ['--config', file], 2, { NODE_OPTIONS: `--import ${wait}` })
+  t.match(await talk(port, change('PUT', '/a')), /^HTTP\/1\.1 200/)
+  writeFileSync(go, '')
+  await isReady()
+  let kept = 0
+  while (kept < 2) kept = (await holders('/kept')).length
+
+  t.same(await holders('/a'), [])
 })
 
 const invalidation = (path: string): Invalidation => ({ scheme: 'http', authority: 'a.test', host: 'a.test', uris: [path], groups: [] })
