@@ -33,6 +33,8 @@ export interface FetchServices {
   /** Names of response fields that clients do not get as they are, under the rules of a route. */
   readonly hiddenFields: (rules: RouteCacheConfig) => ReadonlySet<string>
   readonly send: (request: FastifyRequest, reply: FastifyReply, response: OutgoingResponse) => void
+  /** A client does not get all of a response that it shares. */
+  readonly cutOff: (request: FastifyRequest, lookup: CacheForward, error: Error) => void
 }
 
 /** What is the same with and without a client. */
