@@ -14,7 +14,7 @@ import { removeOtherSnapshots, removeSnapshot, snapshotOf } from '../snapshot/fi
 import { announce } from './announce.ts'
 import type { ProcessLog } from './logger.ts'
 import { createWorkerLine, type WorkerLine } from './worker-line.ts'
-import { answer, settle, type Answered, type Question, type ToPrimary } from './worker-messages.ts'
+import { answer, type Question, type ToPrimary } from './worker-messages.ts'
 import { joinEntries, joinPages, joinPurges, joinStatistics, type FromWorker } from './worker-answers.ts'
 import { endWithSignals } from './signals.ts'
 
@@ -26,9 +26,6 @@ export interface WorkersInput {
 
 /** A worker that dies is replaced after a pause that doubles up to this. */
 const maxPauseMs = 30_000
-const answerMs = 10_000
-/** A purge goes through a whole store in small pieces between requests. */
-const purgeMs = 60_000
 
 export async function startPrimary ({ config, log, read }: WorkersInput): Promise<void> {
   const { logger } = log
@@ -37,9 +34,7 @@ export async function startPrimary ({ config, log, read }: WorkersInput): Promis
   /** Some worker has listened: whatever ends one now is not the configuration, nor a port that others have. */
   let started = false
   let pauseMs = 100
-  const pending = new Map<number, (answer: Answered) => void>()
   const lines = new Map<Worker, WorkerLine>()
-  let asked = 0
 
   function spawn (): void {
     const worker = cluster.fork()
@@ -53,13 +48,13 @@ export async function startPrimary ({ config, log, read }: WorkersInput): Promis
         return
       }
       if ('question' in message) return answer(message, () => purge(message.detail as PurgeRequest), line.send)
-      pending.get(message.id)?.(message)
-      pending.delete(message.id)
+      line.answered(message)
     })
     worker.on('error', error => { logger.error({ err: error }, 'worker error') })
     worker.once('listening', () => { started = true })
     worker.once('exit', (code, signal) => {
       lines.delete(worker)
+      line.close()
       if (ending) return
       if (!started && signal === null) return fail(code)
       // A purge before another one is there passes it by; and that one has another number.
@@ -75,34 +70,18 @@ export async function startPrimary ({ config, log, read }: WorkersInput): Promis
   function fail (code: number): void {
     ending = true
     logger.fatal({ code }, 'the workers cannot start')
-    for (const worker of workers()) worker.process.kill('SIGKILL')
+    for (const worker of lines.keys()) worker.process.kill('SIGKILL')
     log.flush()
     process.exit(1)
   }
 
-  function ask (worker: Worker, question: Question, detail?: unknown): Promise<unknown> {
-    const id = ++asked
-    return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => {
-        pending.delete(id)
-        reject(new Error(`worker ${worker.process.pid} did not answer`))
-      }, question === 'purge' ? purgeMs : answerMs)
-      pending.set(id, answered => {
-        clearTimeout(timer)
-        settle(answered, resolve, reject)
-      })
-      lines.get(worker)?.send({ id, question, detail }, error => { if (error !== null) pending.get(id)?.({ id, error: 'the worker is gone' }) })
-    })
-  }
-
-  const workers = (): Worker[] => [...lines.keys()].filter(worker => worker.isConnected())
-  const askAll = <T>(question: Question): Promise<T[]> => Promise.all(workers().map(worker => ask(worker, question))) as Promise<T[]>
+  const askAll = <T>(question: Question): Promise<T[]> => Promise.all([...lines.values()].map(line => line.ask(question))) as Promise<T[]>
 
   /** Of every worker; of one that is gone its cache is, too. */
   async function askEach<T> (question: Question, detail?: unknown): Promise<Array<FromWorker<T>>> {
-    const asked = workers()
-    const settled = await Promise.allSettled(asked.map(async worker => ({ worker: worker.process.pid ?? 0, answer: await ask(worker, question, detail) as T })))
-    const failures = settled.flatMap((one, i) => one.status === 'rejected' && asked[i]?.isConnected() === true ? [one.reason as Error] : [])
+    const asked = [...lines]
+    const settled = await Promise.allSettled(asked.map(async ([worker, line]) => ({ worker: worker.process.pid ?? 0, answer: await line.ask(question, detail) as T })))
+    const failures = settled.flatMap((one, i) => one.status === 'rejected' && lines.has(asked[i]?.[0] as Worker) ? [one.reason as Error] : [])
     const refused = failures.find(failure => failure instanceof RequestError)
     if (refused !== undefined) throw refused
     const answers = settled.flatMap(one => one.status === 'fulfilled' ? [one.value] : [])
@@ -159,13 +138,14 @@ export async function startPrimary ({ config, log, read }: WorkersInput): Promis
   endWithSignals({
     log,
     reload,
-    abandon: () => { for (const worker of workers()) worker.process.kill('SIGKILL') },
+    abandon: () => { for (const worker of lines.keys()) worker.process.kill('SIGKILL') },
     drain: async () => {
       ending = true
       clearInterval(poll)
-      await Promise.all(workers().map(worker => new Promise<void>(resolve => {
+      await Promise.all([...lines].map(([worker, line]) => new Promise<void>(resolve => {
         worker.once('exit', () => { resolve() })
-        lines.get(worker)?.send({ id: ++asked, question: 'drain' })
+        // It ends in place of an answer.
+        line.ask('drain').catch(() => {})
       })))
       await admin?.close()
     }

@@ -72,6 +72,7 @@ async function startWorkers (t: Test, what: readonly string[], count: number, en
   }
   return {
     port,
+    admin: () => admin,
     holders,
     isReady,
     stop,
@@ -106,7 +107,7 @@ t.test('with workers what one of them invalidates is invalidated in all', async 
 
 t.test('a worker that is stopped holds up nobody, and hears of it when it goes on; one that is gone does no harm', async t => {
   const origin = await startRawOrigin(t, answer)
-  const { port, store, holders, log, isReady } = await startWorkers(t, ['--upstream', origin.url], 2)
+  const { port, admin, store, holders, log, isReady } = await startWorkers(t, ['--upstream', origin.url], 2)
   await isReady()
   const both = await store('/a')
   // The one that answers is not known before.
@@ -120,7 +121,13 @@ t.test('a worker that is stopped holds up nobody, and hears of it when it goes o
   while (found > 0) found = (await holders('/a')).length
 
   await store('/b')
+  await store('/purged')
+  process.kill(stopped, 'SIGSTOP')
+  const purged = fetch(`${admin()}/cache/purge`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{"url":"http://proxy.test/purged"}' })
+  // So that it was asked; without, the purge has less to show.
+  await new Promise(resolve => { setTimeout(resolve, 100) })
   process.kill(stopped, 'SIGKILL')
+  t.match(await (await purged).json(), { responses: 1 }, 'a purge does not wait for one that is gone')
   await until(() => log().includes('starting another'))
   t.match(await talk(port, change('PUT', '/b')), /^HTTP\/1\.1 200/)
   // The one that replaces it has nothing; until it is there it does not answer.
