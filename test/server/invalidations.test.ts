@@ -47,6 +47,11 @@ t.test('who cannot tell others answers all the same, and has invalidated here', 
   t.match(await talk(proxy.port, get('/a')), 'uri-miss')
 })
 
+/** Asked again and again, but not so often that it is the load. */
+async function eventually (condition: () => Promise<boolean>): Promise<void> {
+  while (!await condition()) await new Promise(resolve => { setTimeout(resolve, 20) })
+}
+
 async function startWorkers (t: Test, what: readonly string[], count: number, env: Record<string, string> = {}) {
   const flags = ['--host', '127.0.0.1', '--port', '0', '--admin-port', '0', '--workers', String(count)]
   const child = spawn(process.execPath, [join(import.meta.dirname, '../../src/server.ts'), ...what, ...flags], { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'inherit'] })
@@ -61,10 +66,7 @@ async function startWorkers (t: Test, what: readonly string[], count: number, en
   const line = (text: string): Record<string, unknown> => JSON.parse(log.split('\n').find(line => line.includes('"msg":"listening"') && line.includes(text)) ?? '{}') as Record<string, unknown>
   await until(() => 'url' in line('"role":"proxy"') && 'url' in line('"role":"admin"'))
   const admin = String(line('"role":"admin"')['url'])
-  const isReady = async (): Promise<void> => {
-    let ready = 0
-    while (ready !== 200) ready = (await fetch(`${admin}/health/ready`)).status
-  }
+  const isReady = (): Promise<void> => eventually(async () => (await fetch(`${admin}/health/ready`)).status === 200)
   const port = Number(new URL(String(line('"role":"proxy"')['url'])).port)
   const holders = async (path: string): Promise<number[]> => {
     const { entries } = await (await fetch(`${admin}/cache/entry?url=http://proxy.test${path}`)).json() as { entries: Array<{ worker: number }> }
@@ -79,12 +81,11 @@ async function startWorkers (t: Test, what: readonly string[], count: number, en
     log: () => log,
     /** Until every worker has it: connections are dealt out in turn. */
     async store (path: string): Promise<number[]> {
-      let found: number[] = []
-      while (found.length < count) {
+      await eventually(async () => {
         await talk(port, get(path))
-        found = await holders(path)
-      }
-      return found
+        return (await holders(path)).length === count
+      })
+      return await holders(path)
     }
   }
 }
@@ -96,11 +97,7 @@ t.test('with workers what one of them invalidates is invalidated in all', async 
   for (const [method, path, goes] of [['PUT', '/a', ['/a']], ['DELETE', '/moved', ['/moved', '/a?x=1']], ['POST', '/tell', ['/g1', '/g2']]] as const) {
     for (const one of [...goes, '/kept']) await store(one)
     t.match(await talk(port, change(method, path)), /^HTTP\/1\.1 200/)
-    for (const one of goes) {
-      let found = 1
-      while (found > 0) found = (await holders(one)).length
-      t.equal(found, 0, `${method} ${path}: ${one}`)
-    }
+    for (const one of goes) await eventually(async () => (await holders(one)).length === 0)
     t.equal((await holders('/kept')).length, 3)
   }
 })
@@ -117,8 +114,7 @@ t.test('a worker that is stopped holds up nobody, and hears of it when it goes o
   t.match(await Promise.race(answers), /^HTTP\/1\.1 200/, 'the other one answers')
   process.kill(stopped, 'SIGCONT')
   for (const one of await Promise.all(answers)) t.match(one, /^HTTP\/1\.1 200/)
-  let found = 1
-  while (found > 0) found = (await holders('/a')).length
+  await eventually(async () => (await holders('/a')).length === 0)
 
   await store('/b')
   await store('/purged')
@@ -131,8 +127,7 @@ t.test('a worker that is stopped holds up nobody, and hears of it when it goes o
   await until(() => log().includes('starting another'))
   t.match(await talk(port, change('PUT', '/b')), /^HTTP\/1\.1 200/)
   // The one that replaces it has nothing; until it is there it does not answer.
-  let left: number | undefined = 1
-  while (left !== 0) left = (await holders('/b').catch(() => null))?.length
+  await eventually(async () => (await holders('/b').catch(() => null))?.length === 0)
   t.notMatch(log(), 'invalidations_lost')
 })
 
@@ -153,8 +148,7 @@ t.test('a worker that is starting hears what was invalidated meanwhile, so that 
   t.match(await talk(port, change('PUT', '/a')), /^HTTP\/1\.1 200/)
   writeFileSync(go, '')
   await isReady()
-  let kept = 0
-  while (kept < 2) kept = (await holders('/kept')).length
+  await eventually(async () => (await holders('/kept')).length === 2)
 
   t.same(await holders('/a'), [])
 })
