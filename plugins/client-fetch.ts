@@ -11,7 +11,7 @@ import type { Forwarding } from '../src/proxy/forwarding.ts'
 import { exchangeKey, UpstreamError, type Attendant, type Exchange, type FetchCallback, type UpstreamResponse } from '../src/upstream/exchange.ts'
 import { isOver } from './respond.ts'
 import { RouteFetch, type FetchServices } from './route-fetch.ts'
-import { failed, noteCutOff, noteCutShort } from './upstream-failures.ts'
+import { failed, noteCutShort } from './upstream-failures.ts'
 
 export class ClientFetch extends RouteFetch implements Audience, Attendant {
   readonly background = false
@@ -74,7 +74,7 @@ export class ClientFetch extends RouteFetch implements Audience, Attendant {
 
   cutShort (error: UpstreamError): void { noteCutShort(this.request, error) }
 
-  cutOff (error: Error): void { noteCutOff(this.request, error) }
+  cutOff (error: Error): void { this.services.cutOff(this.request, this.lookup, error) }
 
   #ended (): void { this.forwarding.upstreamEndedAt = performance.now() }
 }

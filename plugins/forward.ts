@@ -5,6 +5,7 @@ import type { FastifyReply, FastifyRequest, RouteHandlerMethod } from 'fastify'
 import { createFlights, type Flight, type Landing } from '../src/cache/collapse.ts'
 import type { CacheForward, HttpCache } from '../src/cache/http-cache.ts'
 import { variantFlightKey } from '../src/cache/lookup.ts'
+import { TooSlow } from '../src/cache/shared-body.ts'
 import { cacheStatusValue } from '../src/cache/status.ts'
 import type { RouteCacheConfig } from '../src/config/schema.ts'
 import { ExtensionFailure } from '../src/extensions/extension.ts'
@@ -15,6 +16,7 @@ import { lineId } from '../src/observe/line-id.ts'
 import { discard } from '../src/proxy/discard.ts'
 import { startFetch } from '../src/proxy/fetch.ts'
 import type { Forwarding } from '../src/proxy/forwarding.ts'
+import type { Invalidator } from '../src/proxy/invalidation.ts'
 import { limitContent } from '../src/proxy/limit-content.ts'
 import { TransformError } from '../src/transform/transform.ts'
 import { UpstreamError } from '../src/upstream/exchange.ts'
@@ -44,6 +46,7 @@ export type ValidateInBackground = (request: FastifyRequest, lookup: CacheForwar
 
 export interface ForwardOptions {
   readonly cache: HttpCache
+  readonly invalidator: Invalidator
   /** Name of this cache in `Cache-Status`. */
   readonly identifier: string
   /** Unique name of this instance in `Via`. */
@@ -53,9 +56,9 @@ export interface ForwardOptions {
 }
 
 export default fp<ForwardOptions>(async function forward (app, options) {
-  const { cache, identifier, pseudonym, now } = options
+  const { cache, invalidator, identifier, pseudonym, now } = options
   const flights = createFlights()
-  const services: FetchServices = { app, cache, identifier, pseudonym, hiddenFields, send }
+  const services: FetchServices = { app, invalidator, identifier, pseudonym, hiddenFields, send, cutOff }
   const dependencies = { cache, flights, now }
   app.decorateRequest('asking', null)
   app.onRequestGone(request => { request.asking?.fetch?.leave() })
@@ -89,6 +92,8 @@ export default fp<ForwardOptions>(async function forward (app, options) {
   function proceed (request: FastifyRequest, reply: FastifyReply, lookup: CacheForward): void {
     const { flightKey } = lookup
     if (flightKey === null) return ask(request, reply, lookup)
+    // At its own pace: nobody else is sent what it gets.
+    if (flights.wasTooSlow(flightKey, clientOf(request), now())) return ask(request, reply, { ...lookup, mayLead: false })
     if (flights.isHopeless(flightKey, now())) {
       const detail = lookup.outcome.detail ?? 'hit-for-miss'
       return ask(request, reply, { ...lookup, mayLead: false, outcome: { ...lookup.outcome, detail } })
@@ -148,11 +153,16 @@ export default fp<ForwardOptions>(async function forward (app, options) {
       return goAlone(request, reply, lookup)
     }
     const wantsContent = hasContent && request.method !== 'HEAD' && !answer.notModified
-    const reader = wantsContent ? body.reader({ cutOff: error => { noteCutOff(request, error) } }) : null
+    const reader = wantsContent ? body.reader({ cutOff: error => { cutOff(request, lookup, error) } }) : null
     if (wantsContent && reader === null) return goAlone(request, reply, lookup)
     const { statusCode, lines, cacheStatus, outcome } = answer
     request.cacheOutcome = outcome
     send(request, reply, { statusCode, lines, from: head.response, ownLines: [...ageLine(answer), 'cache-status', cacheStatusValue(cacheStatus, identifier, outcome)], body: reader })
+  }
+
+  function cutOff (request: FastifyRequest, { flightKey, request: { rules } }: CacheForward, error: Error): void {
+    noteCutOff(request, error)
+    if (error instanceof TooSlow && flightKey !== null) flights.rememberTooSlow(flightKey, clientOf(request), now() + rules.collapse.hitForMiss)
   }
 
   function send (request: FastifyRequest, reply: FastifyReply, response: OutgoingResponse): void {
@@ -201,3 +211,5 @@ export default fp<ForwardOptions>(async function forward (app, options) {
     }))
   })
 }, { name: 'forward', fastify: '5.x', dependencies: ['request-end', 'request-context', 'cache', 'errors'] })
+
+function clientOf (request: FastifyRequest): string { return (request.forwarding as Forwarding).clientAddress }

@@ -5,17 +5,16 @@
  * Classes, because there is one for each request that is forwarded: their methods are made once.
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import type { CacheForward, HttpCache } from '../src/cache/http-cache.ts'
+import type { CacheForward } from '../src/cache/http-cache.ts'
 import type { RouteCacheConfig } from '../src/config/schema.ts'
-import { relatedTargets } from '../src/cache/invalidation.ts'
 import type { StoredResponse } from '../src/cache/stored-response.ts'
 import { decideMaxForwards } from '../src/forward/max-forwards.ts'
 import { buildRequestFields } from '../src/forward/request-fields.ts'
 import { responseFields, type ResponseFields } from '../src/forward/response-fields.ts'
 import { fieldValue, noFields, type FieldMap, type MutableFieldMap } from '../src/http/fields.ts'
-import { cacheKeyOf } from '../src/proxy/cache-key-of.ts'
 import type { Audience, FetchRequest, FetchTransforms } from '../src/proxy/fetch-request.ts'
 import type { Forwarding } from '../src/proxy/forwarding.ts'
+import type { Invalidator } from '../src/proxy/invalidation.ts'
 import type { ProxyRoute } from '../src/proxy/proxy-route.ts'
 import { templateInput } from '../src/proxy/template-input.ts'
 import type { RouteTransforms, TransformChoice } from '../src/transform/route-transforms.ts'
@@ -26,7 +25,7 @@ import { targetOf } from './transforms.ts'
 /** What is the same for all of them. */
 export interface FetchServices {
   readonly app: FastifyInstance
-  readonly cache: HttpCache
+  readonly invalidator: Invalidator
   /** Name of this cache in `Cache-Status`. */
   readonly identifier: string
   /** Unique name of this instance in `Via`. */
@@ -34,6 +33,8 @@ export interface FetchServices {
   /** Names of response fields that clients do not get as they are, under the rules of a route. */
   readonly hiddenFields: (rules: RouteCacheConfig) => ReadonlySet<string>
   readonly send: (request: FastifyRequest, reply: FastifyReply, response: OutgoingResponse) => void
+  /** A client does not get all of a response that it shares. */
+  readonly cutOff: (request: FastifyRequest, lookup: CacheForward, error: Error) => void
 }
 
 /** What is the same with and without a client. */
@@ -137,15 +138,8 @@ export abstract class RouteFetch implements FetchRequest {
     return locatesTarget(this.forwarding, received)
   }
 
-  /** RFC 9111 4.4: the target, and what `Location` and `Content-Location` name on the same origin. */
   invalidate (received: FieldMap): void {
-    const { forwarding, services: { cache } } = this
-    const { target, runtime } = forwarding
-    const related = relatedTargets(received, target.scheme, target.authority, target.path + target.query)
-    const own = cacheKeyOf(runtime, target, target.path + target.query, forwarding)
-    cache.invalidate([own, ...related.map(uri => cacheKeyOf(runtime, target, uri, forwarding))].filter(key => key !== null))
-    // Groups belong to the origin, also where no route takes a GET for this target.
-    cache.invalidateGroups(own ?? target, received)
+    this.services.invalidator.answered(this.forwarding.target, received)
   }
 }
 

@@ -16,7 +16,7 @@ const errors = { 400: 'What was asked cannot be meant; `problems` says why.', 50
 export default async function adminCacheRoutes (app: FastifyInstance, options: AdminCacheRoutesOptions): Promise<void> {
   app.post<{ Body: PurgeRequest }>('/cache/purge', {
     schema: { body: PurgeRequestSchema },
-    config: { doc: { summary: 'Takes stored responses out of the cache, or makes them stale', answer: PurgeResultSchema, errors } }
+    config: { doc: { summary: 'Takes stored responses out of the cache, or makes them stale', answer: PurgeResultSchema, errors: { ...errors, 413: 'The content is larger than 64 KiB.', 415: 'The content is not said to be JSON.' } } }
   }, async request => await options.purge(request.body))
 
   app.get<{ Querystring: EntriesQuery }>('/cache/entries', {

@@ -30,7 +30,7 @@ export default async function adminRoutes (app: FastifyInstance, options: AdminR
   // A reload takes nothing, whatever a client sends along.
   app.addContentTypeParser('*', { parseAs: 'string' }, (_request, _body, done) => { done(null) })
   app.post('/reload', {
-    config: { doc: { summary: 'Reads the configuration again and puts it in force', answer: ReloadResultSchema, errors: { 409: 'Another reload is running.', 422: 'The configuration does not validate; nothing was changed.' } } }
+    config: { doc: { summary: 'Reads the configuration again and puts it in force', answer: ReloadResultSchema, errors: { 409: 'Another reload is running.', 413: 'The content is larger than 64 KiB.', 422: 'The configuration does not validate; nothing was changed.' } } }
   }, async (_request, reply) => {
     if (reloading) return reply.code(409).send({ error: { code: 'reload_running', status: 409, message: 'A reload is running.' } })
     reloading = true

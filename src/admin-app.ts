@@ -1,10 +1,11 @@
 /** The admin listener: health for everybody who reaches it, the rest for holders of the token, where there is one. */
-import Fastify, { LogController, type FastifyInstance, type FastifyServerOptions } from 'fastify'
+import Fastify, { LogController, type FastifyInstance, type FastifyReply, type FastifyRequest, type FastifyServerOptions } from 'fastify'
 import Type from './config/schema/type.ts'
 import { createHash, timingSafeEqual } from 'node:crypto'
 import adminCacheRoutes, { type AdminCacheRoutesOptions } from '../routes/admin-cache.ts'
 import adminRoutes, { type AdminRoutesOptions } from '../routes/admin.ts'
 import { collectRoutes, useOwnValidation } from './admin/documented.ts'
+import { refuseOthers } from './admin/no-route.ts'
 import { createOpenapi } from './admin/openapi.ts'
 import { RequestError, Unavailable } from './admin/request-error.ts'
 import { TurnsBusy } from './cache/turns.ts'
@@ -25,13 +26,14 @@ export async function createAdminApp (options: AdminAppOptions): Promise<Fastify
     forceCloseConnections: true,
     connectionTimeout: 30_000,
     bodyLimit: 64 * 1024,
-    http: { headersTimeout: 10_000, connectionsCheckingInterval: 1000 }
+    http: { headersTimeout: 10_000, connectionsCheckingInterval: 1000 },
+    // A path that cannot be decoded has no route, and passes no handler of ours.
+    frameworkErrors: (_error: Error, _request: FastifyRequest, reply: FastifyReply) => {
+      reply.code(400).send({ error: { code: 'bad_request', status: 400, message: 'The path cannot be read.' } })
+    }
   } as unknown as FastifyServerOptions)
   app.server.maxConnections = 256
 
-  app.setNotFoundHandler((_request, reply) => {
-    reply.code(404).send({ error: { code: 'not_found', status: 404, message: 'There is no such page; GET / lists what there is.' } })
-  })
   const parseJson = app.getDefaultJsonParser('error', 'error')
   // Clients that always send the field do so with a request that has no content, too.
   app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
@@ -39,6 +41,7 @@ export async function createAdminApp (options: AdminAppOptions): Promise<Fastify
     done(null)
   })
   const routes = collectRoutes(app)
+  refuseOthers(app, routes)
   useOwnValidation(app)
 
   app.setErrorHandler((error: Error & { statusCode?: number, code?: string }, request, reply) => {

@@ -35,8 +35,10 @@ import { loadExtensions, takeExtensions } from './extensions/load.ts'
 import { createFilterRegistry } from './extensions/registry.ts'
 import { createPseudonym } from './forward/via.ts'
 import type { RequestTallies } from './observe/request-tally.ts'
+import { checkOptionNames } from './plugin-options.ts'
 import { createCacheCommand } from './proxy/command.ts'
 import { createControl } from './proxy/control.ts'
+import { createInvalidator, type Invalidation } from './proxy/invalidation.ts'
 import { createQueue } from './proxy/queue.ts'
 import { createOwnFilters } from './extensions/own-filters.ts'
 import type { RouteFilters } from './proxy/proxy-route.ts'
@@ -64,6 +66,8 @@ export interface HoldfastOptions {
   readonly rateLimitStore?: RateLimitStore
   /** Carries out what is asked for with the method `PURGE`, in place of this process alone. */
   readonly purge?: HoldfastControl['purge']
+  /** Hears what a request such as PUT invalidated (RFC 9111 4.4), for `control.invalidate` of other processes. */
+  readonly onInvalidation?: (invalidation: Invalidation) => void
   /** Filters of the application's own, after those that the configuration names; each a Fastify plugin that may call `addFilter`. */
   readonly extensions?: ReadonlyArray<Extension | ExtensionPlugin>
   /** Count what Node says of the process among the metrics. */
@@ -88,6 +92,7 @@ export interface Resolved { readonly resolved: Config }
 /** The proxy as a Fastify plugin. Encapsulated: it may be registered several times, under different prefixes. */
 export async function holdfast (app: FastifyInstance, options: HoldfastOptions): Promise<void> {
   keepTickShape()
+  checkOptionNames(options)
   const config = isResolved(options.config) ? options.config.resolved : resolveConfig(options.config)
   const extensions = await extensionsFor(config, options.extensions ?? [])
   const filterRegistry = createFilterRegistry()
@@ -151,12 +156,14 @@ export async function holdfast (app: FastifyInstance, options: HoldfastOptions):
       own: used.length === 0 ? null : createOwnFilters(filterRegistry, used)
     }
   }
+  const invalidator = createInvalidator({ cache: httpCache, current: () => runtime, prefix: app.prefix, tell: options.onInvalidation, log: app.log })
   const command = createCacheCommand({ cache: httpCache, current: () => runtime, mount: app.prefix, now })
   const inOrder = createQueue()
   const control = createControl({
     inOrder,
     cache: httpCache,
     command,
+    invalidate: invalidator.repeat,
     current: () => runtime,
     replace: next => {
       runtime = next
@@ -176,7 +183,7 @@ export async function holdfast (app: FastifyInstance, options: HoldfastOptions):
   await app.register(purge, { purge: options.purge ?? command.purge })
   await app.register(rewrite)
   await app.register(cache, { cache: httpCache, identifier: config.cache.name, now, ...(options.deviceClass === undefined ? {} : { deviceClass: options.deviceClass }) })
-  await app.register(forward, { cache: httpCache, identifier: config.cache.name, pseudonym: createPseudonym(config.cache.name), now })
+  await app.register(forward, { cache: httpCache, invalidator, identifier: config.cache.name, pseudonym: createPseudonym(config.cache.name), now })
   await app.register(extensionsPlugin, { extensions, registry: filterRegistry })
   runtime = atOnce(createRuntime(config, null, makeFilters, { log: app.log }))
   await app.register(metrics, { stats: control.stats, processMetrics: options.processMetrics ?? false, extensionFailures: filterRegistry.failures })

@@ -3,6 +3,7 @@ import type { EntriesPage, EntriesQuery, EntryAnswer, PurgeResult, PurgeSelector
 import type { CacheStatistics } from './cache/http-cache.ts'
 import type { PurgeOptions } from './cache/purging.ts'
 import type { Config } from './config/schema.ts'
+import type { Invalidation } from './proxy/invalidation.ts'
 import type { RouteChain } from './proxy/chain.ts'
 import type { SnapshotStatistics } from './snapshot/snapshots.ts'
 import type { TransformStatistics } from './transform/statistics.ts'
@@ -26,6 +27,8 @@ export interface HoldfastControl {
    * @returns how many there were, and their bytes
    */
   purge (selector: PurgeSelector, options?: PurgeOptions): Promise<PurgeResult>
+  /** Invalidates what an unsafe request to another process has changed (RFC 9111 4.4), as `onInvalidation` was told of it there. */
+  invalidate (invalidation: Invalidation): void
   /** A page of what is stored. */
   entries (query?: EntriesQuery): Promise<EntriesPage>
   /** Everything that is stored under a URL, with what decides on its use. */

@@ -19,6 +19,7 @@ export { decideStoring, type StorableExchange, type StoringDecision } from './ca
 export { decideReuse, type ReuseDecision } from './cache/reuse.ts'
 export { normaliseTarget, type RequestTarget, type TargetDecision } from './http/target.ts'
 export type { Forwarding } from './proxy/forwarding.ts'
+export type { Invalidation } from './proxy/invalidation.ts'
 export type { Identity } from './proxy/identity.ts'
 export type { ChainLink, RouteChain } from './proxy/chain.ts'
 export type { FilterContext } from './proxy/filter-context.ts'

@@ -7,7 +7,9 @@ export interface RouteDoc {
   readonly summary: string
   /** Of the answer with status 200: a schema of JSON, or `text`. */
   readonly answer: TSchema | 'text'
-  /** Other statuses, and what they mean. */
+  /** Other statuses with the same kind of answer, and what they mean. */
+  readonly alike?: Readonly<Record<number, string>>
+  /** Statuses of errors, and what they mean. */
   readonly errors?: Readonly<Record<number, string>>
   /** Answered without the token, too. */
   readonly open?: boolean
@@ -40,6 +42,7 @@ export function createOpenapi (routes: readonly DocumentedRoute[], version: stri
 
 function operation ({ method, url, doc, body, querystring }: DocumentedRoute, secured: boolean): object {
   const errors = { ...doc.errors, ...secured && doc.open !== true && { 401: 'The token is missing or wrong.' } }
+  const content = doc.answer === 'text' ? { 'text/plain': { schema: { type: 'string' } } } : { 'application/json': { schema: plain(doc.answer) } }
   return {
     operationId: `${method.toLowerCase()}${url.replaceAll(/[/.](\w)/g, (_match, letter: string) => letter.toUpperCase())}`,
     summary: doc.summary,
@@ -47,7 +50,8 @@ function operation ({ method, url, doc, body, querystring }: DocumentedRoute, se
     ...querystring !== undefined && { parameters: parametersOf(querystring) },
     ...body !== undefined && { requestBody: { required: true, content: { 'application/json': { schema: plain(body) } } } },
     responses: {
-      200: { description: 'Done.', content: doc.answer === 'text' ? { 'text/plain': { schema: { type: 'string' } } } : { 'application/json': { schema: plain(doc.answer) } } },
+      200: { description: 'Done.', content },
+      ...Object.fromEntries(Object.entries(doc.alike ?? {}).map(([status, description]) => [status, { description, content }])),
       ...Object.fromEntries(Object.entries(errors).map(([status, description]) => [status, { description, content: { 'application/json': { schema: { $ref: '#/components/schemas/Error' } } } }]))
     }
   }

@@ -5,6 +5,7 @@ import { credentialsOf } from './authorization.ts'
 import { createAttempts } from './attempts.ts'
 import { createPasswords, type Passwords } from './passwords.ts'
 import { createRemembered } from './remembered.ts'
+import { createUnderWay } from './under-way.ts'
 import { absent, invalid, type Admission, type Refusal, type Verdict, type Verifier } from './verdict.ts'
 
 /** A longer password is refused unread. */
@@ -27,8 +28,7 @@ export function createBasic (config: BasicConfig, { users, now, addressKey, ...g
   const remembered = createRemembered()
   const hashes = [...users.values()]
   const overloaded: Refusal = { ok: false, reason: 'overloaded' }
-  /** Verifications under way, by digest, with those who sent the same: a browser asks for many things at once. */
-  const verifying = new Map<string, Array<(verdict: Verdict) => void>>()
+  const underWay = createUnderWay()
 
   return {
     challenges: [`Basic realm="${config.realm}", charset="UTF-8"`],
@@ -44,23 +44,13 @@ export function createBasic (config: BasicConfig, { users, now, addressKey, ...g
       const digest = remembered.digest(user, password)
       const known = remembered.find(digest, now())
       if (known !== null) return done(known)
-
-      const waiting = verifying.get(digest)
-      if (waiting !== undefined) {
-        waiting.push(done)
-        return
-      }
+      if (underWay.join(digest, done)) return
 
       const address = addressKey(request.clientAddress)
       const { waitMs } = attempts.begin(user, address, now())
       if (waitMs > 0) return done({ ok: false, reason: 'throttled', retryAfter: Math.ceil(waitMs / 1000) })
 
-      const asking = [done]
-      verifying.set(digest, asking)
-      judge(user, password, address, digest).catch(() => overloaded).then(verdict => {
-        verifying.delete(digest)
-        for (const tell of asking) tell(verdict)
-      })
+      judge(user, password, address, digest).catch(() => overloaded).then(underWay.begin(digest, done))
     }
   }
 

@@ -3,6 +3,7 @@ import type { Dispatcher } from 'undici'
 import type { ExternalAuthConfig } from '../config/schema.ts'
 import { fieldValue, type FieldMap } from '../http/fields.ts'
 import { keyedDigest, createRemembered } from './remembered.ts'
+import { createUnderWay } from './under-way.ts'
 import type { Admission, AuthRequest, Refusal, Verdict, Verifier } from './verdict.ts'
 
 export interface ExternalDependencies {
@@ -27,9 +28,8 @@ export function createExternal (config: ExternalAuthConfig, { dispatcher, now, o
   const failed: Refusal = { ok: false, reason: 'unavailable', statusCode: config.failureStatus }
   const overloaded: Refusal = { ok: false, reason: 'overloaded' }
   const remembered = createRemembered()
-  /** Questions under way, by digest, with those who wait for the same answer. */
-  const asking = new Map<string, Array<(verdict: Verdict) => void>>()
-  let underWay = 0
+  const underWay = createUnderWay()
+  let questions = 0
 
   return {
     challenges: [],
@@ -40,26 +40,19 @@ export function createExternal (config: ExternalAuthConfig, { dispatcher, now, o
       if (digest !== '') {
         const known = remembered.find(digest, now())
         if (known !== null) return done(known)
-        const waiting = asking.get(digest)
-        if (waiting !== undefined) {
-          waiting.push(done)
-          return
-        }
+        if (underWay.join(digest, done)) return
       }
-      if (underWay >= config.concurrency) return done(overloaded)
+      if (questions >= config.concurrency) return done(overloaded)
 
-      underWay++
-      if (digest !== '') asking.set(digest, [])
+      questions++
+      const tell = digest === '' ? done : underWay.begin(digest, done)
       ask(request, credentials).catch((error: unknown) => {
         onFailure(error)
         return failed
       }).then(verdict => {
-        underWay--
-        const waiting = asking.get(digest) ?? []
-        asking.delete(digest)
+        questions--
         if (verdict.ok && digest !== '') remembered.keep(digest, verdict, now() + config.remember)
-        done(verdict)
-        for (const other of waiting) other(verdict)
+        tell(verdict)
       }).catch(onFailure)
     }
   }

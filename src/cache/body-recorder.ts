@@ -36,6 +36,7 @@ export class BodyRecorder {
   readonly #limitBytes: number
   readonly #budget: RecordingBudget
   readonly #expectedBytes: number | undefined
+  readonly #becomesText: boolean
   /** What has come and is not in `whole`. */
   #pieces: Buffer[] = []
   /** All of the content, what has come of it in front; null as long as all of it is in `pieces`. */
@@ -50,11 +51,15 @@ export class BodyRecorder {
   #promisedBytes = 0
   #ended: RecordingEnd | null = null
 
-  /** @param expectedBytes content length as announced, or undefined: then it grows as it comes. */
-  constructor (limitBytes: number, budget: RecordingBudget, expectedBytes: number | undefined) {
+  /**
+   * @param expectedBytes content length as announced, or undefined: then it grows as it comes
+   * @param isPart it is kept as the bytes that it is, however small
+   */
+  constructor (limitBytes: number, budget: RecordingBudget, expectedBytes: number | undefined, isPart = false) {
     this.#limitBytes = limitBytes
     this.#budget = budget
     this.#expectedBytes = expectedBytes
+    this.#becomesText = !isPart && expectedBytes !== undefined && expectedBytes <= textBytes
     budget.running++
     if (expectedBytes !== undefined && expectedBytes > limitBytes) this.#end('too-large')
   }
@@ -140,7 +145,7 @@ export class BodyRecorder {
     if (!this.#hold(expectedBytes)) return
     this.#promise(toComeBytes)
     // Small content becomes text: its bytes go soon, and come from what many share.
-    this.#whole = expectedBytes <= textBytes ? Buffer.allocUnsafe(expectedBytes) : Buffer.allocUnsafeSlow(expectedBytes)
+    this.#whole = this.#becomesText ? Buffer.allocUnsafe(expectedBytes) : Buffer.allocUnsafeSlow(expectedBytes)
     this.#firstBytes = this.#receivedBytes
   }
 

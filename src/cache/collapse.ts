@@ -57,15 +57,19 @@ export interface Flights {
   rememberHopeless (key: string, until: number): void
   /** A response under the key proved shareable after all. */
   forgetHopeless (key: string): void
+  /** Whether a client fell behind others lately with whom it shared a response, so that it did not get all of it. */
+  wasTooSlow (key: string, client: string, now: number): boolean
+  /** @param until epoch milliseconds */
+  rememberTooSlow (key: string, client: string, until: number): void
 }
 
-/** Keys remembered as not shareable; the oldest goes first, which costs one wait. */
-const maxHopeless = 10_000
+/** Keys remembered as not shareable, and clients as too slow; the oldest goes first, which costs one wait. */
+const maxRemembered = 10_000
 
 export function createFlights (): Flights {
   const flights = new Map<string, RunningFlight>()
-  // Not a Map: its first key stands behind all that were deleted, thousands of them, and each new key would look for it.
-  const hopeless = new LRUCache<string, number>({ max: maxHopeless })
+  const hopeless = createMemory()
+  const tooSlow = createMemory()
 
   return {
     find (key) {
@@ -76,15 +80,7 @@ export function createFlights (): Flights {
       return null
     },
 
-    isHopeless (long, now) {
-      if (hopeless.size === 0) return false
-      const key = shortKey(long)
-      const until = hopeless.peek(key)
-      if (until === undefined) return false
-      if (until > now) return true
-      hopeless.delete(key)
-      return false
-    },
+    isHopeless: (key, now) => !hopeless.isEmpty() && hopeless.has(key, now),
 
     lead (key, isCurrent) {
       const flight = new RunningFlight(flights, key, isCurrent)
@@ -92,11 +88,39 @@ export function createFlights (): Flights {
       return flight
     },
 
-    rememberHopeless (long, until) {
-      hopeless.set(shortKey(long), until)
+    rememberHopeless: hopeless.remember,
+    forgetHopeless: hopeless.forget,
+
+    wasTooSlow: (key, client, now) => !tooSlow.isEmpty() && tooSlow.has(`${client} ${key}`, now),
+    rememberTooSlow (key, client, until) { tooSlow.remember(`${client} ${key}`, until) }
+  }
+}
+
+interface Memory {
+  isEmpty (): boolean
+  has (key: string, now: number): boolean
+  remember (key: string, until: number): void
+  forget (key: string): void
+}
+
+/** Keys, each until some instant. */
+function createMemory (): Memory {
+  // Not a Map: its first key stands behind all that were deleted, thousands of them, and each new key would look for it.
+  const keys = new LRUCache<string, number>({ max: maxRemembered })
+  return {
+    isEmpty: () => keys.size === 0,
+
+    has (long, now) {
+      const key = shortKey(long)
+      const until = keys.peek(key)
+      if (until === undefined) return false
+      if (until > now) return true
+      keys.delete(key)
+      return false
     },
 
-    forgetHopeless (key) { if (hopeless.size > 0) hopeless.delete(shortKey(key)) }
+    remember (key, until) { keys.set(shortKey(key), until) },
+    forget (key) { if (keys.size > 0) keys.delete(shortKey(key)) }
   }
 }
 

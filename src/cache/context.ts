@@ -1,5 +1,6 @@
 /** What the actions of the cache share: the store, the order of removals, the budget for recordings, the counts. */
 import type { RecordingBudget } from './body-recorder.ts'
+import { PackedEntry } from './packed-entry.ts'
 import type { PurgeCounts } from './purging.ts'
 import { createRemovalLog, type RemovalLog } from './removal-log.ts'
 import { createSearchIndex, type SearchIndex } from './search-index.ts'
@@ -26,6 +27,8 @@ export interface CacheContext {
   /** How often everything was dropped at once: what was being walked then is not stored any more. */
   clearings: number
   readonly counts: { failures: number, hits: number, misses: number, stale: number, collapsed: number }
+  /** Stores an entry (`CacheStore.put`). */
+  put: CacheStore['put']
   /** Told of all that is purged or invalidated, by key; null when it is not a matter of keys. */
   onRemoval (key: string | null): void
   /** Runs what may throw because the store does: a failure is counted, told, and answered by `fallback`. */
@@ -39,6 +42,7 @@ const minRecordingBytes = 1024 * 1024
 export function createContext (store: CacheStore, onFailure: (error: unknown) => void, tagRules: TagRules = defaultTagRules, onRemoval: CacheContext['onRemoval'] = () => {}): CacheContext {
   const counts = { failures: 0, hits: 0, misses: 0, stale: 0, collapsed: 0 }
   const clock = { count: 0 }
+  const { maxBytes, memory } = store.statistics()
   return {
     store,
     removals: createRemovalLog(clock),
@@ -50,8 +54,15 @@ export function createContext (store: CacheStore, onFailure: (error: unknown) =>
     severalKeys: false,
     clearings: 0,
     searches: createSearchIndex(),
-    budget: { maxBytes: Math.max(minRecordingBytes, store.statistics().maxBytes / 2), usedBytes: 0, promisedBytes: 0, running: 0, get waitingBytes () { return store.excessBytes ?? 0 } },
+    budget: { maxBytes: Math.max(minRecordingBytes, maxBytes / 2), usedBytes: 0, promisedBytes: 0, running: 0, get waitingBytes () { return store.excessBytes ?? 0 } },
     counts,
+    // Another store keeps the entry as it is: with one text of its own, in place of content in memory that others share.
+    put: memory !== undefined
+      ? (entry, replaces, costMs) => store.put(entry, replaces, costMs)
+      : (entry, replaces, costMs) => {
+          if (entry instanceof PackedEntry) makeFlat(entry)
+          return store.put(entry, replaces, costMs)
+        },
     onRemoval,
     safely (fallback, act) {
       try {
@@ -92,3 +103,6 @@ export function dropAll (context: CacheContext): void {
 export function isStored ({ store }: CacheContext, entry: StoredEntry): boolean {
   return store.variants(entry.key).includes(entry)
 }
+
+/** Reading its text makes it one. */
+function makeFlat (entry: PackedEntry): void { entry.textUpTo(0) }

@@ -46,7 +46,7 @@ export function freshen (context: CacheContext, lookup: CacheForward, response: 
       // What took its place meanwhile is younger; what was taken out stays out, what a purge made stale stays stale.
       if (!isStored(context, stored) || (superseded && head.mayStay)) return false
       // Which values a field had that the 304 adds to `Vary` is not known of the request that stored it (4.1).
-      if (keep && (isSelected || sameNames(head.response.selecting, stored.response.selecting))) return context.store.put(own, stored)
+      if (keep && (isSelected || sameNames(head.response.selecting, stored.response.selecting))) return context.put(own, stored)
       context.store.remove(stored)
       return false
     })
@@ -57,7 +57,7 @@ export function freshen (context: CacheContext, lookup: CacheForward, response: 
     if (!isSelected && keep && !passing) {
       const selected = withHead(stored, place, head)
       selected.lend()
-      kept = context.safely(false, () => context.store.put(selected, lookup.stored))
+      kept = context.safely(false, () => context.put(selected, lookup.stored))
       answer = selected
     }
   }
@@ -111,12 +111,12 @@ function updateOne (context: CacheContext, stored: StoredEntry, request: CacheRe
   const contentBytes = stored.parts === null ? stored.bodyBytes : stored.parts.totalBytes
   if (stored.response.statusCode !== 200 || !matchesHead(stored.response, contentBytes, response.fields)) {
     const head = headOf(stored)
-    context.store.put(withHead(stored, placeOfEntry(stored, moment), { ...head, response: { ...head.response, freshnessLifetime: 0 } }), stored)
+    context.put(withHead(stored, placeOfEntry(stored, moment), { ...head, response: { ...head.response, freshnessLifetime: 0 } }), stored)
     return
   }
   const head = updatedHead(stored, request, response)
   if (!head.isShareable) return
-  if (head.mayStay) context.store.put(withHead(stored, placeAfter(stored, response, moment), head), stored)
+  if (head.mayStay) context.put(withHead(stored, placeAfter(stored, response, moment), head), stored)
   else context.store.remove(stored)
 }
 

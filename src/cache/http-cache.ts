@@ -8,7 +8,6 @@ import { fieldValue, type FieldMap } from '../http/fields.ts'
 import { createContext, dropAll, isStored, isSuperseded } from './context.ts'
 import { discardInvalidated } from './discarding.ts'
 import { freshen, staleOnError, updateFromHead } from './freshening.ts'
-import { groupKey, groupsOf } from './groups.ts'
 import { primaryKey, uriKey, type KeyParts } from './key.ts'
 import { listEntries, type ListOptions, type Listing } from './listing.ts'
 import { findHit, isAnsweredByNotModified, lookUp, noteHit, type CacheForward, type CacheHit, type CacheLookup, type CacheRequest } from './lookup.ts'
@@ -83,10 +82,10 @@ export interface HttpCache {
   share (lookup: CacheForward, head: SharedHead, now: number): SharedAnswer | null
   /** Whether a response that has come was purged, or its URI or group invalidated, after it was asked for. */
   isOutdated (head: SharedHead): boolean
-  /** Removes all under the keys of a target URI that changed (RFC 9111 4.4); returns how many responses went at once. */
-  invalidate (targets: readonly KeyParts[]): number
-  /** What an unsafe request's answer says of groups (RFC 9875 2.2.1, 3). */
-  invalidateGroups (target: Pick<KeyParts, 'scheme' | 'authority'>, fields: FieldMap): void
+  /** Removes all under the keys of target URIs that changed (RFC 9111 4.4), and the groups that they belonged to (RFC 9875 2.2.1); returns the keys of these. */
+  invalidate (targets: readonly KeyParts[]): readonly string[]
+  /** What an unsafe request's answer says of groups (RFC 9875 3), by their keys. */
+  invalidateGroups (keys: readonly string[]): void
   /** Removes what was stored under rules that are no longer in force. */
   retainScopes (scopes: Pick<ScopeRules, 'has'>): Promise<number>
   /** Takes out, or makes stale, what is selected, some milliseconds in a turn of the event loop. Rejects when the store throws. */
@@ -163,21 +162,24 @@ export function createHttpCache (options: HttpCacheOptions): HttpCache {
     isOutdated: head => isSuperseded(context, head.place),
 
     invalidate (targets) {
-      return safely(0, () => targets.reduce((removed, target) => {
-        const uri = uriKey(target)
-        removals.note(uri)
-        context.onRemoval(uri)
-        // Responses under other keys of the same URI are recognised when they are looked up, until they are removed.
-        if (context.severalKeys || !searches.isEmpty()) invalidations.note(uri)
-        if (context.severalKeys) discardInvalidated(context, () => store.ofUri(uri))
-        for (const entry of store.variants(primaryKey(target))) for (const group of entry.groups) noteGroup(group)
-        return removed + store.removeKey(uri)
-      }, 0))
+      const groups = new Set<string>()
+      safely(undefined, () => {
+        for (const target of targets) {
+          const uri = uriKey(target)
+          removals.note(uri)
+          context.onRemoval(uri)
+          // Responses under other keys of the same URI are recognised when they are looked up, until they are removed.
+          if (context.severalKeys || !searches.isEmpty()) invalidations.note(uri)
+          if (context.severalKeys) discardInvalidated(context, () => store.ofUri(uri))
+          for (const entry of store.variants(primaryKey(target))) for (const group of entry.groups) groups.add(group)
+          store.removeKey(uri)
+        }
+      })
+      for (const group of groups) noteGroup(group)
+      return [...groups]
     },
 
-    invalidateGroups (target, fields) {
-      for (const group of groupsOf(fields, 'cache-group-invalidation')) noteGroup(groupKey(target.scheme, target.authority, group))
-    },
+    invalidateGroups (keys) { for (const key of keys) noteGroup(key) },
 
     retainScopes (scopes) {
       removals.noteAll()

@@ -162,7 +162,7 @@ class RunningRecording implements Recording {
     this.#response = response
     this.#maxBytes = maxBytes
     this.#recorded = recorded
-    this.#recorder = new BodyRecorder(maxBytes, context.budget, recorded.expectedBytes)
+    this.#recorder = new BodyRecorder(maxBytes, context.budget, recorded.expectedBytes, range !== null)
     const { response: stored, commonLines, contentLines, hiddenLines } = head
     this.head = range === null && lookup.request.method === 'GET' ? { response: stored, commonLines, contentLines, hiddenLines, place } : null
   }
@@ -201,7 +201,7 @@ class RunningRecording implements Recording {
       ? createEntry(place, head, body, !isRead)
       : combined({ place, head, request, response, maxBytes: this.#maxBytes, added: { start: range.start, bytes: body }, totalBytes: range.totalBytes }, before)
     if (entry === null) return 'partial'
-    if (!context.store.put(entry, before, response.receivedAt - response.requestedAt)) return 'no-room'
+    if (!context.put(entry, before, response.receivedAt - response.requestedAt)) return 'no-room'
     noteSearch(context, request, entry.key, range === null ? head.response.fields : entry.response.fields)
     discardHidden(context, entry, request.rules.vary)
     if (range === null && entry instanceof PackedEntry) {

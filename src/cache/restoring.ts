@@ -23,7 +23,7 @@ export function restore (context: CacheContext, entry: StoredEntry, now: number,
   if (isSuperseded(context, entry) || context.store.variants(entry.key).some(other => isFirst(other, entry))) return false
   // Before any request says so: an invalidation that comes first has to find it.
   if (entry.key !== entry.uri) context.severalKeys = true
-  if (!context.store.put(entry, null)) return false
+  if (!context.put(entry, null)) return false
   if (rules.noVarySearch) noteSearch(context, entry)
   return true
 }

@@ -36,8 +36,6 @@ export interface SharedBodyOptions {
   readonly onCutShort: () => void
   /** No reader can begin any more: the first bytes are not held. */
   readonly onUnreadable: () => void
-  /** A reader was too slow: who asks alone would have all of it. */
-  readonly onTooSlow?: () => void
   /** Go on without any reader, for the store, whatever is still to come. */
   readonly finishAlone: boolean
 }
@@ -175,10 +173,7 @@ class RunningBody implements SharedBody, BodyReader {
   pump (reader: Reader): void {
     const pieces = this.#pieces
     while (reader.wants && reader.next < this.#dropped + pieces.length) {
-      if (reader.next < this.#dropped) {
-        this.#options.onTooSlow?.()
-        return reader.cutOff(new TooSlow())
-      }
+      if (reader.next < this.#dropped) return reader.cutOff(new TooSlow())
       const at = reader.next++ - this.#dropped
       reader.wants = this.#chunk !== null && at === pieces.length - 1 ? reader.body.push(this.#chunk, this.#chunkIsOwn()) : this.#give(reader, at)
     }

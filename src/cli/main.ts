@@ -72,8 +72,8 @@ async function start (given: Arguments): Promise<void> {
     endWithErrors(log)
 
     if (cluster.isWorker || config.server.workers > 1) {
-      const { startPrimary, startWorker } = await import('../server/workers.ts')
-      return await (cluster.isPrimary ? startPrimary : startWorker)({ config, log, read })
+      const start = cluster.isPrimary ? (await import('../server/workers.ts')).startPrimary : (await import('../server/worker.ts')).startWorker
+      return await start({ config, log, read })
     }
 
     const { startInstance } = await import('../server/instance.ts')

@@ -14,6 +14,7 @@ const messages: Readonly<Record<string, string>> = {
   bad_target: 'The request target or Host cannot be understood.',
   bad_request: 'The request cannot be understood.',
   bad_method_override: 'The method asked for in place of POST is not allowed here.',
+  tls_required: 'This port speaks TLS: ask it with https.',
   route_not_found: 'No route is configured for this request.',
   unauthorized: 'A valid credential is needed.',
   forbidden: 'This is not allowed.',

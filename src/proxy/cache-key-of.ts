@@ -30,7 +30,7 @@ function keyOn (route: ProxyRoute, uri: Omit<KeyParts, 'scope' | 'extra'>, field
  * which may be another one than the unsafe request took. Null when no route would, or its rules refuse the path.
  * @param method in place of GET, such as POST, whose responses may be stored on yet another route
  */
-export function cacheKeyOf (runtime: Runtime, target: RequestTarget, uri: string, { prefix }: Pick<Forwarding, 'prefix'>, method = 'GET'): KeyParts | null {
+export function cacheKeyOf (runtime: Runtime, target: Pick<RequestTarget, 'scheme' | 'authority' | 'host'>, uri: string, { prefix }: Pick<Forwarding, 'prefix'>, method = 'GET'): KeyParts | null {
   const decision = normaliseTarget({
     method: 'GET', target: uri, hostLines: [target.authority], httpVersion: target.authority === '' ? '1.0' : '1.1', scheme: target.scheme, mergeSlashes: runtime.config.server.mergeSlashes
   })

@@ -14,6 +14,7 @@ import { retiredUpstreams, scopesOf, type Runtime } from './runtime.ts'
 export interface ControlInput {
   readonly cache: HttpCache
   readonly command: CacheCommand
+  readonly invalidate: HoldfastControl['invalidate']
   readonly current: () => Runtime
   readonly replace: (runtime: Runtime) => void
   readonly build: (config: Config, previous: Runtime) => Pieces<Runtime>
@@ -52,6 +53,7 @@ export function createControl (input: ControlInput): HoldfastControl {
     }),
 
     ...input.command,
+    invalidate: input.invalidate,
 
     chains: () => chainsOf(input.current().routes, input.filters),
 

@@ -192,7 +192,7 @@ class RunningFetch implements Fetch {
       if (cause instanceof UpstreamError && cause.code !== 'cancelled') audience.cutShort(cause)
     })
 
-    const shared = recording === null ? null : this.#share(lookup, body, recording, outcome, statusCode)
+    const shared = recording === null ? null : this.#share(body, recording, outcome, statusCode)
     this.#isShared = shared !== null
     this.#shareable = recording
     const head = recording?.head ?? null
@@ -210,7 +210,7 @@ class RunningFetch implements Fetch {
     shared?.start()
   }
 
-  #share ({ flightKey, request: { rules } }: CacheForward, body: Body, recording: Recording, outcome: CacheOutcome, statusCode: number): SharedBody {
+  #share (body: Body, recording: Recording, outcome: CacheOutcome, statusCode: number): SharedBody {
     const { method, audience, background } = this.#request
     const end = (failure: ReasonWord | null): void => {
       this.#flight?.end()
@@ -222,8 +222,6 @@ class RunningFetch implements Fetch {
       finishAlone: background || !mayHaveContent(method, statusCode),
       onEnd: end,
       onUnreadable: () => { this.#flight?.end() },
-      // Who asks again gets a response of its own, at its own pace.
-      onTooSlow: () => { if (flightKey !== null) this.#flights.rememberHopeless(flightKey, this.#now() + rules.collapse.hitForMiss) },
       onCutShort: () => { end('incomplete') }
     })
   }

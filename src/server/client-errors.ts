@@ -2,6 +2,7 @@
 import { METHODS, STATUS_CODES, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
+import { messageOf } from '../errors/error-body.ts'
 import { formatHttpDate } from '../http/date.ts'
 import { noteCut, type CutCode } from '../proxy/cut.ts'
 import { hasSentTooMuch, lingerAtEnd } from '../proxy/linger.ts'
@@ -85,6 +86,13 @@ function refusalOf (error: ParserError, { bytesRead }: Socket): Refusal {
   return statusOf[error.code ?? ''] ?? [400, 'bad_request']
 }
 
+/** Answers to HTTP where TLS was expected. */
+export function refusePlainHttp (socket: Socket, note: NoteRefusal): void {
+  note(socket, 400, 'tls_required')
+  answerRaw(socket, 400, 'tls_required')
+  socket.on('data', () => { endTooMuch(socket) })
+}
+
 export function answerOddRequests (server: Server, note: NoteRefusal, connections: () => ConnectionGuard): void {
   // HTTP/2 connections that break the protocol.
   server.on('sessionError', () => {})
@@ -148,5 +156,5 @@ function answerRaw (socket: Socket, status: number, code: string): void {
 }
 
 function bodyOf (status: number, code: string): string {
-  return JSON.stringify({ error: { code, status } })
+  return JSON.stringify({ error: { code, status, message: messageOf({ statusCode: status, code }) } })
 }

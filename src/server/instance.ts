@@ -3,12 +3,12 @@ import cluster from 'node:cluster'
 import { getHeapStatistics } from 'node:v8'
 import type { FastifyInstance } from 'fastify'
 import { createAdminApp } from '../admin-app.ts'
+import type { HoldfastOptions } from '../app.ts'
 import { collectByLimit } from '../cache/garbage.ts'
 import { formatRoutes } from '../cli/print-routes.ts'
 import { warningsFor } from '../config/load.ts'
 import { formatProblem } from '../config/problems.ts'
 import type { Config } from '../config/schema.ts'
-import type { HoldfastControl } from '../control.ts'
 import { createShared } from '../proxy/queue.ts'
 import type { ReloadResult } from '../../routes/admin.ts'
 import { announce, urlOf } from './announce.ts'
@@ -36,15 +36,15 @@ export interface InstanceInput {
   readonly read: () => Promise<Config>
   /** Serve the admin listener in this process. */
   readonly admin: boolean
-  /** Carries out what is asked for with the method `PURGE`, in place of this process alone. */
-  readonly purge?: HoldfastControl['purge']
+  /** What makes the proxy one of several. */
+  readonly holdfast?: Pick<HoldfastOptions, 'purge' | 'onInvalidation'>
 }
 
 export async function startInstance (input: InstanceInput): Promise<Instance> {
   const { config, log: { logger } } = input
   if (config.cache.enabled) collectByLimit(config.cache.maxBytes)
   const tls = config.server.tls === undefined ? null : createTlsContexts(config.server.tls)
-  const listener = await createProxyListener({ config, logger, tls, ...input.purge !== undefined && { holdfast: { purge: input.purge } } })
+  const listener = await createProxyListener({ config, logger, tls, ...input.holdfast !== undefined && { holdfast: input.holdfast } })
   const { app, control, metrics } = listener
   let state: 'starting' | 'serving' | 'draining' = 'starting'
   for (const warning of [...warningsFor(config), ...heapWarnings(config, getHeapStatistics().heap_size_limit)]) logger.warn({ code: 'config_warning', path: warning.path }, formatProblem(warning))

@@ -9,8 +9,9 @@ import type { Config } from '../config/schema.ts'
 import type { HoldfastControl } from '../control.ts'
 import { createAccessLog } from '../observe/access-record.ts'
 import { createRequestIds } from '../proxy/request-id.ts'
-import { answerClientError, answerOddRequests, hasUnknownMethod, refuseMethod } from './client-errors.ts'
+import { answerClientError, answerOddRequests, hasUnknownMethod, refuseMethod, refusePlainHttp } from './client-errors.ts'
 import { guardConnections, type ConnectionGuard, type RequestHandler } from './connection-guard.ts'
+import { lookForPlainHttp } from './plain-http.ts'
 import { createQuickAnswers } from './quick-answers.ts'
 import { createQuickHits, type QuickHits } from './quick-hits.ts'
 import { beforeRequests, createQuickStreams, type QuickStreams } from './quick-streams.ts'
@@ -102,6 +103,7 @@ export async function createProxyListener (input: ProxyListenerInput): Promise<P
       // A request must be whole in time, so its head must be, too; Node takes the opposite for a contradiction.
       plain.headersTimeout = limits.requestTimeout === 0 ? limits.headerTimeout : Math.min(limits.headerTimeout, limits.requestTimeout)
       plain.requestTimeout = limits.requestTimeout
+      lookForPlainHttp(plain, socket => { refusePlainHttp(socket, noteRefusal) })
       answerOddRequests(plain, (socket, status, code) => { noteRefusal(socket, status, code) }, guard)
       connections = guardConnections(plain, limits, (request, response) => {
         if (quickHits?.(request, response) === true) return

@@ -1,10 +1,19 @@
 /** What primary and workers say to each other. */
 import { RequestError } from '../admin/request-error.ts'
+import type { Batch } from './outbox.ts'
 
 export type Question = 'state' | 'metrics' | 'reload' | 'drain' | 'statistics' | 'purge' | 'entries' | 'entry' | 'routes'
 /** Asked of a worker; or, `purge` alone, of the primary, for all of them. */
 export interface Asked { readonly id: number, readonly question: Question, readonly detail?: unknown }
 export interface Answered { readonly id: number, readonly answer?: unknown, readonly error?: string, readonly refused?: Pick<RequestError, 'code' | 'problems'> }
+/** Told by a worker to the primary, and by that to all others; no answer comes. */
+interface Invalidated { readonly invalidated: Batch }
+
+export type ToWorker = Asked | Answered | Invalidated
+export type ToPrimary = Asked | Answered | Invalidated | {
+  /** From now on the worker hears what it is told. */
+  readonly hears: true
+}
 
 /** Does what was asked and sends what came of it. */
 export function answer ({ id }: Asked, act: () => unknown, send: (answered: Answered) => void): void {

@@ -1,11 +1,10 @@
 /**
  * Several processes behind one listener (`--workers N`). The primary proxies nothing: it keeps the workers alive and serves
- * the admin listener for all of them. Each worker has its own memory cache.
+ * the admin listener for all of them. Each worker has its own memory cache; what is purged or invalidated in one is so in all.
  */
 import cluster, { type Worker } from 'node:cluster'
 import { RequestError, Unavailable } from '../admin/request-error.ts'
-import type { EntriesPage, EntriesQuery, EntryAnswer, EntryQuery, PurgeRequest, PurgeResult, PurgeSelector } from '../admin/schemas.ts'
-import type { PurgeOptions } from '../cache/purging.ts'
+import type { EntriesPage, EntryAnswer, PurgeRequest, PurgeResult } from '../admin/schemas.ts'
 import { aggregate } from './aggregate-metrics.ts'
 import { createAdminApp } from '../admin-app.ts'
 import type { Config } from '../config/schema.ts'
@@ -13,11 +12,11 @@ import { createShared } from '../proxy/queue.ts'
 import type { ReloadResult } from '../../routes/admin.ts'
 import { removeOtherSnapshots, removeSnapshot, snapshotOf } from '../snapshot/files.ts'
 import { announce } from './announce.ts'
-import { startInstance } from './instance.ts'
 import type { ProcessLog } from './logger.ts'
-import { answer, settle, type Answered, type Asked, type Question } from './worker-messages.ts'
+import { createWorkerLine, type WorkerLine } from './worker-line.ts'
+import { answer, type Question, type ToPrimary } from './worker-messages.ts'
 import { joinEntries, joinPages, joinPurges, joinStatistics, type FromWorker } from './worker-answers.ts'
-import { endWithSignals, ignoreSignals } from './signals.ts'
+import { endWithSignals } from './signals.ts'
 
 export interface WorkersInput {
   readonly config: Config
@@ -27,9 +26,6 @@ export interface WorkersInput {
 
 /** A worker that dies is replaced after a pause that doubles up to this. */
 const maxPauseMs = 30_000
-const answerMs = 10_000
-/** A purge goes through a whole store in small pieces between requests. */
-const purgeMs = 60_000
 
 export async function startPrimary ({ config, log, read }: WorkersInput): Promise<void> {
   const { logger } = log
@@ -38,23 +34,27 @@ export async function startPrimary ({ config, log, read }: WorkersInput): Promis
   /** Some worker has listened: whatever ends one now is not the configuration, nor a port that others have. */
   let started = false
   let pauseMs = 100
-  const pending = new Map<number, (answer: Answered) => void>()
-  let asked = 0
+  const lines = new Map<Worker, WorkerLine>()
 
   function spawn (): void {
     const worker = cluster.fork()
+    const line = createWorkerLine(worker)
+    lines.set(worker, line)
     const startedAt = Date.now()
-    worker.on('message', (message: Answered | Asked) => {
-      if ('question' in message) {
-        answer(message, () => purge(message.detail as PurgeRequest), answered => { worker.send(answered) })
+    worker.on('message', (message: ToPrimary) => {
+      if ('hears' in message) return line.open()
+      if ('invalidated' in message) {
+        for (const [other, { invalidated }] of lines) if (other !== worker) invalidated.add(message.invalidated)
         return
       }
-      pending.get(message.id)?.(message)
-      pending.delete(message.id)
+      if ('question' in message) return answer(message, () => purge(message.detail as PurgeRequest), line.send)
+      line.answered(message)
     })
     worker.on('error', error => { logger.error({ err: error }, 'worker error') })
     worker.once('listening', () => { started = true })
     worker.once('exit', (code, signal) => {
+      lines.delete(worker)
+      line.close()
       if (ending) return
       if (!started && signal === null) return fail(code)
       // A purge before another one is there passes it by; and that one has another number.
@@ -70,34 +70,18 @@ export async function startPrimary ({ config, log, read }: WorkersInput): Promis
   function fail (code: number): void {
     ending = true
     logger.fatal({ code }, 'the workers cannot start')
-    for (const worker of workers()) worker.process.kill('SIGKILL')
+    for (const worker of lines.keys()) worker.process.kill('SIGKILL')
     log.flush()
     process.exit(1)
   }
 
-  function ask (worker: Worker, question: Question, detail?: unknown): Promise<unknown> {
-    const id = ++asked
-    return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => {
-        pending.delete(id)
-        reject(new Error(`worker ${worker.process.pid} did not answer`))
-      }, question === 'purge' ? purgeMs : answerMs)
-      pending.set(id, answered => {
-        clearTimeout(timer)
-        settle(answered, resolve, reject)
-      })
-      worker.send({ id, question, detail } satisfies Asked, error => { if (error !== null) pending.get(id)?.({ id, error: 'the worker is gone' }) })
-    })
-  }
-
-  const workers = (): Worker[] => Object.values(cluster.workers ?? {}).filter((worker): worker is Worker => worker?.isConnected() === true)
-  const askAll = <T>(question: Question): Promise<T[]> => Promise.all(workers().map(worker => ask(worker, question))) as Promise<T[]>
+  const askAll = <T>(question: Question): Promise<T[]> => Promise.all([...lines.values()].map(line => line.ask(question))) as Promise<T[]>
 
   /** Of every worker; of one that is gone its cache is, too. */
   async function askEach<T> (question: Question, detail?: unknown): Promise<Array<FromWorker<T>>> {
-    const asked = workers()
-    const settled = await Promise.allSettled(asked.map(async worker => ({ worker: worker.process.pid ?? 0, answer: await ask(worker, question, detail) as T })))
-    const failures = settled.flatMap((one, i) => one.status === 'rejected' && asked[i]?.isConnected() === true ? [one.reason as Error] : [])
+    const asked = [...lines]
+    const settled = await Promise.allSettled(asked.map(async ([worker, line]) => ({ worker: worker.process.pid ?? 0, answer: await line.ask(question, detail) as T })))
+    const failures = settled.flatMap((one, i) => one.status === 'rejected' && lines.has(asked[i]?.[0] as Worker) ? [one.reason as Error] : [])
     const refused = failures.find(failure => failure instanceof RequestError)
     if (refused !== undefined) throw refused
     const answers = settled.flatMap(one => one.status === 'fulfilled' ? [one.value] : [])
@@ -154,65 +138,16 @@ export async function startPrimary ({ config, log, read }: WorkersInput): Promis
   endWithSignals({
     log,
     reload,
-    abandon: () => { for (const worker of workers()) worker.process.kill('SIGKILL') },
+    abandon: () => { for (const worker of lines.keys()) worker.process.kill('SIGKILL') },
     drain: async () => {
       ending = true
       clearInterval(poll)
-      await Promise.all(workers().map(worker => new Promise<void>(resolve => {
+      await Promise.all([...lines].map(([worker, line]) => new Promise<void>(resolve => {
         worker.once('exit', () => { resolve() })
-        worker.send({ id: ++asked, question: 'drain' } satisfies Asked)
+        // It ends in place of an answer.
+        line.ask('drain').catch(() => {})
       })))
       await admin?.close()
     }
   })
-}
-
-export async function startWorker ({ config, log, read }: WorkersInput): Promise<void> {
-  const pending = new Map<number, (answer: Answered) => void>()
-  let asked = 0
-
-  /** A PURGE reaches one worker, and is for all of them. */
-  function purgeEverywhere (selector: PurgeSelector, options: PurgeOptions = {}): Promise<PurgeResult> {
-    const id = ++asked
-    return new Promise((resolve, reject) => {
-      pending.set(id, answered => { settle(answered, resolve as (answer: unknown) => void, reject) })
-      process.send?.({ id, question: 'purge', detail: { ...selector, ...options } } satisfies Asked)
-    })
-  }
-
-  const instance = await startInstance({ config, log, read, admin: false, purge: purgeEverywhere })
-  const { control } = instance.listener
-  const answers: Readonly<Record<Question, (detail: unknown) => unknown>> = {
-    statistics: control.stats,
-    purge: detail => {
-      const { mode = 'hard', dryRun = false, ...selector } = detail as PurgeRequest
-      return control.purge(selector, { mode, dryRun })
-    },
-    entries: detail => control.entries(detail as EntriesQuery),
-    entry: detail => control.entry((detail as EntryQuery).url),
-    routes: instance.routeTable,
-    state: instance.reasonsNotReady,
-    metrics: () => instance.listener.metrics.metrics(),
-    reload: instance.reload,
-    drain: () => { end() }
-  }
-  const end = (): void => {
-    instance.drain().catch((error: unknown) => { log.logger.error({ err: error }, 'shutting down failed') }).finally(() => {
-      log.flush()
-      process.exit(0)
-    })
-  }
-  process.on('message', (message: Asked | Answered) => {
-    if ('question' in message) {
-      answer(message, () => answers[message.question](message.detail), answered => { process.send?.(answered) })
-      return
-    }
-    pending.get(message.id)?.(message)
-    pending.delete(message.id)
-  })
-  // The primary is gone: so is whoever would stop or replace this worker.
-  process.on('disconnect', end)
-  // Terminals and service managers signal the whole group; the primary decides then.
-  ignoreSignals()
-  log.flush()
 }

@@ -90,6 +90,8 @@ t.test('keys without hope are remembered for their time, and a bounded number of
   for (let i = 0; i <= 10_000; i++) flights.rememberHopeless(`k${i}`, 10)
   t.equal(flights.isHopeless('k0', 0), false, 'the oldest goes first')
   t.equal(flights.isHopeless('k1', 0), true)
+  flights.rememberTooSlow('k', '192.0.2.1', 10)
+  t.same([flights.wasTooSlow('k', '192.0.2.1', 9), flights.wasTooSlow('k', '192.0.2.2', 9), flights.wasTooSlow('l', '192.0.2.1', 9), flights.wasTooSlow('k', '192.0.2.1', 10)], [true, false, false, false])
 })
 
 t.test('property: each waiter is told exactly once unless it left, whatever happens in which order', async t => {

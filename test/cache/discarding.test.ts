@@ -26,7 +26,7 @@ t.test('members of an invalidated group leave the store, thousands of them in se
   const members = Array.from({ length: 5000 }, (_, i) => member(`/${i}`, i % 2 === 0 ? [group] : [other, group]))
   const { cache, store } = cacheOf([...members, member('/other', [other]), member('/none', [])])
 
-  cache.invalidateGroups({ scheme: 'http', authority: 'a.test' }, { 'cache-group-invalidation': '"g"' })
+  cache.invalidateGroups([groupKey('http', 'a.test', 'g')])
   const later = member('/later', [group], cache.moment())
   store.put(later, null)
 
@@ -46,7 +46,7 @@ t.test('an invalidation of a URI takes what is stored for it under other keys (R
   // As requests would say: keys have more in them than the URI.
   for (const entry of [gold, kept]) t.ok(cache.restore(entry, receivedAt, new Map([[entry.scope, { noVarySearch: true }]])))
 
-  t.equal(cache.invalidate([partsOf({ path: '/p' })]), 0, 'none at once')
+  cache.invalidate([partsOf({ path: '/p' })])
   await cache.list(everything, { order: 'hits', limit: 10, after: null, seed: 1 })
 
   t.same([...store.entries()], [kept])
@@ -56,7 +56,7 @@ t.test('a store that throws meanwhile is told of and does no harm', async t => {
   const store = createMemoryStore({ maxBytes: 2 ** 30, maxEntries: 100, maxVariants: 32 })
   store.put(member('/a', [group]), null)
   const { cache, failures } = cacheOf([], { store: { ...store, remove () { throw new Error('broken') } } })
-  cache.invalidateGroups({ scheme: 'http', authority: 'a.test' }, { 'cache-group-invalidation': '"g"' })
+  cache.invalidateGroups([groupKey('http', 'a.test', 'g')])
   await cache.list(everything, { order: 'hits', limit: 10, after: null, seed: 1 })
   t.match(failures, [{ message: 'broken' }])
   t.equal(cache.statistics().failures, 1)

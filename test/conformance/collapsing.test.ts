@@ -498,6 +498,40 @@ t.test('after somebody was too slow for a response that others shared, each asks
   t.equal(exchanges.length, 3)
 })
 
+t.test('one client that was too slow has the next response to itself, whatever others are sent meanwhile, who go on sharing', async t => {
+  const { proxy, missed, arrived, exchanges } = await hold(t, withCache({ maxResponseBytes: '256KiB' }, { server: { ...rfc9111.server as object, trustedProxies: ['loopback'] } }))
+  const from = (client: string) => open(t, proxy.port, get('/', [`X-Forwarded-For: ${client}`]))
+  const slow = from('192.0.2.1')
+  slow.socket.pause()
+  const quick = from('192.0.2.2')
+  await missed(2)
+  const large = 'x'.repeat(20_000_000)
+  const head = `HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nTransfer-Encoding: chunked\r\n\r\n${large.length.toString(16)}\r\n`
+  const rest = `${large}\r\n0\r\n\r\n`
+  ;(await arrived(1)).socket.write(head + rest)
+  await until(() => quick.closed())
+  slow.socket.resume()
+  await until(() => slow.closed())
+  t.ok(slow.seen().length < large.length)
+
+  const others = [from('192.0.2.2'), from('192.0.2.3')]
+  await missed(4)
+  const { socket } = await arrived(2)
+  t.equal(exchanges.length, 2, 'others share')
+  socket.write(`${head}x`)
+  await until(() => others.every(({ seen }) => seen().includes('200 OK')))
+  const again = from('192.0.2.1')
+  again.socket.pause()
+  await missed(5)
+  ;(await arrived(3)).socket.write(head + rest)
+  socket.write(rest.slice(1))
+  await until(() => others.every(({ closed }) => closed()))
+  again.socket.resume()
+  await until(() => again.closed())
+  t.ok(again.seen().length > large.length, 'asked again it is not shared with who is faster')
+  t.equal(exchanges.length, 3)
+})
+
 t.test('a response announced as too large is not waited for', async t => {
   const { ask, missed, arrived, exchanges } = await hold(t, withCache({ maxResponseBytes: 10 }))
   const answers = all(2, () => ask('/'))

@@ -23,6 +23,25 @@ t.test('what is no configuration is told as a mistake in one', async t => {
   }
 })
 
+t.test('an option that the plugin does not know is an error that names it and what was meant; those of Fastify are its own', async t => {
+  const given = { config: config('http://127.0.0.1:1') }
+  const fails = async (options: object, error: object): Promise<void> => {
+    const app = Fastify()
+    t.teardown(() => app.close())
+    await t.rejects(async () => { await app.register(holdfast, options as never) }, { code: 'invalid_configuration', ...error })
+  }
+  await fails({ ...given, stroe: {} }, { message: 'app.register(holdfast, options)  /stroe  unknown option; did you mean "store"? (unknown-option)', problems: [{ path: '/stroe', rule: 'unknown-option', suggestion: 'store' }] })
+  await fails({ ...given, onControll () {}, 'rate/limits': undefined }, { problems: [{ suggestion: 'onControl' }, { path: '/rate~1limits' }] })
+  await fails({ ...given, prefx: '/shop' }, { problems: [{ suggestion: 'prefix' }] })
+  await fails(await given.config, { problems: [{ path: '/upstreams', message: /belongs into "config"/ }, { path: '/routes', message: /belongs into "config"/ }] })
+  await fails({ ...given, toString: 1 }, { problems: [{ path: '/toString', message: 'unknown option' }] })
+
+  const app = Fastify()
+  t.teardown(() => app.close())
+  await app.register(holdfast, { ...given, prefix: '/shop', logLevel: 'error', logSerializers: {}, name: 'shop', encapsulate: true } as never)
+  t.equal((await app.inject('/shop')).statusCode, 502)
+})
+
 t.test('a line of the log names its request once', async t => {
   const lines: string[] = []
   const app = Fastify({ logger: { stream: { write: line => { lines.push(line) } } } })

@@ -110,6 +110,26 @@ t.test('the first page lists what there is, and content without a type, or of no
   t.match((await post('/cache/purge', 'application/json', '{"__proto__":{},"all":true}')).json(), { error: { code: 'bad_request', status: 400 } })
 })
 
+t.test('a path that is there refuses other methods with 405 and Allow, whatever comes along (RFC 9110 15.5.6)', async t => {
+  const { admin } = await startAdmin(t, '0123456789abcdef')
+  for (const [method, url, allow] of [
+    ['POST', '/metrics', 'GET, HEAD'], ['DELETE', '/cache/entries?limit=1', 'GET, HEAD'], ['GET', '/cache/purge', 'POST'], ['HEAD', '/reload', 'POST'],
+    ['OPTIONS', '/cache/purge', 'POST'], ['OPTIONS', '/', 'GET, HEAD'], ['TRACE', '/routes', 'GET, HEAD'], ['PURGE', '/cache/stats', 'GET, HEAD'], ['PUT', '/health/live', 'GET, HEAD']
+  ] as const) {
+    const answer = await admin.inject({ method: method as 'GET', url })
+    t.equal(answer.statusCode, 405, `${method} ${url}`)
+    t.equal(answer.headers.allow, allow, `${method} ${url}`)
+    if (method !== 'HEAD') t.match(answer.json(), { error: { code: 'method_not_allowed', status: 405, message: /./ } })
+  }
+  for (const [url, status, code] of [['/metrics', 405, 'method_not_allowed'], ['/nope', 404, 'not_found'], ['/metrics/', 404, 'not_found'], ['/__proto__', 404, 'not_found']] as const) {
+    const answer = await admin.inject({ method: 'POST', url, headers: { 'content-type': 'text/plain' }, payload: 'x' })
+    t.match(answer.json(), { error: { code, status } }, url)
+    t.equal('allow' in answer.headers, status === 405, url)
+  }
+  t.equal((await admin.inject({ method: 'HEAD', url: '/health/live' })).statusCode, 200)
+  t.match((await admin.inject('/%zz')).json(), { error: { code: 'bad_request', status: 400, message: /./ } })
+})
+
 t.test('all of it asks for the token, but health', async t => {
   const { admin } = await startAdmin(t, '0123456789abcdef')
   const { paths, security } = (await admin.inject({ url: '/openapi.json', headers: { authorization: 'Bearer 0123456789abcdef' } })).json()
@@ -130,6 +150,8 @@ t.test('the description covers every route and is valid OpenAPI 3.1', async t =>
   t.same(Object.keys(document.paths).sort(), ['/', '/cache/entries', '/cache/entry', '/cache/purge', '/cache/stats', '/health/live', '/health/ready', '/metrics', '/openapi.json', '/reload', '/routes'])
   t.match(document.paths['/cache/purge'].post, { requestBody: { content: { 'application/json': { schema: { type: 'object', additionalProperties: false, properties: { mode: { enum: ['hard', 'soft'], default: 'hard' } } } } } } })
   t.match(document.paths['/cache/entries'].get.parameters.map(({ name }: { name: string }) => name), ['tag', 'prefix', 'host', 'route', 'order', 'limit', 'cursor'])
+  t.match(document.paths['/health/ready'].get.responses, { 200: { content: { 'application/json': {} } }, 503: { content: { 'application/json': { schema: { properties: { reasons: {} } } } } } })
+  t.same(Object.keys(document.paths['/cache/purge'].post.responses), ['200', '400', '413', '415', '503'])
   t.match(document.paths['/cache/entry'].get.parameters, [{ name: 'url', in: 'query', required: true }])
 
   await t.test('by a validator of its own', { skip: !isInstalled(validator) && `${validator} is not installed` }, async t => {

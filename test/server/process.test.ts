@@ -186,6 +186,22 @@ t.test('SIGHUP reads certificates again; with one that is broken everything stay
   t.match(await (await fetch(`${admin}/cache/stats`)).text(), '127.0.0.1:9"')
 })
 
+t.test('workers tell plain HTTP that TLS is spoken here', async t => {
+  const folder = mkdtempSync(join(tmpdir(), 'holdfast-'))
+  t.teardown(() => { rmSync(folder, { recursive: true }) })
+  const [cert, key, file] = ['cert.pem', 'key.pem', 'config.json'].map(name => join(folder, name)) as [string, string, string]
+  const made = await generate([{ name: 'commonName', value: 'first.test' }])
+  writeFileSync(cert, made.cert)
+  writeFileSync(key, made.private)
+  writeFileSync(file, JSON.stringify({ server: { tls: { certificates: [{ cert, key }] } }, upstreams: { a: { targets: ['http://127.0.0.1:9'] } }, routes: [{ name: 'r', upstream: 'a' }] }))
+  const { proxy, admin } = await start(t, ['--config', file, '--workers', '2'])
+  let ready = 0
+  while (ready !== 200) ready = (await fetch(`${admin}/health/ready`)).status
+
+  for (let i = 0; i < 4; i++) t.match(await talk(portOf(proxy), get('/'), undefined, true), /^HTTP\/1\.1 400 [^]*"code":"tls_required"/)
+  t.match(await (await fetch(`${admin}/metrics`)).text(), /holdfast_http_requests_total\{.*status_class="4xx".*\} 4\n/)
+})
+
 t.test('not ready while no upstream is healthy', async t => {
   const { proxy, admin } = await start(t, ['--upstream', 'http://127.0.0.1:9'])
   for (let i = 0; i < 5; i++) await (await fetch(proxy)).text()

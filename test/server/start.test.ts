@@ -11,7 +11,7 @@ import { until } from '../fixtures/proxy.ts'
 const root = join(import.meta.dirname, '../..')
 
 /** Loaded only where a configuration needs them, by a part of their path. */
-const onlyOnDemand = ['node_modules/jose/', 'node_modules/re2js/', 'node_modules/@node-rs/argon2/', 'node_modules/typebox/', 'node_modules/ajv/', 'src/snapshot/', 'src/server/workers.ts', 'src/sample-origin/', 'src/cli/check.ts']
+const onlyOnDemand = ['node_modules/jose/', 'node_modules/re2js/', 'node_modules/@node-rs/argon2/', 'node_modules/typebox/', 'node_modules/ajv/', 'src/snapshot/', 'src/server/workers.ts', 'src/server/worker.ts', 'src/sample-origin/', 'src/cli/check.ts']
 
 // The folder of what is compiled is for each test to say.
 const { NODE_COMPILE_CACHE: _, NODE_DISABLE_COMPILE_CACHE: __, ...inherited } = process.env

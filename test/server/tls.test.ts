@@ -4,13 +4,15 @@ import https from 'node:https'
 import { tmpdir } from 'node:os'
 import type { AddressInfo, Socket } from 'node:net'
 import { join } from 'node:path'
+import { Duplex } from 'node:stream'
 import { connect as connectTls } from 'node:tls'
+import pino from 'pino'
 import { generate } from 'selfsigned'
 import t, { type Test } from 'tap'
 import { resolveConfig } from '../../src/config/load.ts'
 import { createProxyListener } from '../../src/server/listener.ts'
 import { createTlsContexts } from '../../src/server/tls.ts'
-import { get, startProxy, talk } from '../fixtures/proxy.ts'
+import { get, openSocket, startProxy, talk, until } from '../fixtures/proxy.ts'
 import { response, startRawOrigin } from '../fixtures/raw-origin.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'holdfast-tls-'))
@@ -126,6 +128,64 @@ t.test('HTTP/1.1 over TLS works beside it', async t => {
   })
   t.equal(body, 'secure')
 })
+
+for (const http2 of [true, false]) {
+  t.test(`plain HTTP to a TLS port is told so, once, and what else is no TLS gets no HTTP (${http2 ? 'HTTP/2 on' : 'HTTP/1.1 alone'})`, async t => {
+    const origin = await startRawOrigin(t, () => response('secure'))
+    const lines: Array<Record<string, unknown>> = []
+    const logger = pino({ level: 'info' }, { write: (line: string) => { lines.push(JSON.parse(line)) } })
+    const proxy = await startProxy(t, origin.url, { server: { tls: { http2, certificates: [await certificate('plain', 'plain.test')] }, limits: { headerTimeout: '500ms' } }, logger })
+    const open = (): Promise<number> => new Promise(resolve => { setTimeout(() => { proxy.app.server.getConnections((_error, count) => { resolve(count) }) }, 10) })
+
+    const content = `POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 300000\r\n\r\n${'x'.repeat(300_000)}`
+    for (const octets of [get('/'), get('/') + get('/'), 'HEAD / HTTP/1.0\r\n\r\n', content, 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n']) {
+      const answer = await talk(proxy.port, octets, undefined, true)
+      t.match(answer, /^HTTP\/1\.1 400 Bad Request\r\nDate: [^]*\r\nConnection: close\r\n/)
+      t.match(JSON.parse(answer.slice(answer.indexOf('\r\n\r\n') + 4)), { error: { code: 'tls_required', status: 400, message: /https/ } })
+      t.equal(answer.split('HTTP/1.1 ').length, 2, 'one answer')
+    }
+    const refused = lines.filter(({ msg }) => msg === 'request')
+    t.match(refused, Array(5).fill({ method: '', path: '', route: '', status: 400, cache: 'none', client: '127.0.0.1', code: 'tls_required' }))
+    t.equal(refused.length, 5)
+    t.match(await proxy.metrics.metrics(), /holdfast_http_requests_total\{.*status_class="4xx".*\} 5\n/)
+
+    for (const octets of ['\x16\x03\x01\x02\x00\x01\x00GET / HTTP/1.1\r\n\r\n', '\x16', '\x16\x03\x01\xff\xff', '\x80\x2e\x01\x03\x01', '\x00\x00', '\r\nGET / HTTP/1.1\r\n\r\n', '\xc7ET / HTTP/1.1\r\n\r\n']) {
+      t.notMatch(await talk(proxy.port, Buffer.from(octets, 'latin1')), /HTTP/, JSON.stringify(octets))
+    }
+    t.equal(await talk(proxy.port, ''), '', 'one that says nothing is closed')
+    const half = openSocket(proxy.port).on('error', () => {})
+    half.resume().end()
+    await new Promise(resolve => { half.once('close', resolve) })
+    openSocket(proxy.port).on('error', () => {}).once('connect', function (this: Socket) { this.resetAndDestroy() })
+    // Reads its answer and stays; what it goes on sending is nothing to anybody.
+    const staying = openSocket(proxy.port).on('error', () => {})
+    staying.write(get('/'))
+    const sending = setInterval(() => { if (staying.writableLength === 0) staying.write('x'.repeat(1000)) }, 5)
+    await new Promise(resolve => { staying.resume().once('close', resolve) })
+    clearInterval(sending)
+    let left = 1
+    while (left > 0) left = await open()
+
+    // A handshake whose first octet comes alone.
+    const wire = openSocket(proxy.port)
+    const slow = new Duplex({
+      read () {},
+      write (chunk: Buffer, _encoding, done) {
+        wire.write(chunk.subarray(0, 1))
+        setTimeout(() => { wire.write(chunk.subarray(1), done) }, 20)
+      }
+    })
+    wire.on('data', chunk => { slow.push(chunk) }).on('close', () => { slow.push(null) })
+    const secure = connectTls({ socket: slow, rejectUnauthorized: false, ALPNProtocols: ['http/1.1'] })
+    secure.on('error', () => {})
+    let text = ''
+    secure.on('data', chunk => { text += chunk })
+    secure.write(get('/'))
+    await until(() => text.endsWith('secure'))
+    t.match(text, /^HTTP\/1\.1 200 OK/)
+    secure.destroy()
+  })
+}
 
 t.test('streams that a client resets do no harm', async t => {
   const origin = await startRawOrigin(t, () => {})

@@ -102,7 +102,7 @@ t.test('what is stored meanwhile stays, and what is removed while loading stays 
   const { store, cache, snapshots } = snapshotCache(file, younger, receivedAt + 2000)
   const loading = snapshots.load()
   cache.invalidate([partsOf({ path: '/gone' })])
-  cache.invalidateGroups({ scheme: 'http', authority: 'a.test' }, { 'cache-group-invalidation': '"g"' })
+  cache.invalidateGroups([groupKey('http', 'a.test', 'g')])
   await cache.purge({ kind: 'tag', targets: null, tags: ['t'], places: null }, {}, receivedAt)
   await loading
 
@@ -120,7 +120,7 @@ t.test('what was removed after the snapshot does not return, also when the proce
   const rows: ReadonlyArray<[string, (running: ReturnType<typeof snapshotCache>) => unknown, string[], string[]?]> = [
     ['nothing removed', () => {}, ['/g', '/p', '/p', '/rest', '/t']],
     ['invalidated', ({ cache }) => cache.invalidate([partsOf({ path: '/p' })]), ['/g', '/rest', '/t']],
-    ['group invalidated', ({ cache }) => { cache.invalidateGroups({ scheme: 'http', authority: 'a.test' }, { 'cache-group-invalidation': '"g"' }) }, ['/p', '/p', '/rest', '/t']],
+    ['group invalidated', ({ cache }) => { cache.invalidateGroups([groupKey('http', 'a.test', 'g')]) }, ['/p', '/p', '/rest', '/t']],
     ['invalidated with its group', ({ cache }) => cache.invalidate([partsOf({ path: '/g' })]), ['/p', '/p', '/rest', '/t']],
     ['purged by URL', ({ cache }) => cache.purge(url, {}, receivedAt), ['/g', '/rest', '/t']],
     ['purged softly', ({ cache }) => cache.purge(url, { mode: 'soft' }, receivedAt), ['/g', '/rest', '/t']],

@@ -1,0 +1,81 @@
+/** One of several processes behind a listener (see `workers.ts`): proxies, and does what the primary asks. */
+import type { EntriesQuery, EntryQuery, PurgeRequest, PurgeResult, PurgeSelector } from '../admin/schemas.ts'
+import type { PurgeOptions } from '../cache/purging.ts'
+import { startInstance, type Instance } from './instance.ts'
+import type { ProcessLog } from './logger.ts'
+import { createOutbox, type Batch } from './outbox.ts'
+import { ignoreSignals } from './signals.ts'
+import { answer, settle, type Answered, type Asked, type Question, type ToPrimary, type ToWorker } from './worker-messages.ts'
+import type { WorkersInput } from './workers.ts'
+
+export async function startWorker ({ config, log, read }: WorkersInput): Promise<void> {
+  const pending = new Map<number, (answer: Answered) => void>()
+  let asked = 0
+
+  function tell (message: ToPrimary, done: (error: Error | null) => void = () => {}): void {
+    process.send?.(message, undefined, undefined, done)
+  }
+
+  /** A PURGE reaches one worker, and is for all of them. */
+  function purgeEverywhere (selector: PurgeSelector, options: PurgeOptions = {}): Promise<PurgeResult> {
+    const id = ++asked
+    return new Promise((resolve, reject) => {
+      pending.set(id, answered => { settle(answered, resolve as (answer: unknown) => void, reject) })
+      tell({ id, question: 'purge', detail: { ...selector, ...options } })
+    })
+  }
+
+  const invalidated = createOutbox((batch, done) => { tell({ invalidated: batch }, done) })
+  const started = startInstance({ config, log, read, admin: false, holdfast: { purge: purgeEverywhere, onInvalidation: one => { invalidated.add([one]) } } })
+  const act = started.then(instance => actionsOf(instance, log))
+  // Who asks early has to wait. What it comes to when it does not start is for the caller.
+  const onceStarted = (then: (actions: Awaited<typeof act>) => void): void => { act.then(then, () => {}) }
+  process.on('message', (message: ToWorker) => {
+    onceStarted(({ answer, invalidate }) => {
+      if ('invalidated' in message) return invalidate(message.invalidated)
+      if ('question' in message) return answer(message, tell)
+      pending.get(message.id)?.(message)
+      pending.delete(message.id)
+    })
+  })
+  // The primary is gone: so is whoever would stop or replace this worker.
+  process.on('disconnect', () => { onceStarted(({ end }) => { end() }) })
+  tell({ hears: true })
+  await started
+  // Terminals and service managers signal the whole group; the primary decides then.
+  ignoreSignals()
+  log.flush()
+}
+
+function actionsOf (instance: Instance, log: ProcessLog) {
+  const { control } = instance.listener
+  const end = (): void => {
+    instance.drain().catch((error: unknown) => { log.logger.error({ err: error }, 'shutting down failed') }).finally(() => {
+      log.flush()
+      process.exit(0)
+    })
+  }
+  const answers: Readonly<Record<Question, (detail: unknown) => unknown>> = {
+    statistics: control.stats,
+    purge: detail => {
+      const { mode = 'hard', dryRun = false, ...selector } = detail as PurgeRequest
+      return control.purge(selector, { mode, dryRun })
+    },
+    entries: detail => control.entries(detail as EntriesQuery),
+    entry: detail => control.entry((detail as EntryQuery).url),
+    routes: instance.routeTable,
+    state: instance.reasonsNotReady,
+    metrics: () => instance.listener.metrics.metrics(),
+    reload: instance.reload,
+    drain: end
+  }
+  return {
+    end,
+    answer (asked: Asked, send: (answered: Answered) => void): void { answer(asked, () => answers[asked.question](asked.detail), send) },
+    invalidate (batch: Batch): void {
+      if (batch !== null) return batch.forEach(control.invalidate)
+      log.logger.warn({ code: 'invalidations_lost' }, 'more was invalidated in other workers than this one could be told: everything is dropped')
+      control.purge({ all: true }).catch((error: unknown) => { log.logger.error({ err: error }, 'dropping everything failed') })
+    }
+  }
+}
