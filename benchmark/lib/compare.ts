@@ -37,6 +37,8 @@ const patienceMs = 60_000
 /** V8 compiles what is used much, in time, on the core that answers: so many requests before the first that counts, or so many seconds. */
 const warmUpRequests = 200_000
 const warmUpSeconds = 12
+/** Of each measurement: what a server needs to be as fast again as before it had nothing to do. */
+const wakeUpSeconds = 3
 /** With more of them, starting takes longer than measuring, and memory for several may be missing. */
 const mostPreloaded = 100_000
 
@@ -148,7 +150,7 @@ async function warmUp (one: Measured, server: Server, { alone = false }: LoadSce
  */
 async function measure (one: Measured, server: Server, { timing: { seconds }, origin }: Bench): Promise<void> {
   const connections = one.row.connections ?? usualConnections
-  await put(one, server, seconds, connections)
+  await put(one, server, wakeUpSeconds, connections)
   const { pid } = server.spawned
   const [countBefore, timeBefore] = [await originCount(origin), processorTime(pid)]
   const { requests, seconds: took, p50Us, p99Us, refused, errors } = await put(one, server, seconds, connections)

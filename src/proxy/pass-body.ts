@@ -3,7 +3,9 @@
  * a body cut short must never look whole, and nobody goes on reading for a client that has left.
  *
  * What has come when the turn of the event loop ends in which the head was received leaves with the head. A small body
- * that is whole by then leaves in one write with it.
+ * that is whole by then leaves in one write with it, and all such responses of a turn leave one right behind the other: the
+ * processor is not torn between the system's code and ours for each, and who waits for them, where that is on the same
+ * machine, is not woken up for each, which together was a sixth of the processor time of a miss.
  */
 import type { ServerResponse } from 'node:http'
 import { freePiece, type Body, type BodyReader } from '../http/body.ts'

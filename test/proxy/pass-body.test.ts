@@ -1,7 +1,7 @@
 /** Content on its way to a client: whole, whoever is slow, and freed when it has left. */
 import { createHash } from 'node:crypto'
-import { createServer, request, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { createServer, IncomingMessage, request, ServerResponse } from 'node:http'
+import { Socket, type AddressInfo } from 'node:net'
 import t, { type Test } from 'tap'
 import { endWith, writeContent, writesPlainly } from '../../plugins/wire.ts'
 import { BodyRecorder } from '../../src/cache/body-recorder.ts'
@@ -173,4 +173,54 @@ t.test('large content comes whole to fast and slow readers at once, in any frami
   const paths = ['/passing', '/chunked-passing', '/stored', '/chunked/stored']
   const digests = await Promise.all(paths.flatMap(path => [read(path, false), read(path, true), read(path, false)]))
   t.same(new Set(digests), new Set([expected]))
+})
+
+/** A body, on its way to a response of which `wire` tells. */
+function passing (raw: ServerResponse, wire: Parameters<typeof passBody>[2]): Body {
+  const body = new Body({ resume () {}, cancel () {} }, true)
+  passBody(body, raw, wire)
+  return body
+}
+
+const turnEnds = (): Promise<void> => new Promise(resolve => { setImmediate(resolve) })
+
+t.test('responses that have come whole leave together when the turn of the event loop ends, others as they come', async t => {
+  const written: string[] = []
+  const wire = {
+    endWith (raw: ServerResponse, content: string | Buffer | null) { written.push(`${raw.statusMessage} ends with ${String(content)}`) },
+    writeContent (raw: ServerResponse, chunk: Buffer) { written.push(`${raw.statusMessage} goes on with ${String(chunk)}`); return null },
+    writesPlainly: () => false
+  }
+  const begin = (name: string): Body => {
+    const raw = new ServerResponse(new IncomingMessage(new Socket()))
+    raw.statusMessage = name
+    return passing(raw, wire)
+  }
+  const [one, two, three] = [begin('one'), begin('two'), begin('three')]
+  one.push(Buffer.from('a'))
+  one.finish()
+  two.finish()
+  three.push(Buffer.from('b'))
+  t.same(written, [])
+  three.push(Buffer.from('c'))
+  three.finish()
+  t.same(written, ['three goes on with b', 'three goes on with c', 'three ends with null'], 'what comes in pieces does not wait')
+  await turnEnds()
+  t.same(written.slice(3), ['one ends with a', 'two ends with null'])
+})
+
+t.test('a client that leaves before the turn ends takes nothing from others', async t => {
+  const server = createServer((request, raw) => {
+    raw.writeHead(200, { 'content-length': 4 })
+    const body = passing(raw, { endWith, writeContent, writesPlainly })
+    body.push(Buffer.from('here'))
+    body.finish()
+    if (request.url === '/leaves') raw.destroy()
+  })
+  await new Promise<void>(resolve => { server.listen(0, '127.0.0.1', resolve) })
+  t.teardown(() => { server.close() })
+  const { port } = server.address() as AddressInfo
+  const [gone, stays] = await Promise.allSettled(['leaves', 'stays'].map(path => fetch(`http://127.0.0.1:${port}/${path}`).then(response => response.text())))
+  t.equal(gone?.status, 'rejected')
+  t.match(stays, { status: 'fulfilled', value: 'here' })
 })
