@@ -38,7 +38,7 @@ const mostWritten = 8
 /** What comes in one turn leaves in one write, up to here: written piece by piece a large miss takes a tenth more. */
 const mostGatheredBytes = 256 * 1024
 /** What clients have not taken of that, all together: beyond it each piece is written as it comes, so that slow clients are given no more than that. */
-const mostStuckBytes = 4 * 1024 * 1024
+const mostStuckBytes = 1024 * 1024
 
 let stuckBytes = 0
 
