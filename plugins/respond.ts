@@ -20,7 +20,7 @@ import { passBody } from '../src/proxy/pass-body.ts'
 import type { StoredBlock } from '../src/proxy/stored-block.ts'
 import { sendError } from './errors.ts'
 import { finish } from './finish.ts'
-import { canWriteBlock, endWith, pieceBytes, presetText, writeBlock, writeContent, writesPlainly, writeTextHead } from './wire.ts'
+import { canWriteBlock, endWith, mayGather, pieceBytes, presetText, writeBlock, writePieces, writesPlainly, writeTextHead } from './wire.ts'
 
 /** What a response consists of; `lines` is `[name, value, ...]` and is not changed. */
 export interface OutgoingResponse {
@@ -37,7 +37,7 @@ export interface OutgoingResponse {
   readonly body: string | Buffer | Body | null
 }
 
-const wire = { endWith, writeContent, writesPlainly }
+const wire = { endWith, mayGather, writePieces, writesPlainly }
 
 const sendHooks = Symbol('holdfast.sendHooks')
 

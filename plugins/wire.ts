@@ -152,10 +152,32 @@ export function writesPlainly (raw: ServerResponse): boolean {
  * @returns null when more may follow at once, else what emits `drain` when it may
  */
 export function writeContent (raw: ServerResponse, chunk: Buffer): ServerResponse | Socket | null {
+  const socket = bare(raw)
+  if (socket === null) return raw.write(chunk) ? null : raw
+  return socket.write(chunk) || socket.writableLength === 0 ? null : socket
+}
+
+/** The connection, where a head has left on it and content may follow as it is; null where Node has to see to it. */
+function bare (raw: ServerResponse): Socket | null {
   const message = raw as unknown as Internals
   const socket = turnOf(raw, message)
-  if (socket === null || raw.write !== write || socket.writableCorked > 0 || !message._headerSent || !message._hasBody) return raw.write(chunk) ? null : raw
-  return socket.write(chunk) || socket.writableLength === 0 ? null : socket
+  return socket === null || raw.write !== write || socket.writableCorked > 0 || !message._headerSent || !message._hasBody ? null : socket
+}
+
+/** Whether pieces of content may be written together at the end of this turn of the event loop: nothing waits on the connection, which is a plain one. */
+export function mayGather (raw: ServerResponse): boolean {
+  const socket = bare(raw)
+  return socket !== null && socket.writableLength === 0 && !isEncrypted(socket)
+}
+
+/** As `writeContent` for each of them, by one system call. */
+export function writePieces (raw: ServerResponse, pieces: readonly Buffer[]): ServerResponse | Socket | null {
+  const socket = pieces.length > 1 ? bare(raw) : null
+  let full: ServerResponse | Socket | null = null
+  socket?.cork()
+  for (const piece of pieces) full = socket === null ? writeContent(raw, piece) : socket.write(piece) ? null : socket
+  socket?.uncork()
+  return socket === null ? full : socket.writableLength === 0 ? null : socket
 }
 
 /** Fields that decide on framing or the connection are Node's to write. */

@@ -3,7 +3,9 @@
  * a body cut short must never look whole, and nobody goes on reading for a client that has left.
  *
  * What has come when the turn of the event loop ends in which the head was received leaves with the head. A small body
- * that is whole by then leaves in one write with it.
+ * that is whole by then leaves in one write with it, and all such responses of a turn leave one right behind the other: the
+ * processor is not torn between the system's code and ours for each, and who waits for them, where that is on the same
+ * machine, is not woken up for each, which together was a sixth of the processor time of a miss.
  */
 import type { ServerResponse } from 'node:http'
 import { freePiece, type Body, type BodyReader } from '../http/body.ts'
@@ -16,7 +18,9 @@ export interface Wire {
   /** Ends a response with the last of its content, or with none. */
   readonly endWith: (raw: ServerResponse, content: string | Buffer | null) => void
   /** Writes some of the content; returns null when more may follow, else what emits `drain` when it may. */
-  readonly writeContent: (raw: ServerResponse, chunk: Buffer) => NodeJS.EventEmitter | null
+  readonly writePieces: (raw: ServerResponse, pieces: readonly Buffer[]) => NodeJS.EventEmitter | null
+  /** Pieces may be held back for a moment, to be written together: the system has taken all that was written before. */
+  readonly mayGather: (raw: ServerResponse) => boolean
   /** Nobody but the system is given what is written. */
   readonly writesPlainly: (raw: ServerResponse) => boolean
 }
@@ -31,6 +35,13 @@ export function passBody (body: Body, raw: ServerResponse, wire: Wire): void {
 /** Pieces remembered while the system has not taken all that was written; the others will have to be collected. */
 const mostWritten = 8
 
+/** What comes in one turn leaves in one write, up to here: written piece by piece a large miss takes a tenth more. */
+const mostGatheredBytes = 256 * 1024
+/** What clients have not taken of that, all together: beyond it each piece is written as it comes, so that slow clients are given no more than that. */
+const mostStuckBytes = 1024 * 1024
+
+let stuckBytes = 0
+
 class Passing implements BodyReader {
   readonly #body: Body
   readonly #raw: ServerResponse
@@ -40,9 +51,17 @@ class Passing implements BodyReader {
   /** The first piece, until the turn ends. */
   #first: Buffer | null = null
   #firstIsOwn = false
+  /** What has come in this turn behind the first piece, its length, and those of them that nobody else has. */
+  #pieces: Buffer[] = []
+  #pieceBytes = 0
+  #ownPieces: Buffer[] = []
+  /** Part of `stuckBytes`. */
+  #stuckBytes = 0
   /** The last pieces that were written. */
   #written: Buffer[] = []
   #hasLeft = false
+  /** All of it has come, and leaves when the turn ends. */
+  #isWhole = false
   #waits = false
   #over = false
 
@@ -66,10 +85,13 @@ class Passing implements BodyReader {
   }
 
   end (): void {
-    const first = this.#first
     this.#over = true
-    this.#first = null
-    this.#wire.endWith(this.#raw, first === null || first.length > maxTextBytes ? first : first.toString('latin1'))
+    if (!this.#hasLeft) {
+      this.#isWhole = true
+      return
+    }
+    this.#writeGathered()
+    this.#wire.endWith(this.#raw, null)
   }
 
   /** What has come so far is the client's to see, and that there should have been more. */
@@ -81,8 +103,13 @@ class Passing implements BodyReader {
   }
 
   turnEnded (): void {
-    if (this.#over || this.#hasLeft) return
+    if (this.#hasLeft) {
+      this.#writeGathered()
+      return
+    }
     this.#hasLeft = true
+    if (this.#isWhole) return this.#sendWhole()
+    if (this.#over) return
     const raw = this.#raw
     if (raw.destroyed) return this.#leave()
     // The response has left, or never will.
@@ -94,25 +121,57 @@ class Passing implements BodyReader {
     else this.#write(first, this.#firstIsOwn)
   }
 
+  #sendWhole (): void {
+    const first = this.#first
+    this.#first = null
+    this.#wire.endWith(this.#raw, first === null || first.length > maxTextBytes ? first : first.toString('latin1'))
+  }
+
   #write (chunk: Buffer, isOwn: boolean): boolean {
-    // Not before there is another one: the parser that brought them was not through with them at the time.
-    if (isOwn && this.#isPlain) this.#noteWritten(chunk)
-    const full = this.#wire.writeContent(this.#raw, chunk)
+    const isFirst = this.#pieces.length === 0
+    this.#pieces.push(chunk)
+    this.#pieceBytes += chunk.length
+    if (isOwn && this.#isPlain) this.#ownPieces.push(chunk)
+    if (this.#pieceBytes >= mostGatheredBytes || stuckBytes >= mostStuckBytes || !this.#wire.mayGather(this.#raw)) return this.#writeGathered()
+    if (isFirst) atEndOfTurn(this)
+    return true
+  }
+
+  /** Returns false when no more is wanted until the client has taken it. */
+  #writeGathered (): boolean {
+    const pieces = this.#pieces
+    // Who has left meanwhile is written to no more.
+    if (pieces.length === 0 || this.#raw.destroyed) return true
+    const bytes = this.#pieceBytes
+    this.#noteWritten()
+    this.#pieces = []
+    this.#pieceBytes = 0
+    const full = this.#wire.writePieces(this.#raw, pieces)
     if (full === null) return true
     if (!this.#waits) {
       this.#waits = true
+      this.#stick(bytes)
       full.once('drain', () => {
         this.#waits = false
+        this.#stick(0)
         this.#body.resume()
       })
     }
     return false
   }
 
-  #noteWritten (chunk: Buffer): void {
+  #stick (bytes: number): void {
+    stuckBytes += bytes - this.#stuckBytes
+    this.#stuckBytes = bytes
+  }
+
+  /** What was written before is freed if it has left: not sooner, for the parser that brought the last of it was not through with it at the time. */
+  #noteWritten (): void {
     if (this.#raw.writableLength === 0 && !this.#raw.destroyed) this.#freeWritten()
-    else if (this.#written.length >= mostWritten) this.#written = []
-    this.#written.push(chunk)
+    if (this.#ownPieces.length === 0) return
+    if (this.#written.length >= mostWritten) this.#written = []
+    this.#written.push(...this.#ownPieces)
+    this.#ownPieces = []
   }
 
   /** The system has taken all that was written. */
@@ -122,6 +181,8 @@ class Passing implements BodyReader {
   }
 
   #leave (): void {
+    this.#stick(0)
+    this.#pieces = []
     if (this.#raw.writableFinished) this.#freeWritten()
     if (this.#over) return
     this.#over = true
@@ -129,16 +190,16 @@ class Passing implements BodyReader {
   }
 }
 
-let begun: Passing[] = []
+let due: Passing[] = []
 
-/** One look for all responses that began in this turn. */
+/** One look for all responses that have something to send by then. */
 function atEndOfTurn (passing: Passing): void {
-  if (begun.length === 0) setImmediate(turnEnded)
-  begun.push(passing)
+  if (due.length === 0) setImmediate(turnEnded)
+  due.push(passing)
 }
 
 function turnEnded (): void {
-  const all = begun
-  begun = []
+  const all = due
+  due = []
   for (const passing of all) passing.turnEnded()
 }
