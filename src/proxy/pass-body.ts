@@ -35,9 +35,12 @@ export function passBody (body: Body, raw: ServerResponse, wire: Wire): void {
 /** Pieces remembered while the system has not taken all that was written; the others will have to be collected. */
 const mostWritten = 8
 
-/** What comes in one turn leaves in one write, up to here: written piece by piece a large miss takes a tenth more. */
+/**
+ * What comes in one turn leaves in one write, up to here: written piece by piece a large miss takes a tenth more. Not for a client
+ * that had to be waited for once: it would be given more than it takes.
+ */
 const mostGatheredBytes = 256 * 1024
-/** What clients have not taken of that, all together: beyond it each piece is written as it comes, so that slow clients are given no more than that. */
+/** Of what was written together all clients together may leave so much; beyond it, each piece is written as it comes. */
 const mostStuckBytes = 1024 * 1024
 
 let stuckBytes = 0
@@ -63,6 +66,7 @@ class Passing implements BodyReader {
   /** All of it has come, and leaves when the turn ends. */
   #isWhole = false
   #waits = false
+  #hasWaited = false
   #over = false
 
   constructor (body: Body, raw: ServerResponse, wire: Wire) {
@@ -132,7 +136,7 @@ class Passing implements BodyReader {
     this.#pieces.push(chunk)
     this.#pieceBytes += chunk.length
     if (isOwn && this.#isPlain) this.#ownPieces.push(chunk)
-    if (this.#pieceBytes >= mostGatheredBytes || stuckBytes >= mostStuckBytes || !this.#wire.mayGather(this.#raw)) return this.#writeGathered()
+    if (this.#hasWaited || this.#pieceBytes >= mostGatheredBytes || stuckBytes >= mostStuckBytes || !this.#wire.mayGather(this.#raw)) return this.#writeGathered()
     if (isFirst) atEndOfTurn(this)
     return true
   }
@@ -149,8 +153,8 @@ class Passing implements BodyReader {
     const full = this.#wire.writePieces(this.#raw, pieces)
     if (full === null) return true
     if (!this.#waits) {
-      this.#waits = true
-      this.#stick(bytes)
+      this.#waits = this.#hasWaited = true
+      if (pieces.length > 1) this.#stick(bytes)
       full.once('drain', () => {
         this.#waits = false
         this.#stick(0)
