@@ -174,10 +174,15 @@ export function mayGather (raw: ServerResponse): boolean {
 export function writePieces (raw: ServerResponse, pieces: readonly Buffer[]): ServerResponse | Socket | null {
   const socket = pieces.length > 1 ? bare(raw) : null
   let full: ServerResponse | Socket | null = null
-  socket?.cork()
-  for (const piece of pieces) full = socket === null ? writeContent(raw, piece) : socket.write(piece) ? null : socket
-  socket?.uncork()
-  return socket === null ? full : socket.writableLength === 0 ? null : socket
+  if (socket === null) {
+    for (const piece of pieces) full = writeContent(raw, piece)
+    return full
+  }
+  socket.cork()
+  for (const piece of pieces) full = socket.write(piece) ? null : socket
+  socket.uncork()
+  // Of what is less than a connection may hold it does not tell when it has left.
+  return socket.writableLength === 0 ? null : full
 }
 
 /** Fields that decide on framing or the connection are Node's to write. */

@@ -251,6 +251,36 @@ t.test('pieces that come in one turn are written together, as long as clients ta
   full.emit('drain')
 })
 
+t.test('who writes several pieces is told to wait only where it will be told to go on', async t => {
+  const ended = new Promise<void>((resolve, reject) => {
+    const server = createServer((_request, raw) => {
+      const check = async (): Promise<void> => {
+        raw.writeHead(200, { 'content-length': 200_002 })
+        raw.write('begun')
+        await turnEnds()
+        await turnEnds()
+        // The system takes nothing for now.
+        const socket = raw.socket as Socket
+        let take = (): void => {}
+        socket._writev = (_chunks, done) => { take = done }
+        t.ok(mayGather(raw))
+        t.equal(writePieces(raw, [Buffer.alloc(1), Buffer.alloc(1)]), null, 'little waits in the connection, which says nothing when it has left')
+        take()
+        await turnEnds()
+        const drained = new Promise(resolve => { socket.once('drain', resolve) })
+        t.equal(writePieces(raw, [Buffer.alloc(100_000), Buffer.alloc(100_000)]), socket)
+        take()
+        await drained
+        raw.destroy()
+      }
+      check().then(resolve, reject)
+    })
+    t.teardown(() => { server.close() })
+    server.listen(0, '127.0.0.1', () => { request({ port: (server.address() as AddressInfo).port, agent: false }).on('response', response => { response.on('error', () => {}).resume() }).on('error', () => {}).end() })
+  })
+  await ended
+})
+
 t.test('a client that leaves before the turn ends takes nothing from others', async t => {
   const server = createServer((request, raw) => {
     raw.writeHead(200, { 'content-length': 4 })
