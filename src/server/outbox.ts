@@ -28,7 +28,7 @@ export function createOutbox (send: (batch: Batch, done: (error: Error | null) =
     if (isSending || (!isOver && waiting.length === 0)) return
     const batch = isOver ? null : waiting.splice(0, maxInBatch)
     isOver = false
-    size = sizeOf(waiting)
+    if (batch !== null) size -= sizeOf(batch)
     isSending = true
     send(batch, error => {
       isSending = false
