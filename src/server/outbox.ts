@@ -9,8 +9,11 @@ export type Batch = readonly Invalidation[] | null
 
 export interface Outbox { add (batch: Batch): void }
 
-/** What waits, in characters of its texts. */
-const maxWaiting = 1024 * 1024
+/** What waits takes about as much memory; several outboxes share it. */
+const maxWaitingBytes = 4 * 1024 * 1024
+/** An invalidation takes as much besides the characters of its texts, and each of these does. */
+const ownBytes = 256
+const textBytes = 32
 /** What is invalidated in one turn of the other's event loop. */
 const maxInBatch = 100
 
@@ -45,7 +48,7 @@ export function createOutbox (send: (batch: Batch, done: (error: Error | null) =
         waiting.push(...batch)
         size += sizeOf(batch)
       }
-      if (batch === null || size > maxWaiting) {
+      if (batch === null || size > maxWaitingBytes) {
         isOver = true
         waiting = []
         size = 0
@@ -56,5 +59,10 @@ export function createOutbox (send: (batch: Batch, done: (error: Error | null) =
 }
 
 function sizeOf (batch: readonly Invalidation[]): number {
-  return batch.reduce((sum, { authority, uris, groups }) => [...uris, ...groups].reduce((sum, text) => sum + text.length, sum + authority.length), 0)
+  let size = 0
+  for (const { authority, uris, groups } of batch) {
+    size += ownBytes + authority.length
+    for (const texts of [uris, groups]) for (const text of texts) size += textBytes + text.length
+  }
+  return size
 }

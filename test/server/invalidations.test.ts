@@ -187,3 +187,26 @@ t.test('invalidations leave in order, one batch at a time; where too much waits,
   t.equal(sent.length, 8, 'nothing for one that is gone')
   t.end()
 })
+
+t.test('what waits is bounded in memory, not in characters: of the shortest invalidations there are not more than ten thousand or so', t => {
+  const sent: Batch[] = []
+  let taken: (error: Error | null) => void = () => {}
+  const outbox = createOutbox((batch, done) => {
+    sent.push(batch)
+    taken = done
+  })
+  const shortest = { ...invalidation('/'), authority: 'a' }
+
+  for (const [count, next] of [[5_000, 100], [20_000, null]] as const) {
+    outbox.add([shortest])
+    for (let i = 0; i < count; i++) outbox.add([shortest])
+    taken(null)
+    t.equal(sent.at(-1)?.length ?? null, next, `${count} wait`)
+    // Until nothing waits.
+    for (let before = -1; before !== sent.length;) {
+      before = sent.length
+      taken(null)
+    }
+  }
+  t.end()
+})
