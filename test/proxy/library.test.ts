@@ -34,6 +34,9 @@ t.test('an option that the plugin does not know is an error that names it and wh
   await fails({ ...given, onControll () {}, 'rate/limits': undefined }, { problems: [{ suggestion: 'onControl' }, { path: '/rate~1limits' }] })
   await fails({ ...given, prefx: '/shop' }, { problems: [{ suggestion: 'prefix' }] })
   await fails(await given.config, { problems: [{ path: '/upstreams', message: /belongs into "config"/ }, { path: '/routes', message: /belongs into "config"/ }] })
+  await fails({ ...given, transforms: { respones: [], timeout: 5, maxHeldBytes: 1 } }, { problems: [{ path: '/transforms/respones', rule: 'unknown-option', suggestion: 'responses' }, { path: '/transforms/timeout', suggestion: 'timeoutMs' }] })
+  await fails({ ...given, transforms: 'shout' }, { problems: [{ path: '/transforms', rule: 'type' }] })
+  await fails({ ...given, transforms: [] }, { problems: [{ path: '/transforms', rule: 'type' }] })
   await fails({ ...given, toString: 1 }, { problems: [{ path: '/toString', message: 'unknown option' }] })
 
   const app = Fastify()
