@@ -1,4 +1,5 @@
 /** How a process ends: drained on a signal, at once on a second one, and never half-dead after an error nobody caught. */
+import { Unavailable } from '../admin/request-error.ts'
 import type { ProcessLog } from './logger.ts'
 
 export interface SignalActions {
@@ -32,7 +33,10 @@ export function endWithSignals ({ log, drain, reload, abandon }: SignalActions):
   process.on('SIGTERM', end)
   process.on('SIGINT', end)
   process.on('SIGHUP', () => {
-    reload().catch((error: unknown) => { log.logger.error({ err: error, code: 'reload_failed' }, 'the configuration was not reloaded; nothing changed') })
+    reload().catch((error: unknown) => {
+      const what = error instanceof Unavailable ? 'not every worker has reloaded the configuration' : 'the configuration was not reloaded; nothing changed'
+      log.logger.error({ err: error, code: 'reload_failed' }, what)
+    })
   })
 }
 

@@ -28,22 +28,28 @@ export async function startWorker ({ config, log, read }: WorkersInput): Promise
   const invalidated = createOutbox((batch, done) => { tell({ invalidated: batch }, done) })
   const started = startInstance({ config, log, read, admin: false, holdfast: { purge: purgeEverywhere, onInvalidation: one => { invalidated.add([one]) } } })
   const act = started.then(instance => actionsOf(instance, log))
-  // Who asks early has to wait. What it comes to when it does not start is for the caller.
+  // What it comes to when it does not start is for the caller.
   const onceStarted = (then: (actions: Awaited<typeof act>) => void): void => { act.then(then, () => {}) }
-  process.on('message', (message: ToWorker) => {
-    onceStarted(({ answer, invalidate }) => {
-      if ('invalidated' in message) return invalidate(message.invalidated)
-      if ('question' in message) return answer(message, tell)
-      pending.get(message.id)?.(message)
-      pending.delete(message.id)
+  // While this one starts it waits here, within the bounds of what is on its way.
+  const heard = createOutbox((batch, done) => {
+    onceStarted(({ invalidate }) => {
+      invalidate(batch)
+      done(null)
     })
+  })
+  process.on('message', (message: ToWorker) => {
+    if ('invalidated' in message) return heard.add(message.invalidated)
+    if ('question' in message) return onceStarted(({ answer }) => { answer(message, tell) })
+    pending.get(message.id)?.(message)
+    pending.delete(message.id)
   })
   // The primary is gone: so is whoever would stop or replace this worker.
   process.on('disconnect', () => { onceStarted(({ end }) => { end() }) })
-  tell({ hears: true })
+  tell({ now: 'hearing' })
   await started
   // Terminals and service managers signal the whole group; the primary decides then.
   ignoreSignals()
+  tell({ now: 'started' })
   log.flush()
 }
 

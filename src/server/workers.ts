@@ -42,7 +42,7 @@ export async function startPrimary ({ config, log, read }: WorkersInput): Promis
     lines.set(worker, line)
     const startedAt = Date.now()
     worker.on('message', (message: ToPrimary) => {
-      if ('hears' in message) return line.open()
+      if ('now' in message) return message.now === 'started' ? line.start() : line.open()
       if ('invalidated' in message) {
         for (const [other, { invalidated }] of lines) if (other !== worker) invalidated.add(message.invalidated)
         return
@@ -75,17 +75,24 @@ export async function startPrimary ({ config, log, read }: WorkersInput): Promis
     process.exit(1)
   }
 
-  const askAll = <T>(question: Question): Promise<T[]> => Promise.all([...lines.values()].map(line => line.ask(question))) as Promise<T[]>
+  /** What is asked of those that have started: one that is starting has nothing stored, and nothing to tell. */
+  async function askStarted<T> (question: Question, detail?: unknown): Promise<Array<FromWorker<T>>> {
+    const started = [...lines].filter(([, line]) => line.isStarted)
+    if (started.length === 0) throw new Unavailable('workers_silent', 'No worker has started. Ask again.')
+    return await askEach<T>(question, detail, started)
+  }
 
   /** Of every worker; of one that is gone its cache is, too. */
-  async function askEach<T> (question: Question, detail?: unknown): Promise<Array<FromWorker<T>>> {
-    const asked = [...lines]
+  async function askEach<T> (question: Question, detail?: unknown, asked = [...lines]): Promise<Array<FromWorker<T>>> {
     const settled = await Promise.allSettled(asked.map(async ([worker, line]) => ({ worker: worker.process.pid ?? 0, answer: await line.ask(question, detail) as T })))
     const failures = settled.flatMap((one, i) => one.status === 'rejected' && lines.has(asked[i]?.[0] as Worker) ? [one.reason as Error] : [])
-    const refused = failures.find(failure => failure instanceof RequestError)
-    if (refused !== undefined) throw refused
     const answers = settled.flatMap(one => one.status === 'fulfilled' ? [one.value] : [])
-    if (failures.length > 0 || answers.length === 0) throw new Unavailable('workers_silent', `${answers.length} of ${asked.length} workers answered; what these did is done. Ask again.`)
+    const failure = failures.find(failure => failure instanceof RequestError) ?? failures.find(failure => !(failure instanceof Unavailable)) ?? failures[0]
+    if (failure !== undefined && !(failure instanceof Unavailable)) throw failure
+    if (failure !== undefined || answers.length === 0) {
+      const reason = failure === undefined ? '' : ` (${failure.message})`
+      throw new Unavailable(failure?.code ?? 'workers_silent', `${answers.length} of ${asked.length} workers answered${reason}; what these did is done. Ask again.`)
+    }
     return answers
   }
 
@@ -95,18 +102,22 @@ export async function startPrimary ({ config, log, read }: WorkersInput): Promis
 
   // Readiness is asked for synchronously; the workers are asked in the background.
   let reasons: readonly string[] = ['starting']
+  let isPolling = false
   const poll = setInterval(() => {
-    if (ending) return
-    askAll<readonly string[]>('state').then(states => {
+    if (ending || isPolling) return
+    const started = [...lines.values()].filter(line => line.isStarted)
+    if (started.length < config.server.workers) reasons = ['starting']
+    isPolling = true
+    Promise.all(started.map(line => line.ask('state') as Promise<readonly string[]>)).then(states => {
       reasons = states.length < config.server.workers ? ['starting'] : [...new Set(states.flat())]
-    }, () => { reasons = ['a worker does not answer'] })
+    }, () => { reasons = ['a worker does not answer'] }).finally(() => { isPolling = false })
   }, 250)
 
   const reload = createShared(async (): Promise<ReloadResult> => {
     // Validated here once, so that what no worker could use is not sent to any.
     await read()
-    const results = await askAll<ReloadResult>('reload')
-    return results[0] ?? { changed: [], needsRestart: [] }
+    const [first] = await askEach<ReloadResult>('reload')
+    return (first as FromWorker<ReloadResult>).answer
   })
 
   if (file !== undefined) removeOtherSnapshots(file, config.server.workers)
@@ -119,14 +130,14 @@ export async function startPrimary ({ config, log, read }: WorkersInput): Promis
       logger,
       token: config.admin.token,
       reasonsNotReady: () => ending ? ['draining'] : reasons,
-      metrics: async () => aggregate(await askAll<string>('metrics')),
+      metrics: async () => aggregate((await askStarted<string>('metrics')).map(({ answer }) => answer)),
       metricsContentType: 'text/plain; version=0.0.4; charset=utf-8',
       // Extensions are registered in the workers alone.
-      routeTable: async () => (await askEach<string>('routes'))[0]?.answer ?? '',
-      statistics: async () => joinStatistics(await askEach<object>('statistics')),
+      routeTable: async () => (await askStarted<string>('routes'))[0]?.answer ?? '',
+      statistics: async () => joinStatistics(await askStarted<object>('statistics')),
       purge,
-      entries: async query => joinPages(await askEach<EntriesPage>('entries', query), query),
-      entry: async query => joinEntries(await askEach<EntryAnswer>('entry', query)),
+      entries: async query => joinPages(await askStarted<EntriesPage>('entries', query), query),
+      entry: async query => joinEntries(await askStarted<EntryAnswer>('entry', query)),
       reload
     })
   if (admin !== null) {
@@ -144,8 +155,7 @@ export async function startPrimary ({ config, log, read }: WorkersInput): Promis
       clearInterval(poll)
       await Promise.all([...lines].map(([worker, line]) => new Promise<void>(resolve => {
         worker.once('exit', () => { resolve() })
-        // It ends in place of an answer.
-        line.ask('drain').catch(() => {})
+        line.end()
       })))
       await admin?.close()
     }

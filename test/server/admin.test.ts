@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import Value from 'typebox/value'
-import { createAdminApp } from '../../src/admin-app.ts'
+import { Unavailable } from '../../src/admin/request-error.ts'
+import { createAdminApp, type AdminAppOptions } from '../../src/admin-app.ts'
 import { EntriesPageSchema, EntryAnswerSchema, PurgeResultSchema, StatsSchema, type EntriesPage } from '../../src/admin/schemas.ts'
 import { addUp } from '../../src/server/add-up.ts'
 import { aggregate } from '../../src/server/aggregate-metrics.ts'
@@ -25,7 +26,7 @@ function isInstalled (name: string): boolean {
   }
 }
 
-async function startAdmin (t: Test, token?: string) {
+async function startAdmin (t: Test, token?: string, options: Partial<AdminAppOptions> = {}) {
   const origin = await startRawOrigin(t, () => response('x', fresh))
   const proxy = await startProxy(t, origin.url)
   const { control } = proxy
@@ -40,7 +41,8 @@ async function startAdmin (t: Test, token?: string) {
     reload: async () => ({ changed: [], needsRestart: [] }),
     purge: ({ mode = 'hard', dryRun = false, ...selector }) => control.purge(selector, { mode, dryRun }),
     entries: control.entries,
-    entry: ({ url }) => control.entry(url)
+    entry: ({ url }) => control.entry(url),
+    ...options
   })
   t.teardown(() => admin.close())
   return { admin, ask: (path: string) => talk(proxy.port, get(path)), purge: (payload: unknown) => admin.inject({ method: 'POST', url: '/cache/purge', payload: payload as object }) }
@@ -94,6 +96,15 @@ t.test('what cannot be meant is refused with code and place, and changes nothing
   t.equal((await admin.inject({ method: 'POST', url: '/cache/purge', headers: { 'content-type': 'application/json' }, payload: '{' })).statusCode, 400)
   t.equal((await admin.inject({ method: 'POST', url: '/cache/purge', headers: { 'content-type': 'application/json' }, payload: JSON.stringify({ tags: ['x'.repeat(70_000)] }) })).statusCode, 413)
   t.match((await admin.inject('/cache/stats')).json(), { cache: { entries: 1, purges: {} } })
+})
+
+t.test('where not every worker answers that is what is said, of numbers and of a reload: some may have done it', async t => {
+  const silent = async (): Promise<never> => { throw new Unavailable('workers_silent', '1 of 2 workers answered') }
+  const { admin } = await startAdmin(t, undefined, { metrics: silent, routeTable: silent, statistics: silent, reload: silent })
+  for (const [method, url] of [['GET', '/metrics'], ['GET', '/routes'], ['GET', '/cache/stats'], ['POST', '/reload']] as const) {
+    const answer = await admin.inject({ method, url })
+    t.same([answer.statusCode, answer.json()], [503, { error: { code: 'workers_silent', status: 503, message: '1 of 2 workers answered' } }], url)
+  }
 })
 
 t.test('the first page lists what there is, and content without a type, or of no length, is understood or told', async t => {

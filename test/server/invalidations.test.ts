@@ -77,6 +77,7 @@ async function startWorkers (t: Test, what: readonly string[], count: number, en
     admin: () => admin,
     holders,
     isReady,
+    isStarted: (workers: number): Promise<void> => eventually(async () => (await (await fetch(`${admin}/cache/stats`)).json() as { workers?: number }).workers === workers),
     stop,
     log: () => log,
     /** Until every worker has it: connections are dealt out in turn. */
@@ -151,6 +152,20 @@ t.test('a worker that is starting hears what was invalidated meanwhile, so that 
   await eventually(async () => (await holders('/kept')).length === 2)
 
   t.same(await holders('/a'), [])
+})
+
+t.test('a worker that does not start holds up nobody: the others answer for themselves, and a signal ends it with them', async t => {
+  const origin = await startRawOrigin(t, answer)
+  const wait = join(temporaryFolder(t), 'wait.mjs')
+  writeFileSync(wait, "import cluster from 'node:cluster'; import { setTimeout } from 'node:timers/promises'; while (cluster.worker?.id === 2) await setTimeout(20)")
+  const { port, admin, holders, isStarted, stop } = await startWorkers(t, ['--upstream', origin.url], 2, { NODE_OPTIONS: `--import ${wait}` })
+  t.match(await talk(port, get('/a')), /^HTTP\/1\.1 200/)
+  await isStarted(1)
+
+  t.equal((await holders('/a')).length, 1)
+  t.match(await (await fetch(`${admin()}/metrics`)).text(), 'holdfast_cache_misses_total 1\n')
+  t.same(await (await fetch(`${admin()}/health/ready`)).json(), { status: 'not ready', reasons: ['starting'] })
+  await stop()
 })
 
 const invalidation = (path: string): Invalidation => ({ scheme: 'http', authority: 'a.test', host: 'a.test', uris: [path], groups: [] })
