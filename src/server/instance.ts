@@ -38,15 +38,19 @@ export interface InstanceInput {
   readonly admin: boolean
   /** What makes the proxy one of several. */
   readonly holdfast?: Pick<HoldfastOptions, 'purge' | 'onInvalidation'>
+  /** Waited for when nothing is in flight any more, before the last snapshot. */
+  readonly onDrained?: () => Promise<void>
 }
 
 export async function startInstance (input: InstanceInput): Promise<Instance> {
   const { config, log: { logger } } = input
   if (config.cache.enabled) collectByLimit(config.cache.maxBytes)
   const tls = config.server.tls === undefined ? null : createTlsContexts(config.server.tls)
-  const listener = await createProxyListener({ config, logger, tls, ...input.holdfast !== undefined && { holdfast: input.holdfast } })
-  const { app, control, metrics } = listener
   let state: 'starting' | 'serving' | 'draining' = 'starting'
+  // One that cannot start has nothing to bring to an end.
+  const onDrained = async (): Promise<void> => { if (state === 'draining') await input.onDrained?.() }
+  const listener = await createProxyListener({ config, logger, tls, onDrained, ...input.holdfast !== undefined && { holdfast: input.holdfast } })
+  const { app, control, metrics } = listener
   for (const warning of [...warningsFor(config), ...heapWarnings(config, getHeapStatistics().heap_size_limit)]) logger.warn({ code: 'config_warning', path: warning.path }, formatProblem(warning))
 
   function reasonsNotReady (): readonly string[] {

@@ -31,6 +31,8 @@ export interface ProxyListenerInput {
   readonly logger: FastifyServerOptions['loggerInstance']
   readonly tls: TlsContexts | null
   readonly holdfast?: Partial<HoldfastOptions>
+  /** Waited for when nothing is in flight any more, before anything else is closed. */
+  readonly onDrained?: () => Promise<void>
 }
 
 /** Streams one HTTP/2 client may have open, and resets it may ask for before it is shown the door (CVE-2023-44487). */
@@ -133,6 +135,8 @@ export async function createProxyListener (input: ProxyListenerInput): Promise<P
       parts = inner
     }
   } satisfies HoldfastOptions)
+  // The last hook is the first to run, but for the end of the connections.
+  app.addHook('onClose', async () => { await input.onDrained?.() })
   await app.ready()
   const registry = metrics as unknown as FastifyInstance['proxyMetrics']
   const { cache, runtime, tallies, now, hasOwnHooks } = parts as unknown as ProxyParts

@@ -7,7 +7,11 @@ import type { Invalidation } from '../proxy/invalidation.ts'
 /** What was invalidated, or null: everything may have been. */
 export type Batch = readonly Invalidation[] | null
 
-export interface Outbox { add (batch: Batch): void }
+export interface Outbox {
+  add (batch: Batch): void
+  /** Calls back, perhaps at once, when nothing waits: all was taken, or nobody will ever take it. */
+  whenEmpty (then: () => void): void
+}
 
 /** What waits takes about as much memory; several outboxes share it. */
 const maxWaitingBytes = 4 * 1024 * 1024
@@ -26,6 +30,7 @@ export function createOutbox (send: (batch: Batch, done: (error: Error | null) =
   let isSending = false
   /** Nothing is sent, nor kept, any more. */
   let isGone = false
+  let onEmpty: Array<() => void> = []
 
   function sendNext (): void {
     if (isSending || (!isOver && waiting.length === 0)) return
@@ -38,6 +43,10 @@ export function createOutbox (send: (batch: Batch, done: (error: Error | null) =
       isGone = error !== null
       if (isGone) waiting = []
       else sendNext()
+      if (isSending) return
+      const told = onEmpty
+      onEmpty = []
+      for (const then of told) then()
     })
   }
 
@@ -54,6 +63,12 @@ export function createOutbox (send: (batch: Batch, done: (error: Error | null) =
         size = 0
       }
       sendNext()
+    },
+
+    // What waits is being sent, or it is for nobody.
+    whenEmpty (then) {
+      if (isSending) onEmpty.push(then)
+      else then()
     }
   }
 }

@@ -17,10 +17,13 @@ export interface Answered {
 /** Told by a worker to the primary, and by that to all others; no answer comes. */
 interface Invalidated { readonly invalidated: Batch }
 
-export type ToWorker = Asked | Answered | Invalidated
+export type ToWorker = Asked | Answered | Invalidated | {
+  /** It has heard all that was invalidated, and may end. */
+  readonly finish: true
+}
 export type ToPrimary = Asked | Answered | Invalidated | {
-  /** From now on the worker hears what was invalidated; or it has started, and does all that it is asked. */
-  readonly now: 'hearing' | 'started'
+  /** From now on the worker hears what was invalidated; it has started, and does all that it is asked; or nothing is in flight any more. */
+  readonly now: 'hearing' | 'started' | 'drained'
 }
 
 /** Does what was asked and sends what came of it. */

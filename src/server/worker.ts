@@ -26,7 +26,17 @@ export async function startWorker ({ config, log, read }: WorkersInput): Promise
   }
 
   const invalidated = createOutbox((batch, done) => { tell({ invalidated: batch }, done) })
-  const started = startInstance({ config, log, read, admin: false, holdfast: { purge: purgeEverywhere, onInvalidation: one => { invalidated.add([one]) } } })
+  let finish = (): void => {}
+  const mayFinish = new Promise<void>(resolve => { finish = resolve })
+  /** Others may still change something, which must not come back with the snapshot of this one. */
+  function waitForOthers (): Promise<void> {
+    invalidated.whenEmpty(() => { tell({ now: 'drained' }) })
+    return mayFinish
+  }
+
+  const started = startInstance({
+    config, log, read, admin: false, onDrained: waitForOthers, holdfast: { purge: purgeEverywhere, onInvalidation: one => { invalidated.add([one]) } }
+  })
   const act = started.then(instance => actionsOf(instance, log))
   // What it comes to when it does not start is for the caller.
   const onceStarted = (then: (actions: Awaited<typeof act>) => void): void => { act.then(then, () => {}) }
@@ -39,6 +49,7 @@ export async function startWorker ({ config, log, read }: WorkersInput): Promise
   })
   process.on('message', (message: ToWorker) => {
     if ('invalidated' in message) return heard.add(message.invalidated)
+    if ('finish' in message) return heard.whenEmpty(finish)
     if ('question' in message) return onceStarted(({ answer }) => { answer(message, tell) })
     pending.get(message.id)?.(message)
     pending.delete(message.id)

@@ -27,6 +27,9 @@ export interface WorkersInput {
 /** A worker that dies is replaced after a pause that doubles up to this. */
 const maxPauseMs = 30_000
 
+/** Beyond the drain limit the others do not wait for a worker that does nothing any more. */
+const lateMs = 5000
+
 export async function startPrimary ({ config, log, read }: WorkersInput): Promise<void> {
   const { logger } = log
   const { file } = config.cache.snapshot
@@ -34,6 +37,9 @@ export async function startPrimary ({ config, log, read }: WorkersInput): Promis
   /** Some worker has listened: whatever ends one now is not the configuration, nor a port that others have. */
   let started = false
   let pauseMs = 100
+  /** Those with nothing in flight any more, while all end; and whether all were. */
+  const drained = new Set<Worker>()
+  let finished = false
   const lines = new Map<Worker, WorkerLine>()
 
   function spawn (): void {
@@ -42,7 +48,7 @@ export async function startPrimary ({ config, log, read }: WorkersInput): Promis
     lines.set(worker, line)
     const startedAt = Date.now()
     worker.on('message', (message: ToPrimary) => {
-      if ('now' in message) return message.now === 'started' ? line.start() : line.open()
+      if ('now' in message) return heard(worker, line, message.now)
       if ('invalidated' in message) {
         for (const [other, { invalidated }] of lines) if (other !== worker) invalidated.add(message.invalidated)
         return
@@ -55,15 +61,40 @@ export async function startPrimary ({ config, log, read }: WorkersInput): Promis
     worker.once('exit', (code, signal) => {
       lines.delete(worker)
       line.close()
-      if (ending) return
+      if (ending) {
+        if (code !== 0) forgetSnapshot(worker)
+        finishIfDrained()
+        return
+      }
       if (!started && signal === null) return fail(code)
-      // A purge before another one is there passes it by; and that one has another number.
-      if (file !== undefined) removeSnapshot(snapshotOf(file, worker.id))
+      forgetSnapshot(worker)
       // One that had run for a while did not die of its start.
       pauseMs = Date.now() - startedAt > maxPauseMs ? 100 : Math.min(pauseMs * 2, maxPauseMs)
       logger.error({ worker: worker.process.pid, code, signal, pauseMs }, 'worker died, starting another')
       setTimeout(() => { if (!ending) spawn() }, pauseMs)
     })
+  }
+
+  function heard (worker: Worker, line: WorkerLine, now: 'hearing' | 'started' | 'drained'): void {
+    if (now === 'hearing') return line.open()
+    if (now === 'started') return line.start()
+    drained.add(worker)
+    finishIfDrained()
+  }
+
+  /** The last snapshots are written when nobody changes anything any more. */
+  function finishIfDrained (): void {
+    if (!finished && [...lines.keys()].every(worker => drained.has(worker))) finish()
+  }
+
+  function finish (): void {
+    finished = true
+    for (const line of lines.values()) line.invalidated.whenEmpty(() => { line.send({ finish: true }) })
+  }
+
+  /** Of a worker that died: what others are told before another one is there passes it by; and that one has another number. */
+  function forgetSnapshot (worker: Worker): void {
+    if (file !== undefined) removeSnapshot(snapshotOf(file, worker.id))
   }
 
   /** The next ones would fare no better, and who started this process must hear of it. */
@@ -97,6 +128,7 @@ export async function startPrimary ({ config, log, read }: WorkersInput): Promis
   }
 
   async function purge (request: PurgeRequest): Promise<PurgeResult> {
+    if (finished) throw new Unavailable('workers_silent', 'The workers are ending.')
     return joinPurges(await askEach<PurgeResult>('purge', request))
   }
 
@@ -153,6 +185,7 @@ export async function startPrimary ({ config, log, read }: WorkersInput): Promis
     drain: async () => {
       ending = true
       clearInterval(poll)
+      setTimeout(() => { if (!finished) finish() }, config.server.drainTimeout + lateMs).unref()
       await Promise.all([...lines].map(([worker, line]) => new Promise<void>(resolve => {
         worker.once('exit', () => { resolve() })
         line.end()

@@ -154,6 +154,35 @@ t.test('a worker that is starting hears what was invalidated meanwhile, so that 
   t.same(await holders('/a'), [])
 })
 
+t.test('what is invalidated while workers end, by a request that was in flight, does not come back with the snapshot of one that had nothing left to do', async t => {
+  const held: RawExchange[] = []
+  const origin = await startRawOrigin(t, exchange => {
+    if (exchange.text.startsWith('GET ')) return answer(exchange)
+    held.push(exchange)
+    return ''
+  })
+  const file = join(temporaryFolder(t), 'config.json')
+  writeFileSync(file, JSON.stringify({ cache: { snapshot: { file: 'snapshot' } }, upstreams: { a: { targets: [origin.url] } }, routes: [{ name: 'r', upstream: 'a' }] }))
+  const before = await startWorkers(t, ['--config', file], 2)
+  await before.isReady()
+  await before.store('/a')
+  await before.store('/kept')
+  const changed = talk(before.port, change('PUT', '/a'))
+  await until(() => held.length === 1)
+  const stopped = before.stop()
+  await until(() => before.log().split('"draining"').length === 3)
+  // So that the idle one could be gone; without, this has less to show.
+  await new Promise(resolve => { setTimeout(resolve, 300) })
+  held[0]?.socket.write(response('done'))
+  t.match(await changed, /^HTTP\/1\.1 200/)
+  await stopped
+
+  const { holders, isReady } = await startWorkers(t, ['--config', file], 2)
+  await isReady()
+  await eventually(async () => (await holders('/kept')).length === 2)
+  t.same(await holders('/a'), [])
+})
+
 t.test('a worker that does not start holds up nobody: the others answer for themselves, and a signal ends it with them', async t => {
   const origin = await startRawOrigin(t, answer)
   const wait = join(temporaryFolder(t), 'wait.mjs')
@@ -200,6 +229,27 @@ t.test('invalidations leave in order, one batch at a time; where too much waits,
   sent[7]?.done(new Error('gone'))
   outbox.add([invalidation('/later')])
   t.equal(sent.length, 8, 'nothing for one that is gone')
+  t.end()
+})
+
+t.test('who waits until nothing waits any more is told then, also when nobody will take it', t => {
+  const taken: Array<(error: Error | null) => void> = []
+  const outbox = createOutbox((_batch, done) => { taken.push(done) })
+  const empty: string[] = []
+  outbox.whenEmpty(() => { empty.push('at once') })
+  t.same(empty, ['at once'])
+
+  for (let i = 0; i < 2; i++) outbox.add([invalidation(`/${i}`)])
+  outbox.whenEmpty(() => { empty.push('taken') })
+  taken[0]?.(null)
+  t.same(empty, ['at once'])
+  taken[1]?.(null)
+  t.same(empty, ['at once', 'taken'])
+
+  outbox.add([invalidation('/lost')])
+  outbox.whenEmpty(() => { empty.push('gone') })
+  taken[2]?.(new Error('gone'))
+  t.same(empty, ['at once', 'taken', 'gone'])
   t.end()
 })
 
