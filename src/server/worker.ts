@@ -54,8 +54,7 @@ export async function startWorker ({ config, log, read }: WorkersInput): Promise
     pending.get(message.id)?.(message)
     pending.delete(message.id)
   })
-  // The primary is gone: so is whoever would stop or replace this worker.
-  process.on('disconnect', () => { onceStarted(({ end }) => { end() }) })
+  // Where the primary is gone `node:cluster` ends this process at once: the listener is gone with it, and whoever would stop this worker.
   tell({ now: 'hearing' })
   await started
   // Terminals and service managers signal the whole group; the primary decides then.
@@ -87,7 +86,6 @@ function actionsOf (instance: Instance, log: ProcessLog) {
     drain: end
   }
   return {
-    end,
     answer (asked: Asked, send: (answered: Answered) => void): void { answer(asked, () => answers[asked.question](asked.detail), send) },
     invalidate (batch: Batch): void {
       if (batch !== null) return batch.forEach(control.invalidate)
