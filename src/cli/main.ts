@@ -71,9 +71,19 @@ async function start (given: Arguments): Promise<void> {
     log = createProcessLog(config.log.level)
     endWithErrors(log)
 
-    if (cluster.isWorker || config.server.workers > 1) {
-      const start = cluster.isPrimary ? (await import('../server/workers.ts')).startPrimary : (await import('../server/worker.ts')).startWorker
-      return await start({ config, log, read })
+    const { flush } = log
+    const introduce = (proxyUrl: string, adminUrl: string | null): void => {
+      if (origin === null) return
+      flush()
+      process.stdout.write(introduction(proxyUrl, origin.url, adminUrl))
+    }
+
+    if (cluster.isWorker) return await (await import('../server/worker.ts')).startWorker({ config, log, read })
+    if (config.server.workers > 1) {
+      const { startPrimary } = await import('../server/workers.ts')
+      // One sample for all of them.
+      const env = origin === null ? {} : { HOLDFAST_UPSTREAM: origin.url }
+      return await startPrimary({ config, log, read, env, onListening: introduce })
     }
 
     const { startInstance } = await import('../server/instance.ts')
@@ -86,10 +96,7 @@ async function start (given: Arguments): Promise<void> {
       },
       reload: instance.reload
     })
-    if (origin !== null) {
-      log.flush()
-      process.stdout.write(introduction(instance.proxyUrl, origin.url, instance.adminUrl))
-    }
+    introduce(instance.proxyUrl, instance.adminUrl)
     log.flush()
   } catch (error) {
     log?.flush()

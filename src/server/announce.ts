@@ -1,11 +1,15 @@
 /** Says where a listener is: the first thing that scripts and people read of a process. */
-import type { AddressInfo } from 'node:net'
+import { isIPv6, type AddressInfo } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 
 /** How this machine reaches it. */
 export function urlOf (app: FastifyInstance, scheme: 'http' | 'https'): string {
-  const { address, port, family } = app.server.address() as AddressInfo
-  const host = isAny(address) ? '127.0.0.1' : family === 'IPv6' ? `[${address}]` : address
+  return urlAt(app.server.address() as AddressInfo, scheme)
+}
+
+/** @param address absent or the unspecified one for every interface */
+export function urlAt ({ address, port }: { readonly address?: string | null, readonly port: number }, scheme: 'http' | 'https'): string {
+  const host = address == null || isAny(address) ? '127.0.0.1' : isIPv6(address) ? `[${address}]` : address
   return `${scheme}://${host}:${port}`
 }
 

@@ -3,7 +3,7 @@
  * the admin listener for all of them. Each worker has its own memory cache; what is purged or invalidated in one is so in all.
  */
 import cluster, { type Worker } from 'node:cluster'
-import { RequestError, Unavailable } from '../admin/request-error.ts'
+import { Unavailable } from '../admin/request-error.ts'
 import type { EntriesPage, EntryAnswer, PurgeRequest, PurgeResult } from '../admin/schemas.ts'
 import { aggregate } from './aggregate-metrics.ts'
 import { createAdminApp } from '../admin-app.ts'
@@ -11,10 +11,11 @@ import type { Config } from '../config/schema.ts'
 import { createShared } from '../proxy/queue.ts'
 import type { ReloadResult } from '../../routes/admin.ts'
 import { removeOtherSnapshots, removeSnapshot, snapshotOf } from '../snapshot/files.ts'
-import { announce } from './announce.ts'
+import { announce, urlAt, urlOf } from './announce.ts'
 import type { ProcessLog } from './logger.ts'
+import { createQuestions } from './worker-questions.ts'
 import { createWorkerLine, type WorkerLine } from './worker-line.ts'
-import { answer, type Question, type ToPrimary } from './worker-messages.ts'
+import { answer, type ToPrimary } from './worker-messages.ts'
 import { joinEntries, joinPages, joinPurges, joinStatistics, type FromWorker } from './worker-answers.ts'
 import { endWithSignals } from './signals.ts'
 
@@ -24,13 +25,20 @@ export interface WorkersInput {
   readonly read: () => Promise<Config>
 }
 
+export interface PrimaryInput extends WorkersInput {
+  /** Added to the environment of the workers. */
+  readonly env?: Readonly<Record<string, string>>
+  /** Told once, when there is a worker that listens. */
+  readonly onListening?: (proxyUrl: string, adminUrl: string | null) => void
+}
+
 /** A worker that dies is replaced after a pause that doubles up to this. */
 const maxPauseMs = 30_000
 
 /** Beyond the drain limit the others do not wait for a worker that does nothing any more. */
 const lateMs = 5000
 
-export async function startPrimary ({ config, log, read }: WorkersInput): Promise<void> {
+export async function startPrimary ({ config, log, read, env = {}, onListening = () => {} }: PrimaryInput): Promise<void> {
   const { logger } = log
   const { file } = config.cache.snapshot
   let ending = false
@@ -43,7 +51,7 @@ export async function startPrimary ({ config, log, read }: WorkersInput): Promis
   const lines = new Map<Worker, WorkerLine>()
 
   function spawn (): void {
-    const worker = cluster.fork()
+    const worker = cluster.fork(env)
     const line = createWorkerLine(worker)
     lines.set(worker, line)
     const startedAt = Date.now()
@@ -57,7 +65,10 @@ export async function startPrimary ({ config, log, read }: WorkersInput): Promis
       line.answered(message)
     })
     worker.on('error', error => { logger.error({ err: error }, 'worker error') })
-    worker.once('listening', () => { started = true })
+    worker.once('listening', address => {
+      if (!started) onListening(urlAt(address, config.server.tls === undefined ? 'http' : 'https'), adminUrl)
+      started = true
+    })
     worker.once('exit', (code, signal) => {
       lines.delete(worker)
       line.close()
@@ -106,26 +117,7 @@ export async function startPrimary ({ config, log, read }: WorkersInput): Promis
     process.exit(1)
   }
 
-  /** What is asked of those that have started: one that is starting has nothing stored, and nothing to tell. */
-  async function askStarted<T> (question: Question, detail?: unknown): Promise<Array<FromWorker<T>>> {
-    const started = [...lines].filter(([, line]) => line.isStarted)
-    if (started.length === 0) throw new Unavailable('workers_silent', 'No worker has started. Ask again.')
-    return await askEach<T>(question, detail, started)
-  }
-
-  /** Of every worker; of one that is gone its cache is, too. */
-  async function askEach<T> (question: Question, detail?: unknown, asked = [...lines]): Promise<Array<FromWorker<T>>> {
-    const settled = await Promise.allSettled(asked.map(async ([worker, line]) => ({ worker: worker.process.pid ?? 0, answer: await line.ask(question, detail) as T })))
-    const failures = settled.flatMap((one, i) => one.status === 'rejected' && lines.has(asked[i]?.[0] as Worker) ? [one.reason as Error] : [])
-    const answers = settled.flatMap(one => one.status === 'fulfilled' ? [one.value] : [])
-    const failure = failures.find(failure => failure instanceof RequestError) ?? failures.find(failure => !(failure instanceof Unavailable)) ?? failures[0]
-    if (failure !== undefined && !(failure instanceof Unavailable)) throw failure
-    if (failure !== undefined || answers.length === 0) {
-      const reason = failure === undefined ? '' : ` (${failure.message})`
-      throw new Unavailable(failure?.code ?? 'workers_silent', `${answers.length} of ${asked.length} workers answered${reason}; what these did is done. Ask again.`)
-    }
-    return answers
-  }
+  const { askStarted, askEach } = createQuestions(lines)
 
   async function purge (request: PurgeRequest): Promise<PurgeResult> {
     if (finished) throw new Unavailable('workers_silent', 'The workers are ending.')
@@ -152,10 +144,6 @@ export async function startPrimary ({ config, log, read }: WorkersInput): Promis
     return (first as FromWorker<ReloadResult>).answer
   })
 
-  if (file !== undefined) removeOtherSnapshots(file, config.server.workers)
-  cluster.setupPrimary({ serialization: 'advanced' })
-  for (let i = 0; i < config.server.workers; i++) spawn()
-
   const admin = !config.admin.enabled
     ? null
     : await createAdminApp({
@@ -172,11 +160,18 @@ export async function startPrimary ({ config, log, read }: WorkersInput): Promis
       entry: async query => joinEntries(await askStarted<EntryAnswer>('entry', query)),
       reload
     })
+  let adminUrl: string | null = null
   if (admin !== null) {
     await admin.listen({ host: config.admin.host, port: config.admin.port })
+    adminUrl = urlOf(admin, 'http')
     announce(logger, 'admin', admin, 'http')
     log.flush()
   }
+
+  // Not before: where its own port is taken, the primary ends, and has nobody to end with it.
+  if (file !== undefined) removeOtherSnapshots(file, config.server.workers)
+  cluster.setupPrimary({ serialization: 'advanced' })
+  for (let i = 0; i < config.server.workers; i++) spawn()
 
   endWithSignals({
     log,

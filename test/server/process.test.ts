@@ -63,6 +63,25 @@ t.test('started without anything it shows a sample origin and a line to try, whi
   t.match(out(), /"cache":"hit"/)
 })
 
+t.test('with workers, started without anything, it is one sample origin for all of them, and the line to try is there, too', async t => {
+  const { admin, out, child, exit } = await start(t, ['--workers', '2'])
+  await until(() => out().includes('curl -i'))
+  let ready = 0
+  while (ready !== 200) ready = (await fetch(`${admin}/health/ready`)).status
+
+  t.equal(out().split('Try this twice').length, 2)
+  const origin = /sample origin on (\S+)/.exec(out())?.[1] as string
+  const counter = new URL('/counter', /curl -i (\S+)/.exec(out())?.[1])
+  const counts: number[] = []
+  for (let i = 0; i < 4; i++) counts.push(Number(/\d+/.exec(await (await fetch(counter, { headers: { connection: 'close' } })).text())?.[0]))
+  const first = counts[0] as number
+  t.same(counts, [first, first + 1, first + 2, first + 3], 'each worker asks the same one')
+  t.match(await (await fetch(`${admin}/routes`)).text(), origin)
+
+  child.kill('SIGTERM')
+  t.equal(await exit, 0)
+})
+
 t.test('SIGTERM: not ready, requests in flight finish, exit 0', async t => {
   let release: () => void = () => {}
   const origin = await startRawOrigin(t, ({ socket }) => { release = () => { socket.write(response('finished')) } })
@@ -270,6 +289,19 @@ t.test('workers that cannot start end the process: a port in use', async t => {
   t.equal(await exit, 1)
   t.match(err(), `cannot listen: bind EADDRINUSE 127.0.0.1:${port}`)
   t.match(out(), /"level":60.*the workers cannot start/)
+})
+
+t.test('with workers an admin port in use is told in one line: none of them is started', async t => {
+  const taken = createServer().listen(0, '127.0.0.1')
+  t.teardown(() => { taken.close() })
+  await new Promise(resolve => { taken.once('listening', resolve) })
+  const { port } = taken.address() as { port: number }
+
+  const { exit, err, out } = launch(t, ['--upstream', 'http://127.0.0.1:1', '--workers', '2', '--host', '127.0.0.1', '--port', '0', '--admin-port', String(port)])
+
+  t.equal(await exit, 1)
+  t.match(err(), /^holdfast: cannot listen: .*EADDRINUSE[^\n]*\n$/)
+  t.equal(out(), '')
 })
 
 t.test('where a listener is: the address it has, and a URL for this machine', async t => {
