@@ -46,6 +46,8 @@ export function createWorkerLine (worker: Pick<Worker, 'send' | 'process'>, { an
   const pending = new Map<number, (answer: Answered) => void>()
   /** Asked of a worker that is starting; null when it has started. */
   let held: Map<number, Asked> | null = new Map()
+  /** A reload for which nobody waits any more is due all the same: the worker may have read its configuration before. */
+  let owesReload = false
   let asked = 0
   let untaken = 0
   const name = (): string => `worker ${worker.process.pid}`
@@ -81,6 +83,7 @@ export function createWorkerLine (worker: Pick<Worker, 'send' | 'process'>, { an
       const questions = [...held?.values() ?? []]
       held = null
       questions.forEach(sendQuestion)
+      if (owesReload) sendQuestion({ id: ++asked, question: 'reload' })
     },
 
     ask (question, detail) {
@@ -88,6 +91,7 @@ export function createWorkerLine (worker: Pick<Worker, 'send' | 'process'>, { an
       const id = ++asked
       return new Promise((resolve, reject) => {
         const timer = setTimeout(() => {
+          owesReload ||= held !== null && question === 'reload'
           answered({ id, error: held === null ? `${name()} did not answer` : `${name()} is still starting`, unavailable: silent })
         }, question === 'purge' ? purgeMs : answerMs)
         pending.set(id, answer => {
