@@ -181,9 +181,14 @@ function cutOff (socket: Socket, response: ServerResponse | null, waitingFor: Wa
 
 /** Forgets an exchange whose response has left. */
 function letGo (watched: Watched): void {
-  if (watched.response?.writableFinished !== true) return
+  if (watched.response === null || !hasLeft(watched.response)) return
   watched.isOver ||= isLast(watched)
   watched.request = watched.response = null
+}
+
+/** The system has all of it: Node says so in the next tick only, when there may be another request. */
+function hasLeft (response: ServerResponse): boolean {
+  return response.writableFinished || (response.writableEnded && response.socket !== null && response.writableLength === 0)
 }
 
 /** The response says `Connection: close`, or has been told to. */
