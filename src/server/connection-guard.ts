@@ -18,7 +18,10 @@ import { guardSessions } from './session-guard.ts'
 
 type WaitingFor = 'request' | 'content' | 'reader' | 'upstream'
 
-/** An HTTP/1 connection, with its last exchange; null before the first. */
+/**
+ * An HTTP/1 connection, with its last exchange; null before the first, and when nothing of it is left to be done: with thousands of
+ * connections V8 would copy what each of them holds of it from one generation to the next.
+ */
 interface Watched {
   request: IncomingMessage | null
   response: ServerResponse | null
@@ -30,6 +33,8 @@ interface Watched {
   silentSince: number
   /** Takes no more requests: after what cannot be read Node may go on somewhere behind it, as it does with TLS where it had paused. */
   isOver: boolean
+  /** There was a request. */
+  isUsed: boolean
 }
 
 export type RequestHandler = (request: IncomingMessage, response: ServerResponse) => void
@@ -66,28 +71,32 @@ export function guardConnections (server: Server, limits: LimitsConfig, handler:
   server.on(isTls(server) ? 'secureConnection' : 'connection', (socket: Socket) => {
     // The sockets of HTTP/2 belong to their sessions.
     if ((socket as TLSSocket).alpnProtocol === 'h2') return
-    connections.set(socket, { request: null, response: null, waitingFor: 'request', moved: 0, silentSince: 0, isOver: false })
+    connections.set(socket, { request: null, response: null, waitingFor: 'request', moved: 0, silentSince: 0, isOver: false, isUsed: false })
     socket.once('close', () => { connections.delete(socket) })
     if (closing) socket.destroy()
   })
 
   server.on('request', (request: IncomingMessage, response: ServerResponse) => {
+    let watched: Watched | undefined
     if (request.httpVersionMajor === 2) {
       sessions.watch(request as unknown as Http2ServerRequest, response)
     } else {
       // RFC 9112 9.6: what was sent behind the request that ends the connection gets no answer, so it is not acted upon.
-      const watched = connections.get(request.socket)
+      watched = connections.get(request.socket)
       if (watched !== undefined) {
         if (watched.isOver || isLast(watched)) return
         watched.request = request
         watched.response = response
         watched.waitingFor = 'upstream'
+        watched.isUsed = true
       }
       ;(response as unknown as { _keepAliveTimeout: number })._keepAliveTimeout = toldMs
       // Node says `Connection: close` in the last response that a connection may have, and leaves the closing to the client (RFC 9112 9.6).
       if (closing || (response as { maxRequestsOnConnectionReached?: boolean }).maxRequestsOnConnectionReached === true) response.shouldKeepAlive = false
     }
     handler(request, response)
+    // Most hits have left by now.
+    if (watched !== undefined) letGo(watched)
   })
   // A client that pipelines past the limit of requests per connection: Node answers 503 and would then wait for ever.
   server.on('dropRequest', (_request: IncomingMessage, socket: Socket) => { endAfterResponse(socket, connections.get(socket)) })
@@ -95,12 +104,13 @@ export function guardConnections (server: Server, limits: LimitsConfig, handler:
   const look = (): void => {
     const now = performance.now()
     for (const [socket, watched] of connections) {
-      const { request, response } = watched
       // Until there is a request the time limit on its head counts, which Node keeps.
-      if (request === null || response === null) continue
-      const waitingFor = response.writableFinished ? 'request' : whoIsWaitedFor(socket, request)
+      if (!watched.isUsed) continue
+      letGo(watched)
+      const { request, response } = watched
+      const waitingFor = request === null ? 'request' : whoIsWaitedFor(socket, request)
       // Who has asked for all and does not read the answer is silent, whatever else it sends.
-      const moved = waitingFor === 'reader' && request.complete ? takenBytes(socket) : socket.bytesRead + takenBytes(socket)
+      const moved = waitingFor === 'reader' && request?.complete === true ? takenBytes(socket) : socket.bytesRead + takenBytes(socket)
       if (moved !== watched.moved || waitingFor !== watched.waitingFor) {
         watched.moved = moved
         watched.waitingFor = waitingFor
@@ -154,8 +164,8 @@ function whoIsWaitedFor (socket: Socket, request: IncomingMessage): WaitingFor {
   return request.complete || request.readableLength > 0 || socket.isPaused() ? 'upstream' : 'content'
 }
 
-function cutOff (socket: Socket, response: ServerResponse, waitingFor: WaitingFor): void {
-  if (waitingFor === 'request') {
+function cutOff (socket: Socket, response: ServerResponse | null, waitingFor: WaitingFor): void {
+  if (response === null || waitingFor === 'request') {
     socket.destroySoon()
     return
   }
@@ -167,6 +177,18 @@ function cutOff (socket: Socket, response: ServerResponse, waitingFor: WaitingFo
   // What is not read may be the response to a request in front of the last one.
   noteCut(sending(socket) ?? response, code)
   socket.destroy()
+}
+
+/** Forgets an exchange whose response has left. */
+function letGo (watched: Watched): void {
+  if (watched.response === null || !hasLeft(watched.response)) return
+  watched.isOver ||= isLast(watched)
+  watched.request = watched.response = null
+}
+
+/** The system has all of it: Node says so in the next tick only, when there may be another request. */
+function hasLeft (response: ServerResponse): boolean {
+  return response.writableFinished || (response.writableEnded && response.socket !== null && response.writableLength === 0)
 }
 
 /** The response says `Connection: close`, or has been told to. */

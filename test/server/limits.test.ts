@@ -1,5 +1,7 @@
 /** What a client may cost: every limit of the listener, through raw sockets. */
+import { IncomingMessage, ServerResponse } from 'node:http'
 import { Server, type Socket } from 'node:net'
+import { queryObjects } from 'node:v8'
 import pino from 'pino'
 import t from 'tap'
 import { resolveConfig } from '../../src/config/load.ts'
@@ -230,4 +232,27 @@ t.test('of pipelined responses that nobody reads each says write_timeout in its 
   client.destroy()
 
   t.strictSame(lines.filter(line => line['path'] !== undefined).map(({ path, code, aborted }) => [path, code, aborted]), [['/big', 'write_timeout', true], ['/small', 'write_timeout', true]])
+})
+
+t.test('a connection that waits for its next request holds nothing of the one before', async t => {
+  const origin = await startRawOrigin(t, ({ text }) => response('content', [`Cache-Control: ${text.startsWith('GET /stored ') ? 'max-age=60' : 'no-store'}`]))
+  const proxy = await startProxy(t, origin.url, { loadShedding: { eventLoopDelay: 0 } })
+  // Looks through all memory, which the proxy would take for an overload.
+  const held = (): number => queryObjects(ServerResponse, { format: 'count' }) + queryObjects(IncomingMessage, { format: 'count' })
+  await talk(proxy.port, get('/stored'))
+  const before = held()
+
+  for (const path of ['/stored', '/passing']) {
+    const clients = Array.from({ length: 20 }, () => openSocket(proxy.port))
+    await Promise.all(clients.map(async client => {
+      let seen = ''
+      client.on('data', chunk => { seen += chunk.toString('latin1') })
+      client.write(`GET ${path} HTTP/1.1\r\nHost: proxy.test\r\n\r\n`)
+      await until(() => seen.endsWith('content'))
+    }))
+
+    await until(() => held() < before + 5)
+    for (const client of clients) t.notOk(client.destroyed)
+    for (const client of clients) client.destroy()
+  }
 })
