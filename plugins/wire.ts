@@ -153,7 +153,8 @@ export function writesPlainly (raw: ServerResponse): boolean {
  */
 export function writeContent (raw: ServerResponse, chunk: Buffer): ServerResponse | Socket | null {
   const socket = bare(raw)
-  if (socket === null) return raw.write(chunk) ? null : raw
+  // The connection says when it has taken all. So does a response, but in the middle of what others write to its connection, too.
+  if (socket === null) return raw.write(chunk) ? null : raw.socket ?? raw
   return socket.write(chunk) || socket.writableLength === 0 ? null : socket
 }
 
