@@ -74,6 +74,8 @@ function closeWithConnection (request: FastifyRequest, raw: ServerResponse): voi
     raw.destroy()
     raw.emit('close')
   }
+  // One for each request that waits, of which Node reads no more than it has room for: it is no leak, and not worth a line in the log for each connection.
+  socket.setMaxListeners(0)
   socket.once('close', tell)
   raw.once('close', () => { socket.off('close', tell) })
   raw.once('socket', () => {

@@ -110,6 +110,20 @@ t.test('a response that is cut short while it waits for another one ends the con
   t.match(seen, /^HTTP\/1\.1 200 OK\r\n[^]*?first(?:HTTP\/1\.1 200 OK\r\n[^]*?begun)?$/)
 })
 
+t.test('whoever pipelines many requests makes the process warn of nothing', async t => {
+  const origin = await startRawOrigin(t, () => response())
+  const proxy = await startProxy(t, origin.url)
+  const warnings: Error[] = []
+  const note = (warning: Error): void => { warnings.push(warning) }
+  process.on('warning', note)
+  t.teardown(() => { process.off('warning', note) })
+
+  const answer = await talk(proxy.port, Array.from({ length: 30 }, (_, i) => `GET /${i} HTTP/1.1\r\nHost: a\r\n\r\n`).join('') + get('/last'))
+
+  t.equal(answer.match(/ 200 OK\r\n/g)?.length, 31)
+  t.same(warnings, [])
+})
+
 t.test('content that the upstream is slow to take is not the silence of the client', async t => {
   const origin = await startRawOrigin(t, ({ socket }) => {
     socket.pause()
