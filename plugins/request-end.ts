@@ -64,7 +64,8 @@ export default fp(async function requestEnd (app) {
 
 /**
  * A pipelined response that waits behind another has no socket yet, and Node never tells it that the connection is gone.
- * Those that forward for it have to hear of it as well.
+ * Those that forward for it have to hear of it as well. Nor does Node end the connection behind one that was cut short while
+ * it waited, when its turn has come: its client would wait for the rest for ever.
  */
 function closeWithConnection (request: FastifyRequest, raw: ServerResponse): void {
   const { socket } = request.raw
@@ -73,8 +74,14 @@ function closeWithConnection (request: FastifyRequest, raw: ServerResponse): voi
     raw.destroy()
     raw.emit('close')
   }
+  // One for each request that waits, of which Node reads no more than it has room for: it is no leak, and not worth a line in the log for each connection.
+  socket.setMaxListeners(0)
   socket.once('close', tell)
   raw.once('close', () => { socket.off('close', tell) })
+  raw.once('socket', () => {
+    // What has come so far is the client's to see: it leaves in this tick.
+    if (raw.destroyed) process.nextTick(() => { socket.destroy() })
+  })
 }
 
 function wasCutOff (raw: ServerResponse): boolean {

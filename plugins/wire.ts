@@ -147,14 +147,30 @@ export function writesPlainly (raw: ServerResponse): boolean {
 }
 
 /**
- * Writes some of the content. Behind a head that has left it goes to the connection directly: Node would keep it until the
+ * Writes some of the content. It goes to the connection directly: Node would keep it until the
  * end of the tick, and take every piece as large as a read for one too many, also where the system has taken all of it.
  * @returns null when more may follow at once, else what emits `drain` when it may
  */
 export function writeContent (raw: ServerResponse, chunk: Buffer): ServerResponse | Socket | null {
   const socket = bare(raw)
-  if (socket === null) return raw.write(chunk) ? null : raw
+  if (socket === null) return writeFirst(raw, chunk)
   return socket.write(chunk) || socket.writableLength === 0 ? null : socket
+}
+
+/** With the head, where that has not left: both at once, so that it shows whether the system takes them. */
+function writeFirst (raw: ServerResponse, chunk: Buffer): ServerResponse | Socket | null {
+  const message = raw as unknown as Internals
+  const socket = turnOf(raw, message)
+  if (socket === null || raw.write !== write || socket.writableCorked > 0 || message._headerSent || message._header === null || !message._hasBody) {
+    // The connection says when it has taken all. So does a response, but in the middle of what others write to its connection, too.
+    return raw.write(chunk) ? null : raw.socket ?? raw
+  }
+  message._headerSent = true
+  socket.cork()
+  socket.write(message._header, 'latin1')
+  const takesMore = socket.write(chunk)
+  socket.uncork()
+  return takesMore || socket.writableLength === 0 ? null : socket
 }
 
 /** The connection, where a head has left on it and content may follow as it is; null where Node has to see to it. */

@@ -3,6 +3,7 @@ import { METHODS, STATUS_CODES, type IncomingMessage, type Server, type ServerRe
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { messageOf } from '../errors/error-body.ts'
+import { writeContinue } from '../forward/interim.ts'
 import { formatHttpDate } from '../http/date.ts'
 import { noteCut, type CutCode } from '../proxy/cut.ts'
 import { hasSentTooMuch, lingerAtEnd } from '../proxy/linger.ts'
@@ -106,10 +107,14 @@ export function answerOddRequests (server: Server, note: NoteRefusal, connection
     if (connections().endBehind(socket)) keepWriting(socket)
     else answerRaw(socket, 501, 'method_not_supported')
   })
+  server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
+    writeContinue(response)
+    server.emit('request', request, response)
+  })
   // Judged with everything else that is said in a head, so that it is logged and counted.
   server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) => {
     // Node knows it in lower case only when it comes by HTTP/2.
-    if (request.headers.expect?.toLowerCase() === '100-continue') response.writeContinue()
+    if (request.headers.expect?.toLowerCase() === '100-continue') writeContinue(response)
     server.emit('request', request, response)
   })
 }

@@ -30,6 +30,9 @@ const fieldContent = /^[\t\x20-\x7e\x80-\xff]*$/
 
 const turnShare = new TurnShare()
 
+/** A parser of undici is at work. All connections share one, so that none goes on before it is through. */
+let isParsing = false
+
 /** @param firstByteMs milliseconds left until the response head must have come, 0 for no limit */
 export function startAttempt (owner: AttemptOwner, config: UpstreamConfig, target: Target, connection: Connection, firstByteMs: number): Attempt {
   const attempt = new RunningAttempt(owner, config, target, connection, firstByteMs)
@@ -156,6 +159,15 @@ class RunningAttempt implements Attempt, BodySource, Waiting, Dispatcher.Dispatc
   }
 
   onHeaders (statusCode: number, rawLines: Buffer[], resumeSocket: () => void): boolean {
+    isParsing = true
+    try {
+      return this.#headCame(statusCode, rawLines, resumeSocket)
+    } finally {
+      isParsing = false
+    }
+  }
+
+  #headCame (statusCode: number, rawLines: Buffer[], resumeSocket: () => void): boolean {
     const fields = decodeFields(rawLines)
     if (statusCode < 200) {
       if (fields !== null && statusCode !== 101) this.#owner.exchange.attendant?.informed(statusCode, fields)
@@ -174,6 +186,15 @@ class RunningAttempt implements Attempt, BodySource, Waiting, Dispatcher.Dispatc
   }
 
   onData (chunk: Buffer): boolean {
+    isParsing = true
+    try {
+      return this.#pieceCame(chunk)
+    } finally {
+      isParsing = false
+    }
+  }
+
+  #pieceCame (chunk: Buffer): boolean {
     this.#heardAt = performance.now()
     if (!this.#portion.mayTake(this)) {
       this.#waits = true
@@ -200,7 +221,7 @@ class RunningAttempt implements Attempt, BodySource, Waiting, Dispatcher.Dispatc
     this.#waits = false
     if (this.#over) return
     if (chunk === null) this.#portion.goOn()
-    else if (!this.onData(chunk)) return
+    else if (!this.#pieceCame(chunk)) return
     this.#readOn()
   }
 
@@ -211,12 +232,24 @@ class RunningAttempt implements Attempt, BodySource, Waiting, Dispatcher.Dispatc
   }
 
   #readOn (): void {
+    if (isParsing) {
+      // What a piece of one response sets off may be the moment in which the client of another one takes more.
+      process.nextTick(() => { if (!this.#paused && !this.#waits && !this.#over) this.#readOn() })
+      return
+    }
     this.#connection.parserWaits = false
     this.#resumeSocket?.()
     this.#connection.parserWentOn()
   }
 
-  onComplete (): void { this.#settle(null) }
+  onComplete (): void {
+    isParsing = true
+    try {
+      this.#settle(null)
+    } finally {
+      isParsing = false
+    }
+  }
 
   onError (error: Error): void {
     const { body } = this.#owner.exchange

@@ -251,6 +251,21 @@ t.test('pieces that come in one turn are written together, as long as clients ta
   full.emit('drain')
 })
 
+t.test('a first piece as large as a read, which leaves with the head, is none that the client did not take', async t => {
+  const writes: number[] = []
+  const server = createServer((_request, raw) => {
+    raw.writeHead(200, { 'content-length': 4 * pieceBytes })
+    const body = passing(raw, { ...wire, writePieces: (response, pieces) => { writes.push(pieces.length); return writePieces(response, pieces) } })
+    for (let i = 0; i < 4; i++) body.push(Buffer.alloc(pieceBytes, i))
+    body.finish()
+  })
+  await new Promise<void>(resolve => { server.listen(0, '127.0.0.1', resolve) })
+  t.teardown(() => { server.close() })
+  const content = Buffer.from(await (await fetch(`http://127.0.0.1:${(server.address() as AddressInfo).port}`, { headers: { connection: 'close' } })).arrayBuffer())
+  t.ok(content.equals(Buffer.concat([0, 1, 2, 3].map(i => Buffer.alloc(pieceBytes, i)))))
+  t.same(writes, [1, 3])
+})
+
 t.test('who writes several pieces is told to wait only where it will be told to go on', async t => {
   const ended = new Promise<void>((resolve, reject) => {
     const server = createServer((_request, raw) => {

@@ -1,5 +1,9 @@
 /** Connections, deadlines, retries and what upstreams do wrong; numbers are those of traps.test.ts. */
 import t from 'tap'
+import { resolveConfig } from '../../src/config/load.ts'
+import type { UpstreamConfig } from '../../src/config/schema.ts'
+import type { Body } from '../../src/http/body.ts'
+import { createUpstream } from '../../src/upstream/upstream.ts'
 import { get, openSocket, startProxy, talk, until } from '../fixtures/proxy.ts'
 import { response, startRawOrigin } from '../fixtures/raw-origin.ts'
 
@@ -117,3 +121,49 @@ t.test('21, 27: what is no valid response is 502; an unasked 100 is skipped', as
   t.equal(bodyOf(await talk(proxy.port, get('/drip'))), 'fine')
   t.equal(status(await talk(proxy.port, get('/well'))), 200, 'and goes on')
 })
+
+t.test('a response that is to go on while a piece of another one is handed over cuts neither short', async t => {
+  const piece = '.'.repeat(300_000)
+  const origin = await startRawOrigin(t, () => response(piece))
+  const config = resolveConfig({ upstreams: { default: { targets: [origin.url] } }, routes: [{ name: 'default', upstream: 'default' }] })
+  const upstream = createUpstream('default', config.upstreams['default'] as UpstreamConfig, { log: { warn () {} } })
+  t.teardown(() => upstream.destroy())
+  const ask = (path: string): Promise<Body> => new Promise((resolve, reject) => {
+    upstream.fetch({ upstream, method: 'GET', path, fields: {}, clientAuthority: '', host: undefined, body: null, betweenBytesMs: undefined, attendant: null, running: null, response: null }, (error, answer) => {
+      if (answer === undefined) reject(error ?? new Error('no answer'))
+      else resolve(answer.body)
+    })
+  })
+  const [one, other] = await Promise.all([ask('/one'), ask('/other')])
+  const read = (body: Body, onData: () => boolean): Promise<number> => new Promise((resolve, reject) => {
+    let bytes = 0
+    body.read({
+      data (chunk) {
+        bytes += chunk.length
+        return onData()
+      },
+      end () { resolve(bytes) },
+      fail (error) { reject(error) }
+    })
+  })
+
+  // This one waits after each piece, until a piece of the other one has come.
+  let isWaiting = false
+  let isOver = false
+  const first = read(one, () => {
+    isWaiting = !isOver
+    return isOver
+  })
+  await until(() => isWaiting)
+  await turn()
+  const second = read(other, () => {
+    one.resume()
+    return true
+  })
+  t.equal(await second, piece.length)
+  isOver = true
+  one.resume()
+  t.equal(await first, piece.length)
+})
+
+const turn = (): Promise<void> => new Promise(resolve => { setImmediate(resolve) })

@@ -61,6 +61,69 @@ t.test('RFC 9110 10.1.1: 100-continue is answered, and the content passed on', a
   client.destroy()
 })
 
+t.test('RFC 9110 15.2: an interim response stands in front of its response, also where that waits for another one', async t => {
+  const large = '.'.repeat(40_000)
+  let answerFirst = (): void => {}
+  const origin = await startRawOrigin(t, ({ socket, text }) => {
+    if (text.startsWith('GET /first')) answerFirst = () => { socket.write(response('first')) }
+    else return `HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\n${response(large)}`
+    return undefined
+  })
+  const proxy = await startProxy(t, origin.url)
+  const client = openSocket(proxy.port)
+  let seen = ''
+  client.on('data', chunk => { seen += chunk.toString('latin1') })
+  const closed = new Promise(resolve => { client.once('close', resolve) })
+
+  client.write('GET /first HTTP/1.1\r\nHost: a\r\n\r\nPUT /second HTTP/1.1\r\nHost: a\r\nConnection: close\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\nhello')
+  await until(() => origin.requests.length === 2)
+  // The second answer has come by then.
+  await talk(proxy.port, get('/third'))
+  answerFirst()
+  await closed
+
+  const [, first = '', ...others] = seen.split(/(?=HTTP\/1\.1 \d)/)
+  t.match(seen, /^HTTP\/1\.1 200 OK\r\n/)
+  const last = others.pop() ?? first
+  t.ok(last.startsWith('HTTP/1.1 200 OK\r\n') && last.endsWith(`\r\n\r\n${large}`), 'there is nothing between a head and its content')
+})
+
+t.test('a response that is cut short while it waits for another one ends the connection when its turn comes', async t => {
+  let answerFirst = (): void => {}
+  const origin = await startRawOrigin(t, ({ socket, text }) => {
+    if (text.startsWith('GET /first')) answerFirst = () => { socket.write(response('first')) }
+    else setImmediate(() => { socket.end('HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nbegun') })
+  })
+  const proxy = await startProxy(t, origin.url)
+  const client = openSocket(proxy.port)
+  let seen = ''
+  client.on('data', chunk => { seen += chunk.toString('latin1') })
+  const closed = new Promise(resolve => { client.once('close', resolve) })
+
+  client.write(['/first', '/second', '/third'].map(path => `GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`).join(''))
+  await until(() => origin.requests.length === 3 && origin.open === 1)
+  // All has come to the proxy by then.
+  await talk(proxy.port, get('/fourth'))
+  answerFirst()
+  await closed
+
+  t.match(seen, /^HTTP\/1\.1 200 OK\r\n[^]*?first(?:HTTP\/1\.1 200 OK\r\n[^]*?begun)?$/)
+})
+
+t.test('whoever pipelines many requests makes the process warn of nothing', async t => {
+  const origin = await startRawOrigin(t, () => response())
+  const proxy = await startProxy(t, origin.url)
+  const warnings: Error[] = []
+  const note = (warning: Error): void => { warnings.push(warning) }
+  process.on('warning', note)
+  t.teardown(() => { process.off('warning', note) })
+
+  const answer = await talk(proxy.port, Array.from({ length: 30 }, (_, i) => `GET /${i} HTTP/1.1\r\nHost: a\r\n\r\n`).join('') + get('/last'))
+
+  t.equal(answer.match(/ 200 OK\r\n/g)?.length, 31)
+  t.same(warnings, [])
+})
+
 t.test('content that the upstream is slow to take is not the silence of the client', async t => {
   const origin = await startRawOrigin(t, ({ socket }) => {
     socket.pause()
