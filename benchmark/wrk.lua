@@ -1,5 +1,5 @@
 -- For wrk: says at the end what it measured, as JSON. Arguments after `--`:
---   counter PREFIX          a new URL for each request: PREFIX0, PREFIX1, ...
+--   counter PREFIX [FROM]   a new URL for each request: PREFIX0, PREFIX1, ..., or from another number on
 --   random PREFIX COUNT     one of COUNT URLs: PREFIX0 to PREFIX(COUNT - 1)
 --   list PATH...            these, one after the other
 --   mix PREFIX              of all kinds, see below; new URLs begin with PREFIX
@@ -53,6 +53,7 @@ function init(args)
   local head = "GET " .. prefix
   local n = -1
   if mode == "counter" then
+    n = (tonumber(args[3]) or 0) - 1
     request = function()
       n = n + 1
       return head .. n .. rest

@@ -12,7 +12,7 @@ interface Result {
 /** It has no types of its own. */
 const autocannon = createRequire(import.meta.url)('autocannon') as (options: object) => Promise<Result>
 const { url, fields = {}, paths, connections, seconds } = JSON.parse(process.argv[2] as string) as LoadInput
-let n = 0
+let n = paths?.kind === 'counter' ? paths.from ?? 0 : 0
 
 function nextPath (): string {
   if (paths?.kind === 'random') return `${paths.prefix}${Math.floor(Math.random() * paths.count)}`

@@ -39,6 +39,7 @@ const warmUpRequests = 200_000
 const warmUpSeconds = 12
 /** Of each measurement: what a server needs to be as fast again as before it had nothing to do. */
 const wakeUpSeconds = 3
+const fillSeconds = 5
 /** With more of them, starting takes longer than measuring, and memory for several may be missing. */
 const mostPreloaded = 100_000
 
@@ -60,7 +61,7 @@ async function compareRows (scenario: LoadScenario, bench: Bench): Promise<Table
         const started = servers.get(key) ?? []
         servers.set(key, started)
         for (let instance = started.length; instance < instancesOf(row, bench); instance++) started.push(await bench.start(subject, row.settings))
-        const problem = await firstProblem(started, row)
+        const problem = await firstProblem(started, row, subject)
         if (problem !== null) notes.push(`${title}: ${problem}`)
         else measured.push({ row, title, servers: started, isNode: subject.version === process.version, perSecond: [], costs: [], p50Us: [], p99Us: [], requests: 0, forwarded: 0, failed: 0, aloneUs: [] })
       } catch (error) {
@@ -94,18 +95,19 @@ function instancesOf ({ settings }: Row, { timing: { instances, rounds } }: Benc
   return (settings?.preload ?? 0) > mostPreloaded ? 1 : Math.min(instances, rounds)
 }
 
-async function firstProblem (servers: readonly Server[], row: Row): Promise<string | null> {
+async function firstProblem (servers: readonly Server[], row: Row, subject: Subject): Promise<string | null> {
   for (const server of servers) {
-    const problem = await prepare(server, row)
+    if (!subject.isOurs) await fill(server, row.settings?.preload ?? 0)
+    const problem = await prepare(server, row, subject)
     if (problem !== null) return problem
   }
   return null
 }
 
 /** Asks for what has to be stored, and sees that the answer is what is to be measured; what is wrong, or null. */
-async function prepare ({ url }: Server, { asked, settings }: Row): Promise<string | null> {
+async function prepare ({ url }: Server, { asked, settings }: Row, { isOurs }: Subject): Promise<string | null> {
   for (const fields of asked.first ?? []) await ask(url + asked.path, fields)
-  await preloaded(url, settings?.preload ?? 0)
+  if (isOurs) await preloaded(url, settings?.preload ?? 0)
   // The second time it is stored, where it may be.
   for (let times = 0; times < 2; times++) {
     const { status, bytes } = await ask(url + asked.path, asked.fields)
@@ -114,6 +116,15 @@ async function prepare ({ url }: Server, { asked, settings }: Row): Promise<stri
     if (times > 0 && !isExpected) return `answers ${status} with ${bytes} bytes, not ${expect.status} with ${expect.bytes ?? 'any'}`
   }
   return null
+}
+
+/** Asks a server that cannot be told for each of `count` responses; of fewer the warm-up asks for all. Those under way when a load ends are asked for again by the next one. */
+async function fill ({ url }: Server, count: number): Promise<void> {
+  if (count <= mostPreloaded) return
+  for (let from = 0; from < count;) {
+    const { requests } = await load({ url: `${url}/stored/1024/0`, connections: usualConnections, seconds: fillSeconds, paths: { kind: 'counter', prefix: '/stored/1024/', from } })
+    from += requests
+  }
 }
 
 /** Resolves once `count` responses are stored, see servers/preload.ts. */

@@ -6,7 +6,7 @@ import { runToEnd } from './processes.ts'
 
 /** How URLs follow each other; a single one without. Paths are made of `prefix` and a number. */
 export type Paths =
-  | { readonly kind: 'counter', readonly prefix: string }
+  | { readonly kind: 'counter', readonly prefix: string, readonly from?: number }
   | { readonly kind: 'random', readonly prefix: string, readonly count: number }
   /** Requests of all kinds, with wrk only; what is not to be stored yet begins with `prefix`. */
   | { readonly kind: 'mix', readonly prefix: string }
@@ -64,7 +64,8 @@ async function run (input: LoadInput): Promise<string> {
 
 function argumentsOf (paths: Paths | undefined): string[] {
   if (paths === undefined) return []
-  return ['--', paths.kind, paths.prefix, ...paths.kind === 'random' ? [String(paths.count)] : []]
+  const number = paths.kind === 'random' ? paths.count : paths.kind === 'counter' ? paths.from : undefined
+  return ['--', paths.kind, paths.prefix, ...number === undefined ? [] : [String(number)]]
 }
 
 /** wrk writes its own report before ours. */

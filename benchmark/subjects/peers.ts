@@ -2,13 +2,16 @@
  * Caches that are neither ours nor in Node: one worker each, on the core of the server under test, stored responses in
  * memory (nginx's in files, so on a file system in memory), no access log except Varnish's own in shared memory.
  */
-import { writeFileSync } from 'node:fs'
+import { statfsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { freePort, launch, listens } from '../lib/processes.ts'
 import { findProgram } from './programs.ts'
 import type { StartInput, Subject } from './subject.ts'
 
 const connections = 20_000
+/** Of nginx's keys, by its documentation some 8,000; and of its files at least a page each. */
+const keysPerMiB = 4000
+const pageBytes = 4096
 const defaultMiB = 256
 
 interface Peer {
@@ -45,7 +48,7 @@ http {
   keepalive_requests 1000000000;
   open_file_cache max=10000 inactive=60s;
   ${['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(kind => `${kind}_temp_path ${folder}/temp-${kind};`).join(' ')}
-  proxy_cache_path ${folder}/cache levels=1:2 keys_zone=stored:64m max_size=${settings.cacheMiB ?? defaultMiB}m inactive=1h use_temp_path=off;
+  proxy_cache_path ${folder}/cache levels=1:2 keys_zone=stored:${Math.max(64, Math.ceil((settings.preload ?? 0) / keysPerMiB))}m max_size=${settings.cacheMiB ?? defaultMiB}m inactive=1h use_temp_path=off;
   upstream origin { server ${hostOf(origin).host}; keepalive 64; keepalive_requests 1000000000; }
   server {
     listen 127.0.0.1:${port} backlog=4096${certificate === null ? '' : ' ssl http2'};
@@ -122,6 +125,9 @@ function createPeer (peer: Peer): Subject {
     version: found?.version ?? '',
     async start (input) {
       if (input.settings.tls === true && !peer.canTls) throw new Error(`${peer.title} speaks no TLS`)
+      const needed = peer.name === 'nginx' ? 2 * pageBytes * (input.settings.preload ?? 0) : 0
+      const { bavail, bsize } = statfsSync(input.folder)
+      if (bavail * bsize < needed) throw new Error(`no room for ${needed} bytes of files`)
       const port = await freePort()
       const file = join(input.folder, peer.file)
       writeFileSync(file, peer.configuration(input, port))
