@@ -11,7 +11,7 @@ import type { Socket } from 'node:net'
 import { isEncrypted } from '../src/http/encrypted.ts'
 import { knownNames } from '../src/http/known-names.ts'
 import type { StoredBlock } from '../src/proxy/stored-block.ts'
-import { minJoinedLength, writeJoined, type KeptText } from './joined-write.ts'
+import { writeJoined, type KeptText } from './joined-write.ts'
 
 /** What of Node's response is used here; all of it has been there since Node 0.6 or 8. */
 interface Internals {
@@ -47,19 +47,25 @@ export function canWriteBlock (raw: ServerResponse): boolean {
 
 /**
  * @param own lines of this response alone, each with its CRLF
+ * @param left called when the response was handed to its connection, or cannot be any more
  * The stored lines include `Date`, and `Content-Length` wherever the response has content.
  */
-export function writeBlock (raw: ServerResponse, own: string, block: StoredBlock): void {
-  const { statusCode, headLength, withContent, bytes, contentBytes, from } = block
+export function writeBlock (raw: ServerResponse, own: string, block: StoredBlock, left: () => void = () => {}): void {
+  const { statusCode, withContent, bytes, contentBytes, from } = block
   const message = raw as unknown as Internals
   message._contentLength = contentBytes
   const head = `${statusLine(raw, statusCode)}${own}${connectionLines(raw, message)}`
   const whole = withContent && message._hasBody
-  if (whole && from !== null && endJoined(raw, message, head, from)) return
-  const { stored } = block
-  if (whole && from === null && stored.length >= minJoinedLength && endJoined(raw, message, head, stored)) return
-  message._header = whole ? head + stored : withContent ? head + stored.slice(0, headLength + 2) : `${head}${stored}\r\n`
-  endWith(raw, message._hasBody ? bytes : null)
+  const content = message._hasBody ? bytes : null
+  if (content === null && endJoined(raw, message, head, whole && from !== null ? from : restOf(block, whole), left)) return
+  message._header = head + restOf(block, whole)
+  endWith(raw, content)
+  left()
+}
+
+/** What stands behind the lines of this response alone. */
+function restOf ({ stored, headLength, withContent }: StoredBlock, whole: boolean): string {
+  return whole ? stored : withContent ? stored.slice(0, headLength + 2) : `${stored}\r\n`
 }
 
 /** Begins a response as Node would. */
@@ -80,13 +86,16 @@ function turnOf (raw: ServerResponse, message: Internals): Socket | null {
   return (socket as unknown as Internals)._httpMessage === raw ? socket : null
 }
 
-/** Ends a response with what is long enough to be copied rather than put together as text; false, and nothing has been done, where that may not be. */
-function endJoined (raw: ServerResponse, message: Internals, head: string, stored: string | KeptText): boolean {
+/** Ends a response with a text, with others at the end of the turn of the event loop; false, and nothing has been done, where that may not be. */
+function endJoined (raw: ServerResponse, message: Internals, head: string, rest: string | KeptText, left: () => void): boolean {
   const socket = turnOf(raw, message)
-  if (socket === null || message._headerSent || !writeJoined(socket, head, stored)) return false
+  const end = (): void => {
+    raw.end()
+    left()
+  }
+  if (socket === null || message._headerSent || !writeJoined(socket, head, rest, end)) return false
   message._header = head
   message._headerSent = true
-  raw.end()
   return true
 }
 

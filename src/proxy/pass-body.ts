@@ -3,11 +3,11 @@
  * a body cut short must never look whole, and nobody goes on reading for a client that has left.
  *
  * What has come when the turn of the event loop ends in which the head was received leaves with the head. A small body
- * that is whole by then leaves in one write with it, and all such responses of a turn leave one right behind the other: the
- * processor is not torn between the system's code and ours for each, and who waits for them, where that is on the same
- * machine, is not woken up for each, which together was a sixth of the processor time of a miss.
+ * that is whole by then leaves in one write with it, and all such responses of a turn leave one right behind the other, which
+ * was a sixth of the processor time of a miss.
  */
 import type { ServerResponse } from 'node:http'
+import { atEndOfTurn } from '../end-of-turn.ts'
 import { freePiece, type Body, type BodyReader } from '../http/body.ts'
 
 /** Content up to here is copied to text to leave in one write with the head: Node puts text, and not bytes, behind the head. */
@@ -192,18 +192,4 @@ class Passing implements BodyReader {
     this.#over = true
     this.#body.destroy()
   }
-}
-
-let due: Passing[] = []
-
-/** One look for all responses that have something to send by then. */
-function atEndOfTurn (passing: Passing): void {
-  if (due.length === 0) setImmediate(turnEnded)
-  due.push(passing)
-}
-
-function turnEnded (): void {
-  const all = due
-  due = []
-  for (const passing of all) passing.turnEnded()
 }

@@ -11,6 +11,7 @@ import type { Http2SecureServer, Http2ServerRequest } from 'node:http2'
 import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import type { LimitsConfig } from '../config/schema.ts'
+import { behindEndOfTurn } from '../end-of-turn.ts'
 import { noteCut } from '../proxy/cut.ts'
 import { answerTimeout, sending } from './client-errors.ts'
 import { isTls, limitHandshakes } from './handshakes.ts'
@@ -67,6 +68,14 @@ export function guardConnections (server: Server, limits: LimitsConfig, handler:
   server.keepAliveTimeout = 0
   server.setTimeout(0)
   let closing = false
+  /** Those asked in this turn of the event loop: at its end most hits have left. */
+  let asked: Watched[] = []
+  const lettingGo = {
+    turnEnded: () => {
+      asked.forEach(letGo)
+      asked = []
+    }
+  }
 
   server.on(isTls(server) ? 'secureConnection' : 'connection', (socket: Socket) => {
     // The sockets of HTTP/2 belong to their sessions.
@@ -95,8 +104,10 @@ export function guardConnections (server: Server, limits: LimitsConfig, handler:
       if (closing || (response as { maxRequestsOnConnectionReached?: boolean }).maxRequestsOnConnectionReached === true) response.shouldKeepAlive = false
     }
     handler(request, response)
-    // Most hits have left by now.
-    if (watched !== undefined) letGo(watched)
+    if (watched !== undefined) {
+      if (asked.length === 0) behindEndOfTurn(lettingGo)
+      asked.push(watched)
+    }
   })
   // A client that pipelines past the limit of requests per connection: Node answers 503 and would then wait for ever.
   server.on('dropRequest', (_request: IncomingMessage, socket: Socket) => { endAfterResponse(socket, connections.get(socket)) })

@@ -1,5 +1,6 @@
 /** Writes quick answers (`quick-answers.ts`) to HTTP/1.1 connections. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 import { canWriteBlock, writeBlock } from '../../plugins/wire.ts'
 import { nominatedFields } from '../forward/hop-by-hop.ts'
 import { isEncrypted } from '../http/encrypted.ts'
@@ -19,16 +20,16 @@ export function createQuickHits (answers: QuickAnswers, maxFields: number): Quic
     if (answer === null || !answers.take(answer, request)) return false
     const { hit, block, limitLines, id } = answer
     const age = hit.age === null ? '' : `age: ${hit.age}\r\n`
-    writeBlock(response, `${age}cache-status: ${answers.status(answer)}\r\n${limitLines}x-request-id: ${id}\r\n`, block)
-    account(answers, answer, response, socket.writableLength === 0)
+    const lines = `${age}cache-status: ${answers.status(answer)}\r\n${limitLines}x-request-id: ${id}\r\n`
+    writeBlock(response, lines, block, () => { account(answers, answer, response, socket) })
     return true
   }
 }
 
-/** Now, if all has left already; else when it has, or the client. */
-function account (answers: QuickAnswers, answer: QuickAnswer, response: ServerResponse, hasLeft: boolean): void {
+/** Now, if all has left already, or never will; else when it has, or the client. */
+function account (answers: QuickAnswers, answer: QuickAnswer, response: ServerResponse, socket: Socket): void {
   const finish = (): void => { answers.finish(answer, '1.1', response, !response.writableFinished && response.destroyed) }
-  if (hasLeft) finish()
+  if (socket.writableLength === 0 || response.destroyed) finish()
   else response.once('close', finish)
 }
 

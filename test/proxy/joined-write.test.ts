@@ -1,10 +1,13 @@
 /** Answers that leave through memory that is used again: whoever is slow gets what was meant for him. */
 import { createServer, Socket, type AddressInfo } from 'node:net'
 import { Duplex } from 'node:stream'
+import { setImmediate as turnEnd } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { writeJoined } from '../../plugins/joined-write.ts'
 import { openSocket, startProxy, talk, until } from '../fixtures/proxy.ts'
 import { startRawOrigin } from '../fixtures/raw-origin.ts'
+
+const ignore = (): void => {}
 
 /** Both ends of one connection. */
 async function connectionPair (t: Test): Promise<{ server: Socket, client: Socket }> {
@@ -28,17 +31,18 @@ t.test('what the system has not taken yet is not written over by what others get
   // One that reads nothing: what does not fit the system's buffers stays with the process.
   for (let i = 0; slow.server.writableLength === 0; i++) {
     const [head, rest] = [`head ${i}: `, String.fromCharCode(0xc0 + i % 26).repeat(14_000)]
-    t.ok(writeJoined(slow.server, head, rest))
+    t.ok(writeJoined(slow.server, head, rest, ignore))
+    await turnEnd()
     expected += head + rest
   }
   for (let i = 0; i < 3; i++) {
     const rest = `last ${i}`.repeat(1000)
-    t.ok(writeJoined(slow.server, '', rest))
+    t.ok(writeJoined(slow.server, '', rest, ignore))
     expected += rest
   }
 
   quick.client.on('data', chunk => { seen += chunk.toString('latin1') })
-  for (let i = 0; i < 20; i++) t.ok(writeJoined(quick.server, 'quick: ', '.'.repeat(14_000)))
+  for (let i = 0; i < 20; i++) t.ok(writeJoined(quick.server, 'quick: ', '.'.repeat(14_000), ignore))
   await until(() => seen.length === 20 * 14_007)
 
   const chunks: Buffer[] = []
@@ -49,14 +53,48 @@ t.test('what the system has not taken yet is not written over by what others get
   t.ok(seen === `quick: ${'.'.repeat(14_000)}`.repeat(20))
 })
 
+t.test('what is written in one turn of the event loop leaves when it ends, and its writer hears of it; or sooner where there is more than memory for it', async t => {
+  const pairs = [await connectionPair(t), await connectionPair(t), await connectionPair(t)]
+  const seen = pairs.map(() => '')
+  pairs.forEach(({ client }, i) => client.on('data', chunk => { seen[i] += chunk.toString('latin1') }))
+  const left: string[] = []
+  const write = (i: number, text: string): void => { t.ok(writeJoined((pairs[i] as { server: Socket }).server, text, 'x'.repeat(text.length), () => { left.push(text) })) }
+
+  write(0, 'a')
+  write(1, 'bcd')
+  t.same(left, [])
+  t.equal(pairs[0]?.server.bytesWritten, 0)
+  await turnEnd()
+  t.same(left, ['a', 'bcd'])
+  await until(() => seen[0] === 'ax' && seen[1] === 'bcdxxx')
+
+  const large = 'z'.repeat(15_000)
+  for (let i = 0; i < 3; i++) write(i, large)
+  t.equal(left.length, 4, 'of three of 30 kB in 64 KiB two have left')
+  await turnEnd()
+  t.equal(left.length, 5)
+  await until(() => seen.every(text => text.endsWith(large + 'x'.repeat(15_000))))
+})
+
+t.test('of a connection that is gone by the end of the turn the writer hears as well, and nothing is written to it', async t => {
+  const { server } = await connectionPair(t)
+  let left = 0
+  t.ok(writeJoined(server, 'head', 'rest', () => { left++ }))
+  server.destroy()
+
+  await turnEnd()
+  t.equal(left, 1)
+  t.equal(server.bytesWritten, 0)
+})
+
 t.test('a piece of the largest content and head fits, a larger one is left to the caller', async t => {
   const { server, client } = await connectionPair(t)
   let seen = ''
   client.on('data', chunk => { seen += chunk.toString('latin1') })
 
-  t.notOk(writeJoined(server, 'head', '.'.repeat(32 * 1024 - 3)))
+  t.notOk(writeJoined(server, 'head', '.'.repeat(32 * 1024 - 3), ignore))
   t.equal(server.bytesWritten, 0)
-  t.ok(writeJoined(server, 'head', '.'.repeat(32 * 1024 - 4)))
+  t.ok(writeJoined(server, 'head', '.'.repeat(32 * 1024 - 4), ignore))
   await until(() => seen.length === 32 * 1024)
   t.ok(seen === `head${'.'.repeat(32 * 1024 - 4)}`)
 })
@@ -67,10 +105,10 @@ t.test('what may keep a piece without saying so gets none: other streams, and a 
   const duplex = new Duplex({ read () {}, write (chunk, _encoding, done) { kept.push(chunk); done() } })
   class Own extends Socket {}
 
-  t.notOk(writeJoined(duplex as unknown as Socket, 'head', 'rest'))
-  t.notOk(writeJoined(new Own(), 'head', 'rest'))
+  t.notOk(writeJoined(duplex as unknown as Socket, 'head', 'rest', ignore))
+  t.notOk(writeJoined(new Own(), 'head', 'rest', ignore))
   server.write = (chunk: unknown) => kept.push(chunk) > 0
-  t.notOk(writeJoined(server, 'head', 'rest'))
+  t.notOk(writeJoined(server, 'head', 'rest', ignore))
   t.same(kept, [])
 })
 
