@@ -17,16 +17,25 @@ export interface KeptText {
   copyText (words: Int32Array, at: number): boolean
 }
 
-/** What is copied before some of it leaves. A client that does not take its answer keeps as much. */
+/** A client that does not take its answer keeps so much. */
 const roomBytes = 64 * 1024
+/** When as many are full what is in them leaves. */
+const mostRooms = 4
 
-interface Room { readonly bytes: Buffer, readonly words: Int32Array, /** Of it is in use. */ used: number }
+interface Room {
+  readonly bytes: Buffer
+  readonly words: Int32Array
+  used: number
+  /** The system has taken all of it. */
+  isTaken: boolean
+}
 
-interface Due { readonly socket: Socket, readonly bytes: Buffer, readonly left: () => void }
+interface Due { readonly socket: Socket, readonly bytes: Buffer, readonly room: Room, readonly left: () => void }
 
-/** Null while the system may still read what it was. */
-let room: Room | null = null
-/** Copied to it, and not written yet. */
+/** Those that nobody reads. */
+const empty: Room[] = []
+/** Those with something that is not written yet; what comes next is copied to the last one. */
+let filled: Room[] = []
 let due: Due[] = []
 
 const { write } = Socket.prototype
@@ -40,8 +49,7 @@ const { write } = Socket.prototype
 export function writeJoined (socket: Socket, head: string, rest: string | KeptText, left: () => void): boolean {
   const length = head.length + (typeof rest === 'string' ? rest.length : rest.textLength)
   if (length > mostBytes || socket.constructor !== Socket || socket.write !== write) return false
-  if (room !== null && room.used + length + 2 * wordBytes > roomBytes) leave()
-  room ??= newRoom()
+  const room = roomFor(length + 2 * wordBytes)
   const { bytes, words } = room
   // What follows begins with a word.
   const start = room.used + (-head.length & wordBytes - 1)
@@ -51,30 +59,41 @@ export function writeJoined (socket: Socket, head: string, rest: string | KeptTe
   // Copying whole words may have gone beyond the end.
   room.used = start + length + wordBytes - 1 & -wordBytes
   if (due.length === 0) atEndOfTurn(leaving)
-  due.push({ socket, bytes: bytes.subarray(start, start + length), left })
+  due.push({ socket, bytes: bytes.subarray(start, start + length), room, left })
   return true
+}
+
+function roomFor (bytes: number): Room {
+  const last = filled.at(-1)
+  if (last !== undefined && last.used + bytes <= roomBytes) return last
+  if (filled.length === mostRooms) leave()
+  const room = empty.pop() ?? newRoom()
+  filled.push(room)
+  return room
 }
 
 const leaving = { turnEnded: leave }
 
 function leave (): void {
-  const all = due
+  const [written, rooms] = [due, filled]
   due = []
-  let isTaken = true
-  for (const { socket, bytes, left } of all) {
+  filled = []
+  for (const { socket, bytes, room } of written) {
     if (!socket.destroyed) socket.write(bytes)
     // A connection that has not handed over everything keeps the memory itself until it has, and not a copy.
-    if (socket.writableLength > 0) isTaken = false
-    left()
+    if (socket.writableLength > 0) room.isTaken = false
   }
-  if (!isTaken) room = null
-  else if (room !== null && due.length === 0) room.used = 0
+  for (const room of rooms) {
+    room.used = 0
+    if (room.isTaken) empty.push(room)
+  }
+  // Not before: what they do would be between one write and the next.
+  for (const { left } of written) left()
 }
 
 const wordBytes = 4
 
-/** With what is before and behind whole words. */
 function newRoom (): Room {
   const bytes = Buffer.allocUnsafeSlow(roomBytes)
-  return { bytes, words: new Int32Array(bytes.buffer), used: 0 }
+  return { bytes, words: new Int32Array(bytes.buffer), used: 0, isTaken: true }
 }
