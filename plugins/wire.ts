@@ -93,10 +93,14 @@ function endJoined (raw: ServerResponse, message: Internals, head: string, rest:
     raw.end()
     left()
   }
-  if (socket === null || message._headerSent || !writeJoined(socket, head, rest, end)) return false
+  if (socket === null || message._headerSent || message._header !== null) return false
+  // Before it is written, which may be at once.
   message._header = head
   message._headerSent = true
-  return true
+  if (writeJoined(socket, head, rest, end)) return true
+  message._header = null
+  message._headerSent = false
+  return false
 }
 
 /**

@@ -68,7 +68,7 @@ export function guardConnections (server: Server, limits: LimitsConfig, handler:
   server.keepAliveTimeout = 0
   server.setTimeout(0)
   let closing = false
-  /** Those asked in this turn of the event loop: at its end most hits have left. */
+  /** Those asked in this turn of the event loop that have no answer yet: at its end hits have. */
   let asked: Watched[] = []
   const lettingGo = {
     turnEnded: () => {
@@ -104,10 +104,9 @@ export function guardConnections (server: Server, limits: LimitsConfig, handler:
       if (closing || (response as { maxRequestsOnConnectionReached?: boolean }).maxRequestsOnConnectionReached === true) response.shouldKeepAlive = false
     }
     handler(request, response)
-    if (watched !== undefined) {
-      if (asked.length === 0) behindEndOfTurn(lettingGo)
-      asked.push(watched)
-    }
+    if (watched === undefined || letGo(watched)) return
+    if (asked.length === 0) behindEndOfTurn(lettingGo)
+    asked.push(watched)
   })
   // A client that pipelines past the limit of requests per connection: Node answers 503 and would then wait for ever.
   server.on('dropRequest', (_request: IncomingMessage, socket: Socket) => { endAfterResponse(socket, connections.get(socket)) })
@@ -190,11 +189,13 @@ function cutOff (socket: Socket, response: ServerResponse | null, waitingFor: Wa
   socket.destroy()
 }
 
-/** Forgets an exchange whose response has left. */
-function letGo (watched: Watched): void {
-  if (watched.response === null || !hasLeft(watched.response)) return
+/** Forgets an exchange whose response has left; false where it has not. */
+function letGo (watched: Watched): boolean {
+  if (watched.response === null) return true
+  if (!hasLeft(watched.response)) return false
   watched.isOver ||= isLast(watched)
   watched.request = watched.response = null
+  return true
 }
 
 /** The system has all of it: Node says so in the next tick only, when there may be another request. */

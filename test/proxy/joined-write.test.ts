@@ -24,6 +24,16 @@ async function connectionPair (t: Test): Promise<{ server: Socket, client: Socke
   return { server, client }
 }
 
+/** Lets several come in a turn, until they leave together. */
+async function makeBusy (t: Test): Promise<void> {
+  const { server, client } = await connectionPair(t)
+  client.resume()
+  for (let turns = 0; turns < 40; turns++) {
+    for (let i = 0; i < 2; i++) t.ok(writeJoined(server, 'one of', ' several', ignore))
+    await turnEnd()
+  }
+}
+
 t.test('what the system has not taken yet is not written over by what others get', async t => {
   const [slow, quick] = [await connectionPair(t), await connectionPair(t)]
   let expected = ''
@@ -58,6 +68,7 @@ t.test('what is written in one turn of the event loop leaves when it ends, and i
   const seen = pairs.map(() => '')
   pairs.forEach(({ client }, i) => client.on('data', chunk => { seen[i] += chunk.toString('latin1') }))
   const left: string[] = []
+  await makeBusy(t)
   const write = (i: number, text: string): void => { t.ok(writeJoined((pairs[i] as { server: Socket }).server, text, 'x'.repeat(text.length), () => { left.push(text) })) }
 
   write(0, 'a')
@@ -76,8 +87,30 @@ t.test('what is written in one turn of the event loop leaves when it ends, and i
   await until(() => seen.every(text => text.endsWith((large + 'x'.repeat(15_000)).repeat(3))))
 })
 
+t.test('what comes alone is written at once, but for one now and then, also after a time when it was not', async t => {
+  const { server, client } = await connectionPair(t)
+  client.resume()
+  let left = 0
+  const write = (): void => { t.ok(writeJoined(server, 'head', 'rest', () => { left++ })) }
+  for (let i = 0; i < 20; i++) {
+    write()
+    await turnEnd()
+  }
+
+  let waited = 0
+  const before = left
+  for (let i = 0; i < 170; i++) {
+    write()
+    if (left === before + i) waited++
+    await turnEnd()
+    t.equal(left, before + i + 1)
+  }
+  t.equal(waited, 10)
+})
+
 t.test('of a connection that is gone by the end of the turn the writer hears as well, and nothing is written to it', async t => {
   const { server } = await connectionPair(t)
+  await makeBusy(t)
   let left = 0
   t.ok(writeJoined(server, 'head', 'rest', () => { left++ }))
   server.destroy()
