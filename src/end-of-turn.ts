@@ -25,7 +25,8 @@ function schedule (): void {
   if (writers.length === 0 && followers.length === 0) setImmediate(turnEnded)
 }
 
-function turnEnded (): void {
+/** Also called before the end, for a connection that cannot wait for it. */
+export function turnEnded (): void {
   const [writing, following] = [writers, followers]
   writers = []
   followers = []

@@ -11,7 +11,7 @@ import type { Http2SecureServer, Http2ServerRequest } from 'node:http2'
 import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import type { LimitsConfig } from '../config/schema.ts'
-import { behindEndOfTurn } from '../end-of-turn.ts'
+import { behindEndOfTurn, turnEnded } from '../end-of-turn.ts'
 import { noteCut } from '../proxy/cut.ts'
 import { answerTimeout, sending } from './client-errors.ts'
 import { isTls, limitHandshakes } from './handshakes.ts'
@@ -82,6 +82,8 @@ export function guardConnections (server: Server, limits: LimitsConfig, handler:
     if ((socket as TLSSocket).alpnProtocol === 'h2') return
     connections.set(socket, { request: null, response: null, waitingFor: 'request', moved: 0, silentSince: 0, isOver: false, isUsed: false })
     socket.once('close', () => { connections.delete(socket) })
+    // Node ends our direction with the client's: what is to leave at the end of the turn leaves before that.
+    socket.prependListener('end', turnEnded)
     if (closing) socket.destroy()
   })
 
