@@ -31,3 +31,11 @@ t.test('a client that ends its direction in the turn in which it asks gets its h
   t.match(lines[1], { status: 200, cache: 'hit' })
   t.notOk(lines[1]?.['aborted'])
 })
+
+t.test('a hit whose connection is gone by the end of the turn is logged once, as one that nobody got', async t => {
+  const { answer, lines } = await askWhile(t, server => { server.destroy() })
+
+  t.equal(answer, '')
+  t.equal(lines.length, 2)
+  t.match(lines[1], { status: 200, cache: 'hit', aborted: true, code: 'cancelled' })
+})
