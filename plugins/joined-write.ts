@@ -4,7 +4,7 @@
  * is used again. That hits leave together is an eighth of their processor time.
  */
 import { Socket } from 'node:net'
-import { atEndOfTurn } from '../src/end-of-turn.ts'
+import { apart, atEndOfTurn } from '../src/end-of-turn.ts'
 
 /** The largest text that is kept with its content (`textBytes`), and its head. */
 const mostBytes = 32 * 1024
@@ -88,7 +88,7 @@ function leave (): void {
     if (room.isTaken) empty.push(room)
   }
   // Not before: what they do would be between one write and the next.
-  for (const { left } of written) left()
+  for (const { left } of written) apart(left)
 }
 
 const wordBytes = 4
