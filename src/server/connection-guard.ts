@@ -82,8 +82,7 @@ export function guardConnections (server: Server, limits: LimitsConfig, handler:
     if ((socket as TLSSocket).alpnProtocol === 'h2') return
     connections.set(socket, { request: null, response: null, waitingFor: 'request', moved: 0, silentSince: 0, isOver: false, isUsed: false })
     socket.once('close', () => { connections.delete(socket) })
-    // Node ends our direction with the client's: what is to leave at the end of the turn leaves before that.
-    socket.prependListener('end', turnEnded)
+    socket.prependListener('end', leaveBeforeEnd)
     if (closing) socket.destroy()
   })
 
@@ -163,6 +162,11 @@ export function guardConnections (server: Server, limits: LimitsConfig, handler:
       for (const socket of connections.keys()) socket.destroy()
     }
   }
+}
+
+/** Node ends our direction with the client's: what is to leave at the end of the turn leaves before that. */
+function leaveBeforeEnd (this: Socket): void {
+  if (sending(this) !== null) turnEnded()
 }
 
 /** What the system has taken of what was written: changes with every bit of it that leaves. */
