@@ -6,7 +6,7 @@
  * they come one by one nobody would leave with them, and waiting is 4 us for a client: they are written at once.
  */
 import { Socket } from 'node:net'
-import { atEndOfTurn } from '../src/end-of-turn.ts'
+import { apart, atEndOfTurn } from '../src/end-of-turn.ts'
 
 /** The largest text that is kept with its content (`textBytes`), and its head. */
 const mostBytes = 32 * 1024
@@ -116,7 +116,7 @@ function leave (): void {
     if (room.isTaken) empty.push(room)
   }
   // Not before: what they do would be between one write and the next.
-  for (const { left } of written) left()
+  for (const { left } of written) apart(left)
 }
 
 const wordBytes = 4

@@ -90,7 +90,8 @@ function turnOf (raw: ServerResponse, message: Internals): Socket | null {
 function endJoined (raw: ServerResponse, message: Internals, head: string, rest: string | KeptText, left: () => void): boolean {
   const socket = turnOf(raw, message)
   const end = (): void => {
-    raw.end()
+    // One that was ended would look whole; the client of this one has left, and got nothing.
+    if (socket?.destroyed === false) raw.end()
     left()
   }
   if (socket === null || message._headerSent || message._header !== null) return false

@@ -25,10 +25,20 @@ function schedule (): void {
   if (writers.length === 0 && followers.length === 0) setImmediate(turnEnded)
 }
 
-function turnEnded (): void {
+/** Also called before the end, for a connection that cannot wait for it. */
+export function turnEnded (): void {
   const [writing, following] = [writers, followers]
   writers = []
   followers = []
-  for (const writer of writing) writer.turnEnded()
-  for (const follower of following) follower.turnEnded()
+  for (const writer of writing) apart(() => { writer.turnEnded() })
+  for (const follower of following) apart(() => { follower.turnEnded() })
+}
+
+/** What one throws is for the process to catch, as ever; those that are behind it have their turn all the same. */
+export function apart (act: () => void): void {
+  try {
+    act()
+  } catch (error) {
+    process.nextTick(() => { throw error })
+  }
 }

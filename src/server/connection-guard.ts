@@ -11,7 +11,7 @@ import type { Http2SecureServer, Http2ServerRequest } from 'node:http2'
 import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import type { LimitsConfig } from '../config/schema.ts'
-import { behindEndOfTurn } from '../end-of-turn.ts'
+import { behindEndOfTurn, turnEnded } from '../end-of-turn.ts'
 import { noteCut } from '../proxy/cut.ts'
 import { answerTimeout, sending } from './client-errors.ts'
 import { isTls, limitHandshakes } from './handshakes.ts'
@@ -82,6 +82,7 @@ export function guardConnections (server: Server, limits: LimitsConfig, handler:
     if ((socket as TLSSocket).alpnProtocol === 'h2') return
     connections.set(socket, { request: null, response: null, waitingFor: 'request', moved: 0, silentSince: 0, isOver: false, isUsed: false })
     socket.once('close', () => { connections.delete(socket) })
+    socket.prependListener('end', leaveBeforeEnd)
     if (closing) socket.destroy()
   })
 
@@ -160,6 +161,11 @@ export function guardConnections (server: Server, limits: LimitsConfig, handler:
       for (const socket of connections.keys()) socket.destroy()
     }
   }
+}
+
+/** Node ends our direction with the client's: what is to leave at the end of the turn leaves before that. */
+function leaveBeforeEnd (this: Socket): void {
+  if (sending(this) !== null) turnEnded()
 }
 
 /** What the system has taken of what was written: changes with every bit of it that leaves. */

@@ -26,10 +26,10 @@ export function createQuickHits (answers: QuickAnswers, maxFields: number): Quic
   }
 }
 
-/** Now, if all has left already, or never will; else when it has, or the client. */
+/** Now, if all has left already, or never will; else when it has, or the client. Of a connection that is gone Node says so a little later. */
 function account (answers: QuickAnswers, answer: QuickAnswer, response: ServerResponse, socket: Socket): void {
   const finish = (): void => { answers.finish(answer, '1.1', response, !response.writableFinished && response.destroyed) }
-  if (socket.writableLength === 0 || response.destroyed) finish()
+  if ((socket.writableLength === 0 && !socket.destroyed) || response.destroyed) finish()
   else response.once('close', finish)
 }
 
