@@ -1,38 +1,14 @@
 /** Answers that leave through memory that is used again: whoever is slow gets what was meant for him. */
-import { createServer, Socket, type AddressInfo } from 'node:net'
+import { Socket } from 'node:net'
 import { Duplex } from 'node:stream'
 import { setImmediate as turnEnd } from 'node:timers/promises'
-import t, { type Test } from 'tap'
+import t from 'tap'
 import { writeJoined } from '../../plugins/joined-write.ts'
+import { connectionPair, makeBusy } from '../fixtures/end-of-turn.ts'
 import { openSocket, startProxy, talk, until } from '../fixtures/proxy.ts'
 import { startRawOrigin } from '../fixtures/raw-origin.ts'
 
 const ignore = (): void => {}
-
-/** Both ends of one connection. */
-async function connectionPair (t: Test): Promise<{ server: Socket, client: Socket }> {
-  const listener = createServer()
-  await new Promise<void>(resolve => { listener.listen(0, '127.0.0.1', resolve) })
-  const accepted = new Promise<Socket>(resolve => { listener.once('connection', resolve) })
-  const client = openSocket((listener.address() as AddressInfo).port)
-  const server = await accepted
-  t.teardown(() => {
-    client.destroy()
-    server.destroy()
-    listener.close()
-  })
-  return { server, client }
-}
-
-/** Lets several come in a turn, until they leave together. */
-async function makeBusy (t: Test): Promise<void> {
-  const { server, client } = await connectionPair(t)
-  client.resume()
-  for (let turns = 0; turns < 40; turns++) {
-    for (let i = 0; i < 2; i++) t.ok(writeJoined(server, 'one of', ' several', ignore))
-    await turnEnd()
-  }
-}
 
 t.test('what the system has not taken yet is not written over by what others get', async t => {
   const [slow, quick] = [await connectionPair(t), await connectionPair(t)]

@@ -1,11 +1,12 @@
 /** Hits leave when the turn of the event loop ends in which they were asked for: what else happens to their connections in it. */
 import pino from 'pino'
-import { createServer, Socket, type AddressInfo } from 'node:net'
+import type { Socket } from 'node:net'
 import { setImmediate as turnEnd } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { writeJoined } from '../../plugins/joined-write.ts'
 import { behindEndOfTurn } from '../../src/end-of-turn.ts'
-import { openSocket, startProxy, talk, until } from '../fixtures/proxy.ts'
+import { connectionPair, makeBusy } from '../fixtures/end-of-turn.ts'
+import { startProxy, talk, until } from '../fixtures/proxy.ts'
 import { response, startRawOrigin } from '../fixtures/raw-origin.ts'
 
 /** Asks for a hit, while `act` is done to its connection at the end of the tick in which it comes; the answer, and the access lines. */
@@ -16,6 +17,7 @@ async function askWhile (t: Test, act: (server: Socket) => void): Promise<{ answ
   const { app, port } = await startProxy(t, origin.url, { logger })
   const ask = (fields: string): string => `GET / HTTP/1.1\r\nHost: proxy.test\r\n${fields}\r\n`
   await talk(port, ask('Connection: close\r\n'))
+  await makeBusy(t)
   app.server.once('request', request => { process.nextTick(act, request.socket) })
 
   const answer = await talk(port, ask(''))
@@ -43,11 +45,8 @@ t.test('a hit whose connection is gone by the end of the turn is logged once, as
 })
 
 t.test('an exception of one writer is uncaught, as ever, and what is behind it has its turn', async t => {
-  const listener = createServer()
-  await new Promise<void>(resolve => { listener.listen(0, '127.0.0.1', resolve) })
-  const accepted = new Promise<Socket>(resolve => { listener.once('connection', resolve) })
-  const client = openSocket((listener.address() as AddressInfo).port)
-  const server = await accepted
+  const { server } = await connectionPair(t)
+  await makeBusy(t)
   const before = process.listeners('uncaughtException')
   const caught: unknown[] = []
   process.removeAllListeners('uncaughtException')
@@ -55,9 +54,6 @@ t.test('an exception of one writer is uncaught, as ever, and what is behind it h
   t.teardown(() => {
     process.removeAllListeners('uncaughtException')
     for (const one of before) process.on('uncaughtException', one)
-    client.destroy()
-    server.destroy()
-    listener.close()
   })
   const seen: string[] = []
 
