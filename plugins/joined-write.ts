@@ -47,6 +47,8 @@ const mostAlone = 8
 let isBusy = false
 let atOnce = 0
 let alone = 0
+/** Those of this turn that wait, or have waited until there was no more memory for them. */
+let inTurn = 0
 
 const { write } = Socket.prototype
 
@@ -69,9 +71,8 @@ export function writeJoined (socket: Socket, head: string, rest: string | KeptTe
   // Copying whole words may have gone beyond the end.
   room.used = start + length + wordBytes - 1 & -wordBytes
   due.push({ socket, bytes: bytes.subarray(start, start + length), room, left })
-  if (due.length > 1) return true
-  if (!isBusy && ++atOnce < probeEvery) leave()
-  else atEndOfTurn(leaving)
+  if (inTurn === 0 && !isBusy && ++atOnce < probeEvery) leave()
+  else if (inTurn++ === 0) atEndOfTurn(leaving)
   return true
 }
 
@@ -86,7 +87,8 @@ function roomFor (bytes: number): Room {
 
 const leaving = {
   turnEnded: () => {
-    noteTurn(due.length)
+    noteTurn(inTurn)
+    inTurn = 0
     leave()
   }
 }

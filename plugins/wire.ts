@@ -166,32 +166,34 @@ export function writesPlainly (raw: ServerResponse): boolean {
  * @returns null when more may follow at once, else what emits `drain` when it may
  */
 export function writeContent (raw: ServerResponse, chunk: Buffer): ServerResponse | Socket | null {
-  const socket = bare(raw)
-  if (socket === null) return writeFirst(raw, chunk)
-  return socket.write(chunk) || socket.writableLength === 0 ? null : socket
-}
-
-/** With the head, where that has not left: both at once, so that it shows whether the system takes them. */
-function writeFirst (raw: ServerResponse, chunk: Buffer): ServerResponse | Socket | null {
   const message = raw as unknown as Internals
-  const socket = turnOf(raw, message)
-  if (socket === null || raw.write !== write || socket.writableCorked > 0 || message._headerSent || message._header === null || !message._hasBody) {
-    // The connection says when it has taken all. So does a response, but in the middle of what others write to its connection, too.
-    return raw.write(chunk) ? null : raw.socket ?? raw
+  const socket = direct(raw)
+  // The connection says when it has taken all. So does a response, but in the middle of what others write to its connection, too.
+  if (socket === null || message._header === null) return raw.write(chunk) ? null : raw.socket ?? raw
+  let takesMore = false
+  if (message._headerSent) {
+    takesMore = socket.write(chunk)
+  } else {
+    // Both at once, so that it shows whether the system takes them.
+    message._headerSent = true
+    socket.cork()
+    socket.write(message._header, 'latin1')
+    takesMore = socket.write(chunk)
+    socket.uncork()
   }
-  message._headerSent = true
-  socket.cork()
-  socket.write(message._header, 'latin1')
-  const takesMore = socket.write(chunk)
-  socket.uncork()
   return takesMore || socket.writableLength === 0 ? null : socket
 }
 
-/** The connection, where a head has left on it and content may follow as it is; null where Node has to see to it. */
-function bare (raw: ServerResponse): Socket | null {
+/** The connection, where content may be written to it as it is, behind the head; null where Node has to see to it. */
+function direct (raw: ServerResponse): Socket | null {
   const message = raw as unknown as Internals
   const socket = turnOf(raw, message)
-  return socket === null || raw.write !== write || socket.writableCorked > 0 || !message._headerSent || !message._hasBody ? null : socket
+  return socket === null || raw.write !== write || socket.writableCorked > 0 || !message._hasBody ? null : socket
+}
+
+/** The same, where the head has left. */
+function bare (raw: ServerResponse): Socket | null {
+  return (raw as unknown as Internals)._headerSent ? direct(raw) : null
 }
 
 /** Whether pieces of content may be written together at the end of this turn of the event loop: nothing waits on the connection, which is a plain one. */

@@ -97,7 +97,6 @@ function instancesOf ({ settings }: Row, { timing: { instances, rounds } }: Benc
 
 async function firstProblem (servers: readonly Server[], row: Row, subject: Subject): Promise<string | null> {
   for (const server of servers) {
-    if (!subject.isOurs) await fill(server, row.settings?.preload ?? 0)
     const problem = await prepare(server, row, subject)
     if (problem !== null) return problem
   }
@@ -107,7 +106,7 @@ async function firstProblem (servers: readonly Server[], row: Row, subject: Subj
 /** Asks for what has to be stored, and sees that the answer is what is to be measured; what is wrong, or null. */
 async function prepare ({ url }: Server, { asked, settings }: Row, { isOurs }: Subject): Promise<string | null> {
   for (const fields of asked.first ?? []) await ask(url + asked.path, fields)
-  if (isOurs) await preloaded(url, settings?.preload ?? 0)
+  await (isOurs ? preloaded : fill)(url, settings?.preload ?? 0)
   // The second time it is stored, where it may be.
   for (let times = 0; times < 2; times++) {
     const { status, bytes } = await ask(url + asked.path, asked.fields)
@@ -119,7 +118,7 @@ async function prepare ({ url }: Server, { asked, settings }: Row, { isOurs }: S
 }
 
 /** Asks a server that cannot be told for each of `count` responses; of fewer the warm-up asks for all. Those under way when a load ends are asked for again by the next one. */
-async function fill ({ url }: Server, count: number): Promise<void> {
+async function fill (url: string, count: number): Promise<void> {
   if (count <= mostPreloaded) return
   for (let from = 0; from < count;) {
     const { requests } = await load({ url: `${url}/stored/1024/0`, connections: usualConnections, seconds: fillSeconds, paths: { kind: 'counter', prefix: '/stored/1024/', from } })

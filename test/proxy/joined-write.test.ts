@@ -84,6 +84,25 @@ t.test('what comes alone is written at once, but for one now and then, also afte
   t.equal(waited, 10)
 })
 
+t.test('a turn of which so much comes that most of it has left before its end is none with one alone', async t => {
+  const { server, client } = await connectionPair(t)
+  client.resume()
+  await makeBusy(t)
+  let left = 0
+  const write = (text: string): void => { t.ok(writeJoined(server, text, '', () => { left++ })) }
+  for (let turns = 0; turns < 10; turns++) {
+    for (let i = 0; i < 9; i++) write('z'.repeat(30_000))
+    await turnEnd()
+    while (server.writableLength > 0) await turnEnd()
+  }
+  t.equal(left, 90)
+
+  write('one that waits for others')
+  t.equal(left, 90)
+  await turnEnd()
+  t.equal(left, 91)
+})
+
 t.test('of a connection that is gone by the end of the turn the writer hears as well, and nothing is written to it', async t => {
   const { server } = await connectionPair(t)
   await makeBusy(t)
